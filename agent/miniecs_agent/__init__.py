@@ -1,0 +1,1 @@
+"""The agent: makes one host match what the control plane wants of it."""
