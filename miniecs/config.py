@@ -1,0 +1,33 @@
+"""Settings that more than one layer needs: waits that ECS defines, and how a cluster is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Every wait that ECS or the load balancer defines, in seconds; ``scaled`` divides them all.
+
+    Sources: ECS developer guide and the ECS agent's defaults unless marked as ours.
+    """
+
+    healthy_after: float = 40.0  # RUNNING without any check counts as healthy after this
+    stop_timeout: float = 30.0  # SIGTERM to SIGKILL, where the container sets none
+    stopped_task_retention: float = 3600.0  # STOPPED tasks stay describable
+    inactive_retention: float = 3600.0  # INACTIVE services, clusters, instances (ours: unpublished)
+    deregistration_delay: float = 300.0
+    placement_retry: float = 60.0  # ours: a service's blocked placement is tried again at least this often
+    launch_throttle_base: float = 10.0  # ours: first delay after repeated launch failures (curve unpublished)
+    launch_throttle_max: float = 900.0
+    event_repeat: float = 21600.0  # an identical service event is said again after 6 h
+    time_scale: float = 1.0
+
+    def scaled(self, factor: float) -> Timing:
+        """The same waits, ``factor`` times shorter."""
+        shorter = {f.name: getattr(self, f.name) / factor for f in fields(self) if f.name != "time_scale"}
+        return replace(self, **shorter, time_scale=self.time_scale * factor)
+
+    def wait(self, seconds: float) -> float:
+        """A wait given by the user (health interval, deregistration delay …), at this scale."""
+        return seconds / self.time_scale

@@ -1,0 +1,58 @@
+"""Container instances: the machines of a cluster, as their agents register them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from miniecs.model.scope import Tag
+
+
+class Attribute(NamedTuple):
+    """A name and, where it has one, a value. Capabilities are names without value."""
+
+    name: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerInstance:
+    """One container instance. Remaining resources and task counts are derived from the tasks on it."""
+
+    arn: str
+    cluster_arn: str
+    status: str = "ACTIVE"  # REGISTERING REGISTRATION_FAILED ACTIVE INACTIVE DEREGISTERING DRAINING
+    status_reason: str | None = None
+    ec2_instance_id: str | None = None
+    agent_connected: bool = False
+    agent_version: str | None = None
+    agent_hash: str | None = None
+    docker_version: str | None = None
+    agent_update_status: str | None = None
+    cpu: int = 0  # CPU units
+    memory: int = 0  # MiB
+    ports: tuple[int, ...] = ()  # TCP ports reserved from the start
+    ports_udp: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    capacity_provider_name: str | None = None
+    registered_at: float = 0.0
+    deregistered_at: float | None = None
+    health_status: str | None = None
+    private_ip: str | None = None  # the address on which bridge and host tasks are reached
+    platform_devices: tuple[Mapping[str, Any], ...] = ()
+    attachments: tuple[Mapping[str, Any], ...] = ()
+    tags: tuple[Tag, ...] = ()
+    version: int = 1
+
+    def attribute(self, name: str) -> str | None:
+        """The attribute's value, '' for one without value, None when the instance lacks it."""
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute.value or ""
+        return None
+
+    @property
+    def availability_zone(self) -> str | None:
+        return self.attribute("ecs.availability-zone")

@@ -1,0 +1,85 @@
+"""The kinds of object that the store holds: their keys, and by what they are found and counted.
+
+Indexes are declared here, beside the nouns, so that every store has the same ones and
+a new kind is one entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from miniecs.model import arns
+from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, IdempotencyRecord
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.service import Service
+from miniecs.model.task import Task
+
+IndexFunction = Callable[[Any], Hashable | None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How objects of one type are stored.
+
+    indexes: name -> function giving the value under which an object is found; None leaves it out.
+    counts: the same, but only the number of objects for each value is kept.
+    """
+
+    name: str
+    type: type
+    key: Callable[[Any], str] = lambda thing: str(thing.arn)
+    indexes: Mapping[str, IndexFunction] = field(default_factory=dict)
+    counts: Mapping[str, IndexFunction] = field(default_factory=dict)
+
+
+def _scope_of_arn(thing: Any) -> Hashable:
+    return arns.scope_of(thing.arn)
+
+
+def _live(function: IndexFunction) -> IndexFunction:
+    """The index without STOPPED tasks, which linger for an hour and interest no control loop."""
+    return lambda task: None if task.last_status == "STOPPED" else function(task)
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("cluster", Cluster, indexes={"scope": _scope_of_arn}),
+    Kind("capacity_provider", CapacityProvider, indexes={"scope": lambda p: p.scope}),
+    Kind(
+        "account_setting",
+        AccountSetting,
+        key=lambda setting: setting.key,
+        indexes={"scope": lambda s: s.scope},
+    ),
+    Kind("idempotency", IdempotencyRecord, key=lambda record: record.key),
+    Kind(
+        "container_instance",
+        ContainerInstance,
+        indexes={"cluster": lambda i: i.cluster_arn},
+        counts={
+            "registered": lambda i: i.cluster_arn if i.status in ("ACTIVE", "DRAINING") else None,
+        },
+    ),
+    Kind(
+        "task",
+        Task,
+        indexes={
+            "cluster": lambda t: t.cluster_arn,
+            "service": _live(lambda t: t.service_arn),
+            "instance": _live(lambda t: t.container_instance_arn),
+        },
+        counts={
+            # (cluster, launch type or capacity provider, lastStatus)
+            "cluster": _live(lambda t: (t.cluster_arn, t.last_status)),
+            "service": _live(lambda t: (t.service_arn, t.last_status) if t.service_arn else None),
+            "deployment": _live(lambda t: (t.deployment_id, t.last_status) if t.deployment_id else None),
+        },
+    ),
+    Kind(
+        "service",
+        Service,
+        indexes={"cluster": lambda s: s.cluster_arn},
+        counts={"active": lambda s: s.cluster_arn if s.status == "ACTIVE" else None},
+    ),
+)

@@ -1,0 +1,116 @@
+"""Services and their deployments: how many tasks of what there should be, and how far a rollout is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from miniecs.model.cluster import CapacityProviderStrategyItem
+from miniecs.model.scope import Tag
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLoadBalancer:
+    """Where a service's tasks are registered. One of target_group_arn and load_balancer_name is set."""
+
+    container_name: str
+    container_port: int
+    target_group_arn: str | None = None
+    load_balancer_name: str | None = None  # Classic
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementConstraint:
+    type: str  # distinctInstance memberOf
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementStrategy:
+    type: str  # random spread binpack
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    enable: bool = False
+    rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentConfiguration:
+    """Bounds of a rolling update, in percent of desiredCount. REPLICA 200/100, DAEMON 100/0."""
+
+    maximum_percent: int = 200
+    minimum_healthy_percent: int = 100
+    circuit_breaker: CircuitBreaker | None = None
+    alarms: Mapping[str, Any] | None = None
+    strategy: str = "ROLLING"
+    bake_time_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a deployment rolls out: changing any of it makes a new deployment."""
+
+    task_definition_arn: str
+    launch_type: str | None = "EC2"
+    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] = ()
+    platform_version: str | None = None
+    network_configuration: Mapping[str, Any] | None = None
+    load_balancers: tuple[ServiceLoadBalancer, ...] = ()
+    service_registries: tuple[Mapping[str, Any], ...] = ()
+    volume_configurations: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment of a service. Its running and pending counts are derived from its tasks."""
+
+    id: str  # ecs-svc/<19 digits>
+    revision: Revision
+    revision_arn: str
+    status: str = "PRIMARY"  # PRIMARY ACTIVE
+    desired_count: int = 0
+    failed_tasks: int = 0
+    rollout_state: str = "IN_PROGRESS"  # IN_PROGRESS COMPLETED FAILED
+    rollout_state_reason: str = ""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    launch_failures: int = 0  # tasks in a row that stopped without having run: the launch throttle's input
+    next_launch_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service: its spec is written by the API's operations, its deployments by ``control``."""
+
+    arn: str
+    name: str
+    cluster_arn: str
+    desired_count: int = 0
+    status: str = "ACTIVE"  # ACTIVE DRAINING INACTIVE
+    revision: Revision = Revision("")
+    scheduling_strategy: str = "REPLICA"  # REPLICA DAEMON
+    deployment_controller: str = "ECS"  # ECS CODE_DEPLOY EXTERNAL
+    deployment_configuration: DeploymentConfiguration = DeploymentConfiguration()
+    deployments: tuple[Deployment, ...] = ()  # newest first; the first is PRIMARY
+    placement_constraints: tuple[PlacementConstraint, ...] = ()
+    placement_strategy: tuple[PlacementStrategy, ...] = ()
+    health_check_grace_period: int | None = None  # seconds
+    role_arn: str | None = None
+    created_at: float = 0.0
+    created_by: str | None = None
+    inactive_at: float | None = None
+    enable_ecs_managed_tags: bool = False
+    propagate_tags: str = "NONE"  # TASK_DEFINITION SERVICE NONE
+    enable_execute_command: bool = False
+    availability_zone_rebalancing: str = "DISABLED"
+    client_token: str | None = None
+    tags: tuple[Tag, ...] = ()
+    steady: bool = False  # "has reached a steady state." was said since the last change
+
+    @property
+    def primary(self) -> Deployment:
+        return self.deployments[0]

@@ -1,0 +1,27 @@
+"""The one memory: objects, the feed of what changed, and the outbox of events."""
+
+from miniecs.store.protocol import (
+    Change,
+    Commit,
+    Reader,
+    Stale,
+    Store,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreTooNew,
+    Transaction,
+)
+
+__all__ = [
+    "Change",
+    "Commit",
+    "Reader",
+    "Stale",
+    "Store",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreFull",
+    "StoreTooNew",
+    "Transaction",
+]
