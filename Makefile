@@ -1,0 +1,85 @@
+# Every target makes what it needs and may be run twice. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-from-pyproject
+SEEDS ?= 500
+UP := --runtime simulated --instances 3 --zones 3
+ARGS ?=
+
+# A step that has nothing to say when it succeeds, and everything when it fails: $(call quietly,what,command)
+quietly = out=$$($(2) 2>&1) || { printf '%s\n\nmake $@: %s failed (%s)\n' "$$out" "$(1)" "$(2)" >&2; exit 1; }
+
+.PHONY: run
+run: $(STAMP)  ## start a cluster on simulated hosts in the background (ARGS="--port 4600" adds options of `miniecs up`)
+	@$(BIN)/miniecs up --detach $(UP) $(ARGS)
+
+.PHONY: stop
+stop: $(STAMP)  ## stop what `make run` started
+	@$(BIN)/miniecs down
+
+.PHONY: test
+test: $(STAMP)  ## every test, the slow ones too (ARGS="tests/wire -k json" picks some)
+	@$(BIN)/python -m pytest -n auto -q $(ARGS)
+
+.PHONY: check
+check: $(STAMP)  ## before each commit: lint, clock ban, types, import rules, fast tests; under a minute
+	@$(call quietly,lint,$(BIN)/ruff check)
+	@$(call quietly,types,$(BIN)/mypy)
+	@$(call quietly,import rules,$(BIN)/lint-imports)
+	@$(BIN)/python -m pytest -n auto -q -m "not slow and not docker"
+
+.PHONY: sim
+sim: $(STAMP)  ## SEEDS=500 seeded runs of whole simulated clusters with faults
+	@$(BIN)/python -m miniecs.sim --seeds $(SEEDS) $(ARGS)
+
+.PHONY: bench
+bench: $(STAMP)  ## all benchmarks, or one: B=api
+	@shopt -s nullglob; files=(bench/$(if $(B),$(B),[!_]*).py); \
+	if [ $${#files[@]} = 0 ] || [ ! -f "$${files[0]}" ]; then \
+	  echo "make bench: there is no bench/$(if $(B),$(B),*).py$(if $(B),; there are: $$(cd bench 2>/dev/null && echo [!_]*.py))" >&2; \
+	  exit 1; fi; \
+	for file in "$${files[@]}"; do $(BIN)/python "$$file" $(ARGS); done
+
+.PHONY: docs
+docs: $(STAMP)  ## bring the README's coverage table up to date with the code
+	@$(BIN)/python -m miniecs_api.coverage --write
+
+.PHONY: clean
+clean:  ## remove the virtual environment, caches and build output (`make stop` first)
+	@rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## +/\1\t/' | \
+	  while IFS=$$'\t' read -r name what; do printf '  make %-6s %s\n' "$$name" "$$what"; done
+
+.PHONY: venv
+venv: $(STAMP)  ## the virtual environment in .venv, with all that tests and checks need
+
+# The stamp is touched last: an install that was cut short is taken up again by the next make.
+$(STAMP): pyproject.toml constraints.txt
+	@[ -x $(BIN)/python ] && $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  python=; lame=; \
+	  for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3; do \
+	    "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    if "$$candidate" -c 'import venv, ensurepip' 2>/dev/null; then python=$$candidate; break; fi; \
+	    lame=$${lame:-$$candidate}; \
+	  done; \
+	  if [ -z "$$python" ] && [ -n "$$lame" ]; then \
+	    version=$$("$$lame" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	    echo "make: $$lame cannot make virtual environments (no ensurepip)." >&2; \
+	    echo "      On Debian and Ubuntu: apt-get install python$$version-venv" >&2; exit 1; fi; \
+	  if [ -z "$$python" ]; then \
+	    echo "make: miniecs needs Python 3.11 or newer, and none was found; make PYTHON=/path/to/python uses yours." >&2; exit 1; fi; \
+	  echo "Making the virtual environment in $(VENV) with $$("$$python" --version); this takes a minute."; \
+	  "$$python" -m venv --clear $(VENV); }
+	@$(call quietly,installing,$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .[test$(comma)dev])
+	@touch $@
+comma := ,
