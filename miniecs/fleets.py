@@ -1,0 +1,76 @@
+"""The schedulers' picture of every cluster, kept in step with the store, commit by commit.
+
+A fleet is derived from container instances and tasks and could be thrown away at any
+moment; keeping it incremental is what makes one placement cheap on thousands of hosts.
+"""
+
+from __future__ import annotations
+
+from miniecs.control.launch import demand_of_task, host_of
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.task import Task
+from miniecs.model.task_definition import TaskDefinition
+from miniecs.store import Change, Commit, Store
+from miniecs_scheduler import Fleet, Resources
+
+
+class Fleets:
+    """One scheduler fleet a cluster. Call ``rebuild`` after the store was opened or wiped."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._fleets: dict[str, Fleet] = {}
+        store.subscribe(self._on_commit)
+        self.rebuild()
+
+    def of(self, cluster_arn: str) -> Fleet:
+        fleet = self._fleets.get(cluster_arn)
+        if fleet is None:
+            fleet = self._fleets[cluster_arn] = Fleet()
+        return fleet
+
+    def rebuild(self) -> None:
+        """Forget everything and read the store anew."""
+        self._fleets.clear()
+        for instance in self._store.all(ContainerInstance):
+            self._instance_changed(None, instance)
+        for task in self._store.all(Task):
+            self._task_changed(None, task)
+
+    def _on_commit(self, commit: Commit) -> None:
+        for change in commit.changes:
+            self._apply(change)
+
+    def _apply(self, change: Change) -> None:
+        if change.kind is Task:
+            self._task_changed(change.before, change.after)
+        elif change.kind is ContainerInstance:
+            self._instance_changed(change.before, change.after)
+
+    def _instance_changed(self, before: ContainerInstance | None, after: ContainerInstance | None) -> None:
+        if after is None or after.status == "INACTIVE":
+            if before is not None:
+                self.of(before.cluster_arn).remove_host(before.arn)
+            return
+        self.of(after.cluster_arn).put_host(host_of(after))
+
+    def _task_changed(self, before: Task | None, after: Task | None) -> None:
+        held = before is not None and _holds(before)
+        holds = after is not None and _holds(after)
+        if holds and not held:
+            assert after is not None and after.container_instance_arn is not None
+            self.of(after.cluster_arn).assign(
+                after.container_instance_arn, after.arn, self._demand(after), after.group
+            )
+        elif held and not holds:
+            assert before is not None
+            self.of(before.cluster_arn).release(before.arn)
+
+    def _demand(self, task: Task) -> Resources:
+        definition = self._store.get(TaskDefinition, task.task_definition_arn)
+        return demand_of_task(task, definition)
+
+
+def _holds(task: Task) -> bool:
+    """Resources are held from placement until the agent said STOPPED."""
+    return task.container_instance_arn is not None and task.last_status != "STOPPED"
