@@ -1,7 +1,7 @@
 """Pages of a list: maxResults and nextToken as AWS's list operations give them.
 
-A token is opaque and names the last item that was given, so that a page is right even
-when items were added or removed in between.
+A token is opaque and holds the last item that was given and its place, so that the next
+page is right even when items were added or removed in between.
 """
 
 from __future__ import annotations
@@ -31,25 +31,32 @@ def page(
     key must be unique among the items; it is what the token remembers.
     """
     size = int(params.get(limit) or default)
-    start = 0
-    given = params.get(token)
-    if given:
-        last = decode_token(given, error)
-        # The item may be gone: then its successor by position is found by the key order of the caller's sort.
-        start = next((i + 1 for i, item in enumerate(items) if key(item) == last), -1)
-        if start < 0:
-            raise AwsError(error, "Invalid token.")
+    start = _after(items, key, params[token], error) if params.get(token) else 0
     chosen = list(items[start : start + size])
-    more = start + size < len(items)
-    return chosen, encode_token(key(chosen[-1])) if more and chosen else None
+    end = start + len(chosen)
+    if not chosen or end >= len(items):
+        return chosen, None
+    return chosen, _encode(end, key(chosen[-1]))
 
 
-def encode_token(last: str) -> str:
-    return base64.urlsafe_b64encode(last.encode()).decode()
+def _after(items: Sequence[T], key: Callable[[T], str], token: str, error: str) -> int:
+    """Where the page after the token begins: behind the item it names, or at its place if that is gone."""
+    place, last = _decode(token, error)
+    if 0 < place <= len(items) and key(items[place - 1]) == last:
+        return place
+    for index, item in enumerate(items):
+        if key(item) == last:
+            return index + 1
+    return min(place, len(items))
 
 
-def decode_token(token: str, error: str) -> str:
+def _encode(place: int, last: str) -> str:
+    return base64.urlsafe_b64encode(f"{place}:{last}".encode()).decode()
+
+
+def _decode(token: str, error: str) -> tuple[int, str]:
     try:
-        return base64.urlsafe_b64decode(token.encode("ascii")).decode()
+        place, _, last = base64.urlsafe_b64decode(token.encode("ascii")).decode().partition(":")
+        return int(place), last
     except (binascii.Error, UnicodeError, ValueError) as problem:
         raise AwsError(error, "Invalid token.") from problem

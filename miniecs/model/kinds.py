@@ -13,6 +13,7 @@ from typing import Any
 from miniecs.model import arns
 from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
+from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 
@@ -70,7 +71,6 @@ KINDS: tuple[Kind, ...] = (
             "instance": _live(lambda t: t.container_instance_arn),
         },
         counts={
-            # (cluster, launch type or capacity provider, lastStatus)
             "cluster": _live(lambda t: (t.cluster_arn, t.last_status)),
             "service": _live(lambda t: (t.service_arn, t.last_status) if t.service_arn else None),
             "deployment": _live(lambda t: (t.deployment_id, t.last_status) if t.deployment_id else None),
@@ -81,5 +81,15 @@ KINDS: tuple[Kind, ...] = (
         Service,
         indexes={"cluster": lambda s: s.cluster_arn},
         counts={"active": lambda s: s.cluster_arn if s.status == "ACTIVE" else None},
+    ),
+    Kind("load_balancer", LoadBalancer, indexes={"scope": _scope_of_arn}),
+    Kind("listener", Listener, indexes={"load_balancer": lambda l: l.load_balancer_arn}),
+    Kind("rule", Rule, indexes={"listener": lambda r: r.listener_arn}),
+    Kind("target_group", TargetGroup, indexes={"scope": _scope_of_arn}),
+    Kind(
+        "target",
+        Target,
+        key=lambda target: target.key,
+        indexes={"target_group": lambda t: t.target_group_arn, "task": lambda t: t.task_arn},
     ),
 )
