@@ -83,7 +83,7 @@ KINDS: tuple[Kind, ...] = (
         counts={"active": lambda s: s.cluster_arn if s.status == "ACTIVE" else None},
     ),
     Kind("load_balancer", LoadBalancer, indexes={"scope": _scope_of_arn}),
-    Kind("listener", Listener, indexes={"load_balancer": lambda l: l.load_balancer_arn}),
+    Kind("listener", Listener, indexes={"load_balancer": lambda listener: listener.load_balancer_arn}),
     Kind("rule", Rule, indexes={"listener": lambda r: r.listener_arn}),
     Kind("target_group", TargetGroup, indexes={"scope": _scope_of_arn}),
     Kind(

@@ -50,7 +50,7 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A listener rule: all conditions hold, then actions. priority 1-50000; the default rule is the listener's."""
+    """A listener rule: all conditions must hold. priority 1-50000; the default rule is the listener."""
 
     arn: str
     listener_arn: str
