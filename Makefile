@@ -25,14 +25,14 @@ stop: $(STAMP)  ## stop what `make run` started
 
 .PHONY: test
 test: $(STAMP)  ## every test, the slow ones too (ARGS="tests/wire -k json" picks some)
-	@$(BIN)/python -m pytest -n auto -q $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -q $(ARGS)
 
 .PHONY: check
 check: $(STAMP)  ## before each commit: lint, clock ban, types, import rules, fast tests; under a minute
 	@$(call quietly,lint,$(BIN)/ruff check)
 	@$(call quietly,types,$(BIN)/mypy)
 	@$(call quietly,import rules,$(BIN)/lint-imports)
-	@$(BIN)/python -m pytest -n auto -q -m "not slow and not docker"
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not slow and not docker"
 
 .PHONY: sim
 sim: $(STAMP)  ## SEEDS=500 seeded runs of whole simulated clusters with faults
@@ -40,11 +40,11 @@ sim: $(STAMP)  ## SEEDS=500 seeded runs of whole simulated clusters with faults
 
 .PHONY: bench
 bench: $(STAMP)  ## all benchmarks, or one: B=api
-	@shopt -s nullglob; files=(bench/$(if $(B),$(B),[!_]*).py); \
-	if [ $${#files[@]} = 0 ] || [ ! -f "$${files[0]}" ]; then \
-	  echo "make bench: there is no bench/$(if $(B),$(B),*).py$(if $(B),; there are: $$(cd bench 2>/dev/null && echo [!_]*.py))" >&2; \
-	  exit 1; fi; \
-	for file in "$${files[@]}"; do $(BIN)/python "$$file" $(ARGS); done
+	@shopt -s nullglob; all=(bench/[!_]*.py); wanted=("$${all[@]}"); \
+	[ -z "$(B)" ] || wanted=("bench/$(B).py"); \
+	if [ $${#wanted[@]} = 0 ] || [ ! -f "$${wanted[0]}" ]; then \
+	  echo "make bench: no benchmark $(or $(B),was found); there are: $${all[*]:-none}" >&2; exit 1; fi; \
+	for file in "$${wanted[@]}"; do $(BIN)/python "$$file" $(ARGS); done
 
 .PHONY: docs
 docs: $(STAMP)  ## bring the README's coverage table up to date with the code
@@ -62,6 +62,7 @@ help:  ## this list
 
 .PHONY: venv
 venv: $(STAMP)  ## the virtual environment in .venv, with all that tests and checks need
+	@:
 
 # The stamp is touched last: an install that was cut short is taken up again by the next make.
 $(STAMP): pyproject.toml constraints.txt

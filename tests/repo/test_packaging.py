@@ -38,6 +38,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[zi
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
 def test_wheel_has_exactly_our_top_level_names(wheel: zipfile.ZipFile) -> None:
     tops = {PurePosixPath(name).parts[0] for name in wheel.namelist()}
     (info,) = [top for top in tops if top.endswith(".dist-info")]
@@ -45,6 +46,7 @@ def test_wheel_has_exactly_our_top_level_names(wheel: zipfile.ZipFile) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
 def test_wheel_has_every_source_file_and_no_bytecode(wheel: zipfile.ZipFile, source: Path) -> None:
     sources = {
         path.relative_to(root).as_posix()
@@ -57,6 +59,7 @@ def test_wheel_has_every_source_file_and_no_bytecode(wheel: zipfile.ZipFile, sou
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
 def test_wheel_carries_the_licence_and_the_command(wheel: zipfile.ZipFile) -> None:
     (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     assert wheel.read(entry_points).decode().split("\n", 1)[1].strip() == "miniecs = miniecs.cli:main"
