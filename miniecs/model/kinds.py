@@ -16,6 +16,7 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
 from miniecs.model.service import Service
 from miniecs.model.task import Task
+from miniecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
 
 IndexFunction = Callable[[Any], Hashable | None]
 
@@ -54,6 +55,20 @@ KINDS: tuple[Kind, ...] = (
         indexes={"scope": lambda s: s.scope},
     ),
     Kind("idempotency", IdempotencyRecord, key=lambda record: record.key),
+    Kind(
+        "task_definition",
+        TaskDefinition,
+        indexes={
+            "scope": _scope_of_arn,
+            "family": lambda d: (arns.scope_of(d.arn), d.family),
+        },
+    ),
+    Kind(
+        "task_definition_family",
+        TaskDefinitionFamily,
+        key=lambda family: family.key,
+        indexes={"scope": lambda f: f.scope},
+    ),
     Kind(
         "container_instance",
         ContainerInstance,
