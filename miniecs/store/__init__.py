@@ -1,5 +1,6 @@
 """The one memory: objects, the feed of what changed, and the outbox of events."""
 
+from miniecs.store.memory import MemoryStore
 from miniecs.store.protocol import (
     Change,
     Commit,
@@ -16,6 +17,7 @@ from miniecs.store.protocol import (
 __all__ = [
     "Change",
     "Commit",
+    "MemoryStore",
     "Reader",
     "Stale",
     "Store",
