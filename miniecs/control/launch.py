@@ -1,0 +1,248 @@
+"""From what is to run to a task: what it demands of a host, how placement is asked, and the task itself.
+
+RunTask, StartTask and the service loop all launch through these functions, so that a task
+is the same thing whoever wanted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from miniecs.ids import Ids
+from miniecs.model import arns
+from miniecs.model.cluster import Cluster
+from miniecs.model.container_definition import ContainerDefinition
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.scope import Tag
+from miniecs.model.service import Deployment, PlacementConstraint, PlacementStrategy, Service
+from miniecs.model.task import Container, Task
+from miniecs.model.task_definition import TaskDefinition
+from miniecs_scheduler import SERVICE_DEFAULT, Constraint, Host, Request, Resources, Strategy
+
+_ENIS_OF_A_HOST = 1024  # interfaces are virtual here, so they never are what is scarce
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """Everything about a task to be but its host. service and deployment are None for a standalone task."""
+
+    cluster: Cluster
+    definition: TaskDefinition
+    group: str
+    started_by: str | None = None
+    service: Service | None = None
+    deployment: Deployment | None = None
+    launch_type: str | None = "EC2"
+    capacity_provider_name: str | None = None
+    platform_version: str | None = None
+    network_configuration: Mapping[str, Any] | None = None
+    overrides: Mapping[str, Any] | None = None
+    tags: tuple[Tag, ...] = ()
+    enable_execute_command: bool = False
+    volume_configurations: tuple[Mapping[str, Any], ...] = ()
+
+
+def host_of(instance: ContainerInstance) -> Host:
+    """The container instance as the scheduler sees it; only an ACTIVE one takes tasks."""
+    return Host(
+        id=instance.arn,
+        attributes={attribute.name: attribute.value or "" for attribute in instance.attributes},
+        capacity=Resources(
+            cpu=instance.cpu,
+            memory=instance.memory,
+            gpu=len(instance.gpus),
+            enis=_ENIS_OF_A_HOST,
+            tcp_ports=frozenset(instance.ports),
+            udp_ports=frozenset(instance.ports_udp),
+        ),
+        active=instance.status == "ACTIVE",
+        connected=instance.agent_connected,
+        ec2_instance_id=instance.ec2_instance_id or "",
+        agent_version=instance.agent_version or "",
+        registered_at=instance.registered_at,
+    )
+
+
+def demand_of(definition: TaskDefinition, overrides: Mapping[str, Any] | None = None) -> Resources:
+    """What placement counts for a task: its own cpu and memory, else the sums over its containers."""
+    of_task = overrides or {}
+    of_containers: dict[str, Mapping[str, Any]] = {
+        override["name"]: override for override in of_task.get("containerOverrides", ())
+    }
+    cpu = _task_size(of_task.get("cpu"), definition.cpu)
+    memory = _task_size(of_task.get("memory"), definition.memory)
+    if cpu is None:
+        cpu = sum(
+            of_containers.get(container.name, {}).get("cpu", container.cpu)
+            for container in definition.container_definitions
+        )
+    if memory is None:
+        memory = sum(
+            _container_memory(container, of_containers.get(container.name, {}))
+            for container in definition.container_definitions
+        )
+    return _demand(definition, cpu, memory)
+
+
+def demand_of_task(task: Task, definition: TaskDefinition | None) -> Resources:
+    """What an existing task holds on its host: the amounts counted at launch, and its static host ports."""
+    if definition is None:
+        return Resources(cpu=task.reserved_cpu, memory=task.reserved_memory)
+    return _demand(definition, task.reserved_cpu, task.reserved_memory)
+
+
+def placement_request(
+    definition: TaskDefinition,
+    *,
+    overrides: Mapping[str, Any] | None,
+    count: int,
+    group: str,
+    constraints: tuple[PlacementConstraint, ...],
+    strategies: tuple[PlacementStrategy, ...],
+    seed: int,
+    only_hosts: frozenset[str] | None = None,
+) -> Request:
+    """The question for the scheduler. Services without a strategy spread over zones, then hosts."""
+    rules = [Constraint(_constraint_type(rule.type), rule.expression) for rule in constraints]
+    rules += [Constraint("memberOf", rule.expression or "") for rule in definition.placement_constraints]
+    chosen = tuple(Strategy(_strategy_type(strategy.type), strategy.field) for strategy in strategies)
+    if not chosen and group.startswith("service:"):
+        chosen = SERVICE_DEFAULT
+    return Request(
+        demand=demand_of(definition, overrides),
+        count=count,
+        group=group,
+        required_attributes=tuple(
+            (attribute.name, attribute.value) for attribute in definition.requires_attributes
+        ),
+        constraints=tuple(rules),
+        strategies=chosen,
+        seed=seed,
+        only_hosts=only_hosts,
+    )
+
+
+def new_task(
+    spec: LaunchSpec, *, now: float, ids: Ids, instance: ContainerInstance | None, because: str = ""
+) -> Task:
+    """A fresh task on its host (None: it waits for one). awsvpc tasks begin by getting their interface."""
+    definition = spec.definition
+    demand = demand_of(definition, spec.overrides)
+    waits = instance is None or definition.network_mode == "awsvpc"
+    scope = arns.scope_of(spec.cluster.arn)
+    return Task(
+        arn=arns.task(scope, spec.cluster.name, ids.hex(32)),
+        cluster_arn=spec.cluster.arn,
+        task_definition_arn=definition.arn,
+        group=spec.group,
+        last_status="PROVISIONING" if waits else "PENDING",
+        containers=tuple(
+            Container(id=ids.uuid(), name=container.name) for container in definition.container_definitions
+        ),
+        container_instance_arn=instance.arn if instance else None,
+        service_arn=spec.service.arn if spec.service else None,
+        deployment_id=spec.deployment.id if spec.deployment else None,
+        started_by=spec.started_by,
+        launch_type=spec.launch_type,
+        capacity_provider_name=spec.capacity_provider_name,
+        availability_zone=instance.availability_zone if instance else None,
+        platform_version=spec.platform_version,
+        network_configuration=spec.network_configuration,
+        overrides=spec.overrides,
+        reserved_cpu=demand.cpu,
+        reserved_memory=demand.memory,
+        enable_execute_command=spec.enable_execute_command,
+        volume_configurations=spec.volume_configurations,
+        tags=spec.tags,
+        created_at=now,
+        because=because,
+    )
+
+
+def service_spec(
+    cluster: Cluster, service: Service, deployment: Deployment, definition: TaskDefinition
+) -> LaunchSpec:
+    """What a task of this service's deployment is launched as."""
+    tags: dict[str, Tag] = {}
+    if service.propagate_tags == "TASK_DEFINITION":
+        tags.update((tag.key, tag) for tag in definition.tags)
+    elif service.propagate_tags == "SERVICE":
+        tags.update((tag.key, tag) for tag in service.tags)
+    if service.enable_ecs_managed_tags:
+        for key, value in (("aws:ecs:clusterName", cluster.name), ("aws:ecs:serviceName", service.name)):
+            tags[key] = Tag(key, value)
+    revision = deployment.revision
+    return LaunchSpec(
+        cluster=cluster,
+        definition=definition,
+        group=f"service:{service.name}",
+        started_by=deployment.id,
+        service=service,
+        deployment=deployment,
+        launch_type=revision.launch_type,
+        platform_version=revision.platform_version,
+        network_configuration=revision.network_configuration,
+        tags=tuple(tags.values()),
+        enable_execute_command=service.enable_execute_command,
+        volume_configurations=revision.volume_configurations,
+    )
+
+
+def _task_size(override: str | None, own: str | None) -> int | None:
+    chosen = override or own
+    return int(chosen) if chosen else None
+
+
+def _container_memory(container: ContainerDefinition, override: Mapping[str, Any]) -> int:
+    reservation = override.get("memoryReservation", container.memory_reservation)
+    limit = override.get("memory", container.memory)
+    return int(reservation or limit or 0)
+
+
+def _demand(definition: TaskDefinition, cpu: int, memory: int) -> Resources:
+    tcp, udp = _static_ports(definition)
+    return Resources(
+        cpu=cpu,
+        memory=memory,
+        gpu=_gpus(definition),
+        enis=1 if definition.network_mode == "awsvpc" else 0,
+        tcp_ports=tcp,
+        udp_ports=udp,
+    )
+
+
+_NO_PORTS: frozenset[int] = frozenset()
+
+
+def _static_ports(definition: TaskDefinition) -> tuple[frozenset[int], frozenset[int]]:
+    """Host ports known before the task runs: dynamic ones are not, and an awsvpc task takes none."""
+    mode = definition.network_mode
+    if mode not in ("bridge", "host"):
+        return _NO_PORTS, _NO_PORTS
+    tcp: set[int] = set()
+    udp: set[int] = set()
+    for container in definition.container_definitions:
+        for mapping in container.port_mappings:
+            port = mapping.host_port or (mapping.container_port if mode == "host" else None)
+            if port:
+                (udp if mapping.protocol == "udp" else tcp).add(port)
+    return frozenset(tcp), frozenset(udp)
+
+
+def _gpus(definition: TaskDefinition) -> int:
+    return sum(
+        int(requirement.value or 0)
+        for container in definition.container_definitions
+        for requirement in container.resource_requirements or ()
+        if requirement.type == "GPU"
+    )
+
+
+def _constraint_type(type: str) -> Literal["distinctInstance", "memberOf"]:
+    return cast('Literal["distinctInstance", "memberOf"]', type)
+
+
+def _strategy_type(type: str) -> Literal["random", "spread", "binpack"]:
+    return cast('Literal["random", "spread", "binpack"]', type)
