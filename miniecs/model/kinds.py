@@ -40,6 +40,10 @@ def _scope_of_arn(thing: Any) -> Hashable:
     return arns.scope_of(thing.arn)
 
 
+def _scope_and_name(thing: Any) -> Hashable:
+    return arns.scope_of(thing.arn), thing.name
+
+
 def _live(function: IndexFunction) -> IndexFunction:
     """The index without STOPPED tasks, which linger for an hour and interest no control loop."""
     return lambda task: None if task.last_status == "STOPPED" else function(task)
@@ -97,10 +101,14 @@ KINDS: tuple[Kind, ...] = (
         indexes={"cluster": lambda s: s.cluster_arn},
         counts={"active": lambda s: s.cluster_arn if s.status == "ACTIVE" else None},
     ),
-    Kind("load_balancer", LoadBalancer, indexes={"scope": _scope_of_arn}),
-    Kind("listener", Listener, indexes={"load_balancer": lambda listener: listener.load_balancer_arn}),
-    Kind("rule", Rule, indexes={"listener": lambda r: r.listener_arn}),
-    Kind("target_group", TargetGroup, indexes={"scope": _scope_of_arn}),
+    Kind("load_balancer", LoadBalancer, indexes={"scope": _scope_of_arn, "name": _scope_and_name}),
+    Kind(
+        "listener",
+        Listener,
+        indexes={"scope": _scope_of_arn, "load_balancer": lambda listener: listener.load_balancer_arn},
+    ),
+    Kind("rule", Rule, indexes={"scope": _scope_of_arn, "listener": lambda r: r.listener_arn}),
+    Kind("target_group", TargetGroup, indexes={"scope": _scope_of_arn, "name": _scope_and_name}),
     Kind(
         "target",
         Target,

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from miniecs.model.scope import Tag
 
 
+class LoadBalancerSubnet(NamedTuple):
+    """Where a load balancer stands: one subnet of one zone. The addresses are a network load balancer's."""
+
+    subnet_id: str
+    zone: str
+    allocation_id: str | None = None
+    private_ipv4_address: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LoadBalancer:
-    """An application or network load balancer. subnets: (subnet id, availability zone) pairs."""
+    """An application or network load balancer."""
 
     arn: str
     name: str
@@ -22,7 +31,7 @@ class LoadBalancer:
     dns_name: str = ""
     canonical_hosted_zone_id: str = ""
     vpc_id: str = ""
-    subnets: tuple[tuple[str, str], ...] = ()
+    subnets: tuple[LoadBalancerSubnet, ...] = ()
     security_groups: tuple[str, ...] = ()
     ip_address_type: str = "ipv4"
     created_at: float = 0.0
@@ -32,20 +41,22 @@ class LoadBalancer:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One port of a load balancer. default_actions in the API's member names."""
+    """One port of a load balancer, with its default rule. default_actions in the API's member names."""
 
     arn: str
     load_balancer_arn: str
     port: int | None
     protocol: str | None
     default_actions: tuple[Mapping[str, Any], ...]
+    default_rule_arn: str = ""
     ssl_policy: str | None = None
-    certificates: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()  # the first is the default one, the others are chosen by SNI
     alpn_policy: tuple[str, ...] = ()
     mutual_authentication: Mapping[str, Any] | None = None
     attributes: tuple[tuple[str, str], ...] = ()
     created_at: float = 0.0
     tags: tuple[Tag, ...] = ()
+    default_rule_tags: tuple[Tag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ class Target:
     """One registered target. state and reason are judged by ``control.health`` from probe results."""
 
     target_group_arn: str
-    id: str  # instance id or IP address
+    id: str  # instance id, IP address or a load balancer's ARN
     port: int
     state: str = "initial"  # initial healthy unhealthy unused draining unavailable
     reason: str | None = None  # e.g. Elb.RegistrationInProgress
