@@ -1,0 +1,37 @@
+"""The README's quickstart, typed as it stands: what a newcomer does first must work every day."""
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A data folder and a port of its own, taken down whatever happens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # What `make test` hands down would otherwise reach the make of the quickstart.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = inherited | {"MINIECS_DATA_DIR": str(tmp_path / "data"), "ARGS": f"--port {port}"}
+    yield environment
+    subprocess.run([ROOT / ".venv/bin/miniecs", "down", "--purge"], env=environment, timeout=60, check=True)
+
+
+@pytest.mark.slow
+def test_the_quickstart_works_as_it_stands(environment: dict[str, str]) -> None:
+    (section,) = re.findall(r"^## Quickstart.*?^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    typed = subprocess.run(
+        ["bash", "-euxo", "pipefail", "-c", section],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+    )
+    assert typed.returncode == 0, typed.stdout + typed.stderr
+    assert "has reached a steady state." in typed.stdout
