@@ -1,0 +1,332 @@
+"""Container instances: registering, draining, deregistering, describing.
+
+Registration is the agent's call; the others are an operator's. What an instance has
+left is never stored: it is summed from the tasks on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from miniecs.apply import write_instance, write_task
+from miniecs.control.stopping import stop
+from miniecs.model import arns
+from miniecs.model.cluster import Cluster
+from miniecs.model.instance import Attribute, ContainerInstance
+from miniecs.model.task import Task
+from miniecs_api.context import Context
+from miniecs_api.ecs import resolve
+from miniecs_api.ecs.render_instance import render_instance
+from miniecs_api.ecs.tagging import to_tags
+from miniecs_api.operation import operation, read_operation
+from miniecs_api.paging import page
+from miniecs_api.wire.errors import AwsError
+from miniecs_scheduler import ExpressionError, parse_expression
+
+LATEST_AGENT = "1.105.1"
+_DESCRIBE_LIMIT = 100
+_UPDATE_LIMIT = 10
+
+
+@operation
+def register_container_instance(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """An agent joins, or comes back: by its ARN, or by the EC2 instance id that it joined with."""
+    cluster = resolve.cluster(ctx, params)
+    identity = _identity(params)
+    cpu, memory, ports, ports_udp, gpus = _resources(params.get("totalResources", []))
+    known = _known_instance(ctx, cluster, params.get("containerInstanceArn"), identity.get("instanceId"))
+    if known is not None and (known.cpu, known.memory) != (cpu, memory):
+        raise AwsError(
+            "ClientException",
+            "Container instance type changes are not supported. "
+            f"Container instance {arns.name_of(known.arn)} was previously registered with "
+            f"{known.cpu} CPU units and {known.memory} MiB of memory.",
+        )
+    version = params.get("versionInfo", {})
+    external = "instanceId" not in identity
+    instance = ContainerInstance(
+        arn=known.arn if known else arns.container_instance(ctx.scope, cluster.name, ctx.ids.hex()),
+        cluster_arn=cluster.arn,
+        status=known.status if known else "ACTIVE",
+        ec2_instance_id=known.ec2_instance_id
+        if known
+        else identity.get("instanceId", f"mi-{ctx.ids.hex(17)}"),
+        agent_connected=known.agent_connected if known else False,
+        agent_version=version.get("agentVersion"),
+        agent_hash=version.get("agentHash"),
+        docker_version=version.get("dockerVersion"),
+        cpu=cpu,
+        memory=memory,
+        ports=ports,
+        ports_udp=ports_udp,
+        gpus=gpus,
+        attributes=_attributes(ctx, params.get("attributes", []), identity, known, external),
+        capacity_provider_name=known.capacity_provider_name if known else None,
+        registered_at=known.registered_at if known else ctx.now,
+        private_ip=identity.get("privateIp") or (known.private_ip if known else None),
+        platform_devices=tuple(params.get("platformDevices", ())),
+        tags=to_tags(params["tags"]) if "tags" in params else (known.tags if known else ()),
+        version=known.version if known else 1,
+    )
+    written = write_instance(
+        ctx.tx,
+        known,
+        instance,
+        now=ctx.now,
+        because="its agent registered" if known is None else "its agent registered again",
+    )
+    return {"containerInstance": render_instance(ctx, written)}
+
+
+def _known_instance(
+    ctx: Context, cluster: Cluster, arn: str | None, ec2_instance_id: str | None
+) -> ContainerInstance | None:
+    """The registration that this one continues: an agent without a disk is known by its EC2 instance id."""
+    if arn is not None:
+        known = resolve.find_instance(ctx, cluster, arn)
+        if known is None or known.status == "INACTIVE":
+            raise AwsError(
+                "ClientException",
+                "The referenced container instance was not found."
+                if known is None
+                else "The referenced container instance is inactive.",
+            )
+        return known
+    if ec2_instance_id is None:
+        return None
+    same = (
+        instance
+        for instance in ctx.tx.find(ContainerInstance, "cluster", cluster.arn)
+        if instance.ec2_instance_id == ec2_instance_id and instance.status != "INACTIVE"
+    )
+    return next(same, None)
+
+
+def _identity(params: dict[str, Any]) -> Mapping[str, Any]:
+    """The EC2 instance identity document; an agent outside of EC2 sends none."""
+    text = params.get("instanceIdentityDocument")
+    if not text:
+        return {}
+    try:
+        document = json.loads(text)
+    except ValueError as problem:
+        raise AwsError("ClientException", "The instance identity document is not valid JSON.") from problem
+    if not isinstance(document, dict) or not isinstance(document.get("instanceId", ""), str):
+        raise AwsError("ClientException", "The instance identity document is not valid.")
+    return document
+
+
+def _resources(
+    resources: list[dict[str, Any]],
+) -> tuple[int, int, tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """CPU units, MiB, reserved TCP and UDP ports, GPU ids."""
+    by_name = {resource.get("name"): resource for resource in resources}
+    amounts = []
+    for name in ("CPU", "MEMORY"):
+        amount = by_name.get(name, {}).get("integerValue", 0)
+        if amount <= 0:
+            raise AwsError("ClientException", f"totalResources must say how much {name} there is.")
+        amounts.append(amount)
+    ports = []
+    for name in ("PORTS", "PORTS_UDP"):
+        values = by_name.get(name, {}).get("stringSetValue", [])
+        if not all(value.isdecimal() and int(value) < 65536 for value in values):
+            raise AwsError("ClientException", f"totalResources {name} must be port numbers.")
+        ports.append(tuple(sorted(int(value) for value in values)))
+    gpus = tuple(by_name.get("GPU", {}).get("stringSetValue", []))
+    return amounts[0], amounts[1], ports[0], ports[1], gpus
+
+
+_IDENTITY_ATTRIBUTES = (
+    ("ecs.ami-id", "imageId"),
+    ("ecs.availability-zone", "availabilityZone"),
+    ("ecs.instance-type", "instanceType"),
+    ("ecs.vpc-id", "vpcId"),
+    ("ecs.subnet-id", "subnetId"),
+)
+
+
+def _attributes(
+    ctx: Context,
+    given: list[dict[str, Any]],
+    identity: Mapping[str, Any],
+    known: ContainerInstance | None,
+    external: bool,
+) -> tuple[Attribute, ...]:
+    """What the agent says, echoed whole (it checks), plus what AWS adds from the identity document.
+
+    On re-registration the agent does not send custom attributes again: those are kept.
+    """
+    values: dict[str, str | None] = {a.name: a.value for a in known.attributes} if known else {}
+    for attribute in given:
+        values[attribute["name"]] = attribute.get("value") or None
+    for name, field in _IDENTITY_ATTRIBUTES:
+        if identity.get(field):
+            values[name] = str(identity[field])
+    values.setdefault("ecs.availability-zone", f"{ctx.scope.region}a")
+    if not external:
+        values.setdefault("ecs.os-type", "linux")
+    return tuple(Attribute(name, value) for name, value in values.items())
+
+
+@operation
+def deregister_container_instance(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Take an instance out. Tasks on it need force, and are then orphaned on their engine."""
+    cluster = resolve.cluster(ctx, params)
+    instance = _require(ctx, cluster, params["containerInstance"])
+    tasks = ctx.tx.find(Task, "instance", instance.arn)
+    if tasks and not params.get("force", False):
+        raise AwsError("InvalidParameterException", "Found running tasks on the instance.")
+    for task in tasks:
+        stopped = stop(
+            task,
+            now=ctx.now,
+            code="TerminationNotice",
+            reason="Container instance deregistration forced by user",
+        )
+        write_task(ctx.tx, task, stopped, now=ctx.now, because="its container instance was deregistered")
+    gone = replace(instance, status="INACTIVE", agent_connected=False, deregistered_at=ctx.now)
+    written = write_instance(ctx.tx, instance, gone, now=ctx.now, because="deregistered by the user")
+    return {"containerInstance": render_instance(ctx, written)}
+
+
+@read_operation
+def describe_container_instances(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    cluster = resolve.cluster(ctx, params)
+    wanted = params["containerInstances"]
+    _bounded(wanted, _DESCRIBE_LIMIT, "Container instances")
+    include = params.get("include", [])
+    found, failures = _find_all(ctx, cluster, wanted)
+    return {
+        "containerInstances": [
+            render_instance(
+                ctx, instance, tags="TAGS" in include, health="CONTAINER_INSTANCE_HEALTH" in include
+            )
+            for instance in found
+        ],
+        "failures": failures,
+    }
+
+
+@read_operation
+def list_container_instances(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """ARNs by status (all but INACTIVE unless told) and by a cluster query language filter."""
+    cluster = resolve.cluster(ctx, params)
+    status = params.get("status")
+    instances = [
+        instance
+        for instance in ctx.tx.find(ContainerInstance, "cluster", cluster.arn)
+        if (instance.status == status if status else instance.status != "INACTIVE")
+    ]
+    if params.get("filter"):
+        instances = _filtered(ctx, cluster, instances, params["filter"])
+    listed, token = page(sorted(instance.arn for instance in instances), params)
+    return {"containerInstanceArns": listed, "nextToken": token}
+
+
+def _filtered(
+    ctx: Context, cluster: Cluster, instances: list[ContainerInstance], text: str
+) -> list[ContainerInstance]:
+    try:
+        expression = parse_expression(text)
+    except ExpressionError as problem:
+        ctx.hint(str(problem))
+        raise AwsError("InvalidParameterException", f"Invalid filter expression: {problem}") from problem
+    fleet = ctx.fleets.of(cluster.arn)
+    chosen = []
+    for instance in instances:
+        host = fleet.host(instance.arn)
+        groups = {task.group for task in ctx.tx.find(Task, "instance", instance.arn)}
+        if host is not None and expression.matches(host, fleet.running(instance.arn), groups):
+            chosen.append(instance)
+    return chosen
+
+
+@operation
+def update_container_instances_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """ACTIVE or DRAINING; the draining itself is the control loops' work."""
+    cluster = resolve.cluster(ctx, params)
+    status = params["status"]
+    if status not in ("ACTIVE", "DRAINING"):
+        raise AwsError(
+            "InvalidParameterException", "Container instance status should be one of [ACTIVE, DRAINING]"
+        )
+    _bounded(params["containerInstances"], _UPDATE_LIMIT, "Container instances")
+    found, failures = _find_all(ctx, cluster, params["containerInstances"])
+    updated = []
+    for instance in found:
+        if instance.status not in ("ACTIVE", "DRAINING"):
+            failures.append({"arn": instance.arn, "reason": "INACTIVE"})
+            continue
+        after = replace(instance, status=status)
+        updated.append(
+            write_instance(ctx.tx, instance, after, now=ctx.now, because=f"set to {status} by the user")
+        )
+    return {
+        "containerInstances": [render_instance(ctx, instance) for instance in updated],
+        "failures": failures,
+    }
+
+
+@operation
+def update_container_agent(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """There is never a newer agent to be had here, and ECS has an error for just that."""
+    cluster = resolve.cluster(ctx, params)
+    instance = _require(ctx, cluster, params["containerInstance"])
+    if instance.agent_version is None:
+        raise AwsError(
+            "MissingVersionException",
+            "Amazon ECS is unable to determine the current version of the Amazon ECS container agent on the "
+            "container instance and does not have enough information to proceed with an update.",
+        )
+    raise AwsError(
+        "NoUpdateAvailableException",
+        "There is no update available for this Amazon ECS container agent.",
+        hint=f"{instance.agent_version} is what runs; miniecs offers no agent updates.",
+    )
+
+
+@read_operation
+def discover_poll_endpoint(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Where an agent opens its websockets: commands (ACS) and telemetry (TCS)."""
+    cluster = resolve.cluster(ctx, params)
+    if params.get("containerInstance"):
+        _require(ctx, cluster, params["containerInstance"])
+    return {
+        "endpoint": f"{ctx.settings.endpoint}/acs",
+        "telemetryEndpoint": f"{ctx.settings.endpoint}/tcs",
+    }
+
+
+def _require(ctx: Context, cluster: Cluster, id_or_arn: str) -> ContainerInstance:
+    instance = resolve.find_instance(ctx, cluster, id_or_arn)
+    if instance is None or instance.status == "INACTIVE":
+        raise AwsError("InvalidParameterException", "The referenced container instance was not found.")
+    return instance
+
+
+def _bounded(items: list[str], limit: int, what: str) -> None:
+    if not items:
+        raise AwsError("InvalidParameterException", f"{what} cannot be empty.")
+    if len(items) > limit:
+        raise AwsError("InvalidParameterException", f"{what} must have at most {limit} members.")
+
+
+def _find_all(
+    ctx: Context, cluster: Cluster, wanted: list[str]
+) -> tuple[list[ContainerInstance], list[dict[str, Any]]]:
+    found, failures = [], []
+    for text in dict.fromkeys(wanted):
+        instance = resolve.find_instance(ctx, cluster, text)
+        if instance is None:
+            failures.append({"arn": _as_arn(ctx, cluster, text), "reason": "MISSING"})
+        else:
+            found.append(instance)
+    return found, failures
+
+
+def _as_arn(ctx: Context, cluster: Cluster, text: str) -> str:
+    return text if text.startswith("arn:") else arns.container_instance(ctx.scope, cluster.name, text)

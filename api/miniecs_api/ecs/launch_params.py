@@ -1,0 +1,167 @@
+"""What RunTask, StartTask and CreateService have in common: the checks of everything a launch is given."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
+from miniecs.model.scope import Tag
+from miniecs.model.service import PlacementConstraint, PlacementStrategy
+from miniecs.model.task_definition import TaskDefinition
+from miniecs_api.context import Context
+from miniecs_api.ecs.task_definitions import find_task_definition
+from miniecs_api.wire.errors import AwsError
+from miniecs_scheduler import ExpressionError, parse_expression
+
+_MAX_CONSTRAINTS = 10
+_MAX_STRATEGIES = 5
+_MAX_OVERRIDES = 8192  # characters of JSON
+_BINPACK_FIELDS = {"cpu": "cpu", "memory": "memory"}
+
+
+def invalid(message: str, hint: str | None = None) -> AwsError:
+    return AwsError("InvalidParameterException", message, hint=hint)
+
+
+def task_definition(
+    ctx: Context, reference: str, *, inactive_code: str = "ClientException"
+) -> TaskDefinition:
+    """The ACTIVE task definition meant. ECS uses two codes for an inactive one, by operation."""
+    found = find_task_definition(ctx, reference)
+    if found is None:
+        raise AwsError("ClientException", "TaskDefinition not found.")
+    if found.status != "ACTIVE":
+        raise AwsError(inactive_code, "TaskDefinition is inactive")
+    return found
+
+
+def placement_constraints(
+    ctx: Context, params: dict[str, Any], definition: TaskDefinition
+) -> tuple[PlacementConstraint, ...]:
+    """Checked constraints of a call; at most ten together with the task definition's."""
+    given = params.get("placementConstraints", [])
+    if len(given) + len(definition.placement_constraints or ()) > _MAX_CONSTRAINTS:
+        raise invalid(f"A maximum of {_MAX_CONSTRAINTS} placement constraints is allowed.")
+    checked = []
+    for constraint in given:
+        type, expression = constraint.get("type"), constraint.get("expression", "")
+        if type == "distinctInstance":
+            if expression:
+                raise invalid("Expression should not be specified for the distinctInstance constraint.")
+        elif type == "memberOf":
+            _check_expression(ctx, expression)
+        else:
+            raise invalid("Placement constraint type must be one of [distinctInstance, memberOf].")
+        checked.append(PlacementConstraint(type, expression))
+    return tuple(checked)
+
+
+def _check_expression(ctx: Context, expression: str) -> None:
+    if not expression:
+        raise invalid("Expression must be specified for the memberOf constraint.")
+    try:
+        parse_expression(expression)
+    except ExpressionError as problem:
+        ctx.hint(str(problem))
+        raise invalid(f"Invalid placement constraint expression: {problem}") from problem
+
+
+def placement_strategy(params: dict[str, Any]) -> tuple[PlacementStrategy, ...]:
+    """Checked strategies, their fields in the one spelling used inside."""
+    given = params.get("placementStrategy", [])
+    if len(given) > _MAX_STRATEGIES:
+        raise invalid(f"A maximum of {_MAX_STRATEGIES} placement strategies is allowed.")
+    return tuple(_strategy(item.get("type"), item.get("field", "")) for item in given)
+
+
+def _strategy(type: str | None, field: str) -> PlacementStrategy:
+    if type == "random":
+        if field:
+            raise invalid("Field should not be specified for the random placement strategy.")
+        return PlacementStrategy("random")
+    if type == "binpack":
+        if field.lower() not in _BINPACK_FIELDS:
+            raise invalid("Field must be one of [CPU, MEMORY] for the binpack placement strategy.")
+        return PlacementStrategy("binpack", field.lower())
+    if type == "spread":
+        if field.lower() in ("instanceid", "host"):
+            return PlacementStrategy("spread", "instanceId")
+        if not field.startswith("attribute:") or field == "attribute:":
+            raise invalid(
+                "Field must be instanceId, host or attribute:NAME for the spread placement strategy."
+            )
+        return PlacementStrategy("spread", field)
+    raise invalid("Placement strategy type must be one of [random, spread, binpack].")
+
+
+def network_configuration(params: dict[str, Any], definition: TaskDefinition) -> dict[str, Any] | None:
+    """The call's network configuration, which goes with awsvpc and with nothing else."""
+    given: dict[str, Any] | None = params.get("networkConfiguration")
+    if definition.network_mode == "awsvpc":
+        if not given or "awsvpcConfiguration" not in given:
+            raise invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
+        if not given["awsvpcConfiguration"].get("subnets"):
+            raise invalid("subnets can not be empty.")
+    elif given:
+        raise invalid("Network Configuration is not valid for the given networkMode of this task definition.")
+    return given
+
+
+def launch_type(
+    ctx: Context, params: dict[str, Any], cluster: Cluster, definition: TaskDefinition
+) -> tuple[str, tuple[CapacityProviderStrategyItem, ...]]:
+    """The launch type to use. What has no engine here yet is refused rather than pretended."""
+    strategy = params.get("capacityProviderStrategy")
+    given = params.get("launchType")
+    if strategy and given:
+        raise invalid("Specify either Launch Type or Capacity Provider Strategy, but not both.")
+    if strategy or (not given and cluster.default_capacity_provider_strategy):
+        raise _unsupported(
+            "Capacity provider strategies are not acted on by miniecs yet; say launchType EC2 instead."
+        )
+    chosen: str = given or "EC2"
+    if chosen not in (definition.compatibilities or ("EC2",)):
+        raise invalid(f"Task definition does not support launch_type {chosen}.")
+    if chosen in ("FARGATE", "MANAGED_INSTANCES"):
+        raise _unsupported(f"Launch type {chosen} is not supported by miniecs yet; use EC2.")
+    if definition.network_mode == "awsvpc":
+        raise _unsupported("Network mode awsvpc is not run by miniecs yet; use bridge or host.")
+    if params.get("platformVersion"):
+        raise invalid("The platform version must be null when specifying an EC2 launch type.")
+    return chosen, ()
+
+
+def _unsupported(message: str) -> AwsError:
+    return AwsError("UnsupportedFeatureException", message, hint="See docs/differences.md.")
+
+
+def overrides(params: dict[str, Any], definition: TaskDefinition) -> dict[str, Any] | None:
+    """The call's overrides, naming only containers that exist."""
+    given: dict[str, Any] | None = params.get("overrides")
+    if not given:
+        return None
+    if len(json.dumps(given, separators=(",", ":"))) > _MAX_OVERRIDES:
+        raise invalid(f"Overrides length must be at most {_MAX_OVERRIDES}.")
+    if given.get("inferenceAcceleratorOverrides"):
+        raise _unsupported("Inference accelerators are not supported by miniecs.")
+    names = {container.name for container in definition.container_definitions}
+    for override in given.get("containerOverrides", []):
+        if "name" not in override:
+            raise invalid("Container override name can not be null or empty.")
+        if override["name"] not in names:
+            raise invalid(
+                f"Override for container named {override['name']} is not a container in the TaskDefinition."
+            )
+    for field in ("cpu", "memory"):
+        if field in given and not given[field].isdecimal():
+            raise invalid(f"Invalid '{field}' setting for task.")
+    return given
+
+
+def propagated_tags(
+    own: tuple[Tag, ...], source: tuple[Tag, ...], managed: tuple[Tag, ...] = ()
+) -> tuple[Tag, ...]:
+    """The call's own tags win over propagated ones; managed tags (aws:ecs:…) come on top."""
+    merged = {tag.key: tag for tag in (*source, *own, *managed)}
+    return tuple(merged.values())

@@ -1,0 +1,292 @@
+"""Services: what should run. The operations write the spec; the control loops make it so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from miniecs.control import rollout
+from miniecs.model import arns
+from miniecs.model.cluster import Cluster
+from miniecs.model.service import Revision, Service
+from miniecs.model.task import Task
+from miniecs.model.task_definition import TaskDefinition
+from miniecs_api.context import Context
+from miniecs_api.ecs import launch_params, resolve, service_params
+from miniecs_api.ecs.launch_params import invalid
+from miniecs_api.ecs.render_service import render_service
+from miniecs_api.ecs.tagging import to_tags
+from miniecs_api.operation import operation, read_operation
+from miniecs_api.paging import page
+from miniecs_api.wire.errors import AwsError
+
+_DESCRIBE_LIMIT = 10
+_TOKEN_LIMIT = 36
+_LIST_DEFAULT = 10
+# Fields that tell two CreateService calls of one name apart; the rest is made by ECS.
+_SPEC = (
+    "desired_count",
+    "revision",
+    "scheduling_strategy",
+    "deployment_controller",
+    "deployment_configuration",
+    "placement_constraints",
+    "placement_strategy",
+    "health_check_grace_period",
+    "role_arn",
+    "enable_ecs_managed_tags",
+    "propagate_tags",
+    "enable_execute_command",
+    "availability_zone_rebalancing",
+    "tags",
+)
+
+
+@operation
+def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Write the service with its first deployment. The same call again answers with what there is."""
+    cluster = resolve.cluster(ctx, params)
+    service = _new_service(ctx, params, cluster)
+    existing = ctx.tx.get(Service, service.arn)
+    if existing is not None and existing.status == "DRAINING":
+        raise invalid("Unable to Start a service that is still Draining.")
+    if existing is not None and existing.status == "ACTIVE":
+        if any(getattr(existing, field) != getattr(service, field) for field in _SPEC):
+            raise invalid("Creation of service was not idempotent.", _difference(existing, service))
+        return {"service": render_service(ctx, existing, tags=True)}
+    service = rollout.begin(service, service.revision, now=ctx.now, ids=ctx.ids)
+    ctx.tx.put(service)
+    return {"service": render_service(ctx, service, tags=True)}
+
+
+def _difference(existing: Service, asked: Service) -> str:
+    fields = [field for field in _SPEC if getattr(existing, field) != getattr(asked, field)]
+    return (
+        f"A service {existing.name} is there already and differs in {', '.join(fields)}; use UpdateService."
+    )
+
+
+def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Service:
+    """The checked service, without a deployment."""
+    service_params.refuse_unsupported(params)
+    name = service_params.service_name(params)
+    controller = service_params.deployment_controller(params)
+    strategy = params.get("schedulingStrategy", "REPLICA")
+    if not params.get("taskDefinition"):
+        raise invalid("TaskDefinition can not be blank.")
+    definition = launch_params.task_definition(ctx, params["taskDefinition"])
+    token = params.get("clientToken")
+    if token is not None and len(token) > _TOKEN_LIMIT:
+        raise invalid(f"clientToken must have at most {_TOKEN_LIMIT} characters.")
+    balancers = service_params.load_balancers(ctx, params, definition)
+    launch_type, _ = launch_params.launch_type(ctx, params, cluster, definition)
+    service = Service(
+        arn=arns.service(ctx.scope, cluster.name, name),
+        name=name,
+        cluster_arn=cluster.arn,
+        desired_count=service_params.desired_count(params, strategy),
+        revision=Revision(
+            task_definition_arn=definition.arn,
+            launch_type=launch_type,
+            network_configuration=launch_params.network_configuration(params, definition),
+            load_balancers=balancers,
+        ),
+        scheduling_strategy=strategy,
+        deployment_controller=controller,
+        deployment_configuration=service_params.deployment_configuration(params, strategy),
+        placement_constraints=launch_params.placement_constraints(ctx, params, definition),
+        placement_strategy=launch_params.placement_strategy(params),
+        health_check_grace_period=service_params.grace_period(params),
+        role_arn=service_params.role_arn(ctx, params, bool(balancers)),
+        created_at=ctx.now,
+        created_by=ctx.principal_arn,
+        enable_ecs_managed_tags=params.get("enableECSManagedTags", False),
+        propagate_tags=params.get("propagateTags", "NONE"),
+        enable_execute_command=params.get("enableExecuteCommand", False),
+        client_token=token,
+        tags=to_tags(params.get("tags", [])),
+    )
+    if strategy == "DAEMON" and service.placement_strategy:
+        raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
+    rebalancing = _rebalancing(ctx, service, params.get("availabilityZoneRebalancing"))
+    return replace(service, availability_zone_rebalancing=rebalancing)
+
+
+def _rebalancing(ctx: Context, service: Service, given: str | None) -> str:
+    """ENABLED by default where the service's settings allow it, as CreateService does today."""
+    first = service.placement_strategy[0] if service.placement_strategy else None
+    allowed = (
+        service.scheduling_strategy == "REPLICA"
+        and service.deployment_configuration.maximum_percent > 100
+        and (first is None or (first.type, first.field) == ("spread", "attribute:ecs.availability-zone"))
+    )
+    if given == "ENABLED" and not allowed:
+        raise invalid(
+            "Availability Zone rebalancing needs the REPLICA scheduling strategy, a maximumPercent above 100 "
+            "and a spread over attribute:ecs.availability-zone as the first placement strategy, or none."
+        )
+    if given == "ENABLED":
+        ctx.hint("availabilityZoneRebalancing is kept but not acted on yet (docs/differences.md, Services).")
+    return given or ("ENABLED" if allowed else "DISABLED")
+
+
+@operation
+def update_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Change the spec. What a revision holds makes a new deployment when it changes, or when forced."""
+    cluster = resolve.cluster(ctx, params)
+    service = _require_active(ctx, cluster, params["service"])
+    service_params.refuse_unsupported(params)
+    if "deploymentController" in params:
+        service_params.deployment_controller(params)
+    updated = _updated(ctx, params, cluster, service)
+    if updated != service:
+        ctx.tx.put(updated)
+    return {"service": render_service(ctx, updated, tags=True)}
+
+
+def _updated(ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service) -> Service:
+    definition = _definition_for_update(ctx, params, service)
+    if "desiredCount" in params:
+        if service.scheduling_strategy == "DAEMON":
+            service_params.desired_count(params, "DAEMON")
+        service = rollout.scale(service, service_params.checked_count(params["desiredCount"]), now=ctx.now)
+    updated = replace(
+        service,
+        deployment_configuration=service_params.deployment_configuration(
+            params, service.scheduling_strategy, service.deployment_configuration
+        ),
+        health_check_grace_period=service_params.grace_period(params)
+        if "healthCheckGracePeriodSeconds" in params
+        else service.health_check_grace_period,
+        placement_constraints=launch_params.placement_constraints(ctx, params, definition)
+        if "placementConstraints" in params
+        else service.placement_constraints,
+        placement_strategy=launch_params.placement_strategy(params)
+        if "placementStrategy" in params
+        else service.placement_strategy,
+        enable_ecs_managed_tags=params.get("enableECSManagedTags", service.enable_ecs_managed_tags),
+        propagate_tags=params.get("propagateTags", service.propagate_tags),
+        enable_execute_command=params.get("enableExecuteCommand", service.enable_execute_command),
+    )
+    if updated.scheduling_strategy == "DAEMON" and updated.placement_strategy:
+        raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
+    if "availabilityZoneRebalancing" in params:
+        rebalancing = _rebalancing(ctx, updated, params["availabilityZoneRebalancing"])
+        updated = replace(updated, availability_zone_rebalancing=rebalancing)
+    revision = _revision(ctx, params, cluster, updated, definition)
+    if revision != updated.revision or params.get("forceNewDeployment", False):
+        updated = rollout.begin(updated, revision, now=ctx.now, ids=ctx.ids)
+    return updated
+
+
+def _definition_for_update(ctx: Context, params: dict[str, Any], service: Service) -> TaskDefinition:
+    """A task definition that is named must be ACTIVE; the service's own may have become INACTIVE since."""
+    if params.get("taskDefinition"):
+        named = launch_params.find_task_definition(ctx, params["taskDefinition"])
+        if named is not None and named.arn == service.revision.task_definition_arn:
+            return named
+        return launch_params.task_definition(ctx, params["taskDefinition"])
+    own = ctx.tx.get(TaskDefinition, service.revision.task_definition_arn)
+    if own is None:
+        raise RuntimeError(f"{service.arn} outlived its task definition")
+    return own
+
+
+def _revision(
+    ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service, definition: TaskDefinition
+) -> Revision:
+    current = service.revision
+    if params.get("capacityProviderStrategy") or params.get("platformVersion"):
+        launch_params.launch_type(ctx, params, cluster, definition)
+    balancers = (
+        service_params.load_balancers(ctx, params, definition)
+        if "loadBalancers" in params
+        else current.load_balancers
+    )
+    if definition.arn != current.task_definition_arn and "loadBalancers" not in params and balancers:
+        kept = [
+            {
+                "targetGroupArn": balancer.target_group_arn,
+                "containerName": balancer.container_name,
+                "containerPort": balancer.container_port,
+            }
+            for balancer in balancers
+        ]
+        balancers = service_params.load_balancers(ctx, {"loadBalancers": kept}, definition)
+    network = (
+        launch_params.network_configuration(params, definition)
+        if "networkConfiguration" in params
+        else current.network_configuration
+    )
+    return replace(
+        current,
+        task_definition_arn=definition.arn,
+        load_balancers=balancers,
+        network_configuration=network,
+    )
+
+
+@operation
+def delete_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """ACTIVE → DRAINING at once; INACTIVE when its tasks are gone."""
+    cluster = resolve.cluster(ctx, params)
+    service = resolve.find_service(ctx, cluster, params["service"])
+    if service is None or service.status == "INACTIVE":
+        raise AwsError("ServiceNotFoundException", "Service not found.")
+    if service.status == "DRAINING":
+        return {"service": render_service(ctx, service)}
+    scaled = service.desired_count > 0 or (
+        service.scheduling_strategy == "DAEMON" and bool(ctx.tx.find(Task, "service", service.arn))
+    )
+    if scaled and not params.get("force", False):
+        raise invalid("The service cannot be stopped while it is scaled above 0.")
+    draining = replace(rollout.scale(service, 0, now=ctx.now), status="DRAINING", steady=False)
+    ctx.tx.put(draining)
+    return {"service": render_service(ctx, draining)}
+
+
+@read_operation
+def describe_services(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    cluster = resolve.cluster(ctx, params)
+    wanted = params["services"]
+    if not wanted:
+        raise invalid("Services cannot be empty.")
+    if len(wanted) > _DESCRIBE_LIMIT:
+        raise invalid(f"Services must have at most {_DESCRIBE_LIMIT} members.")
+    tags = "TAGS" in params.get("include", [])
+    services, failures = [], []
+    for text in dict.fromkeys(wanted):
+        service = resolve.find_service(ctx, cluster, text)
+        if service is None:
+            arn = text if text.startswith("arn:") else arns.service(ctx.scope, cluster.name, text)
+            failures.append({"arn": arn, "reason": "MISSING"})
+        else:
+            services.append(render_service(ctx, service, tags=tags))
+    return {"services": services, "failures": failures}
+
+
+@read_operation
+def list_services(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """ARNs of the ACTIVE services, ten a page unless told."""
+    cluster = resolve.cluster(ctx, params)
+    launch_type = params.get("launchType")
+    strategy = params.get("schedulingStrategy")
+    listed = sorted(
+        service.arn
+        for service in ctx.tx.find(Service, "cluster", cluster.arn)
+        if service.status == "ACTIVE"
+        and (launch_type is None or service.revision.launch_type == launch_type)
+        and (strategy is None or service.scheduling_strategy == strategy)
+        and params.get("resourceManagementType", "CUSTOMER") == "CUSTOMER"
+    )
+    shown, token = page(listed, params, default=_LIST_DEFAULT)
+    return {"serviceArns": shown, "nextToken": token}
+
+
+def _require_active(ctx: Context, cluster: Cluster, name_or_arn: str) -> Service:
+    service = resolve.find_service(ctx, cluster, name_or_arn)
+    if service is None:
+        raise AwsError("ServiceNotFoundException", "Service not found.")
+    if service.status != "ACTIVE":
+        raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.")
+    return service

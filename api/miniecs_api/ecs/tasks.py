@@ -1,0 +1,289 @@
+"""Tasks: RunTask, StartTask, StopTask, and looking at them.
+
+RunTask must answer at once, so it places within its own transaction, through the same
+pure functions that the service loop uses; what happens to the task then is the
+reconciler's and the agent's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from miniecs.apply import write_task
+from miniecs.control.launch import LaunchSpec, new_task, placement_request
+from miniecs.control.stopping import stop
+from miniecs.model import arns
+from miniecs.model.cluster import Cluster, IdempotencyRecord
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.scope import Tag
+from miniecs.model.service import PlacementConstraint, PlacementStrategy, Service
+from miniecs.model.task import Task
+from miniecs_api.context import Context
+from miniecs_api.ecs import launch_params, resolve
+from miniecs_api.ecs.launch_params import invalid
+from miniecs_api.ecs.render_task import render_task
+from miniecs_api.ecs.tagging import to_tags
+from miniecs_api.operation import operation, read_operation
+from miniecs_api.paging import page
+from miniecs_api.wire.errors import AwsError
+from miniecs_scheduler import Decision, Rejection, place
+
+_RUN_LIMIT = 10
+_DESCRIBE_LIMIT = 100
+_STARTED_BY_LIMIT = 128
+_GROUP_LIMIT = 255
+_TOKEN_LIMIT = 64
+_TOKEN_LIFE = 24 * 3600.0
+
+
+@operation
+def run_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Place up to ten tasks now; what cannot be placed comes back as failures, with HTTP 200."""
+    cluster = resolve.cluster(ctx, params)
+    repeated = _repeated_call(ctx, params)
+    if repeated is not None:
+        return repeated
+    count = params.get("count", 1)
+    if not 1 <= count <= _RUN_LIMIT:
+        raise invalid(f"Count must be between 1 and {_RUN_LIMIT}.")
+    spec = _launch_spec(ctx, params, cluster)
+    constraints = launch_params.placement_constraints(ctx, params, spec.definition)
+    strategies = launch_params.placement_strategy(params)
+    if not ctx.tx.count(ContainerInstance, "registered", cluster.arn):
+        raise invalid("No Container Instances were found in your cluster.")
+    decision = _place(ctx, spec, count, constraints, strategies)
+    tasks = [_start(ctx, spec, placement.host, placement.because) for placement in decision.placements]
+    if decision.suggestion:
+        ctx.hint(decision.suggestion)
+    _remember_call(ctx, params, tasks)
+    return {
+        "tasks": [render_task(ctx, task, tags=True) for task in tasks],
+        "failures": [_failure(rejection) for rejection in decision.rejections],
+    }
+
+
+@operation
+def start_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Start on the named instances, without strategy or constraint; what does not fit there fails."""
+    cluster = resolve.cluster(ctx, params)
+    wanted = params["containerInstances"]
+    if not wanted:
+        raise invalid("Container instances cannot be empty.")
+    if len(wanted) > _RUN_LIMIT:
+        raise invalid(f"A maximum of {_RUN_LIMIT} container instances can be given.")
+    spec = _launch_spec(ctx, params, cluster)
+    tasks: list[Task] = []
+    failures: list[dict[str, Any]] = []
+    for text in dict.fromkeys(wanted):
+        instance = resolve.find_instance(ctx, cluster, text)
+        if instance is None:
+            arn = text if text.startswith("arn:") else arns.container_instance(ctx.scope, cluster.name, text)
+            failures.append({"arn": arn, "reason": "MISSING"})
+            continue
+        if instance.status != "ACTIVE":
+            failures.append({"arn": instance.arn, "reason": "INACTIVE"})
+            continue
+        decision = _place(ctx, spec, 1, (), (), only_hosts=frozenset({instance.arn}))
+        failures.extend(_failure(rejection) for rejection in decision.rejections)
+        tasks.extend(
+            _start(ctx, spec, placement.host, "StartTask named this container instance")
+            for placement in decision.placements
+        )
+    return {"tasks": [render_task(ctx, task, tags=True) for task in tasks], "failures": failures}
+
+
+@operation
+def stop_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Mark the task as to be stopped; it answers with the task as it is, mostly still RUNNING."""
+    cluster = resolve.cluster(ctx, params)
+    task = resolve.find_task(ctx, cluster, params["task"])
+    if task is None:
+        raise invalid("The referenced task was not found.")
+    reason = params.get("reason") or "Task stopped by user"
+    stopped = stop(task, now=ctx.now, code="UserInitiated", reason=reason)
+    if stopped is not task:
+        write_task(ctx.tx, task, stopped, now=ctx.now, because="StopTask was called")
+    return {"task": render_task(ctx, stopped)}
+
+
+@read_operation
+def describe_tasks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    cluster = resolve.cluster(ctx, params)
+    wanted = params["tasks"]
+    if not wanted:
+        raise invalid("Tasks cannot be empty.")
+    if len(wanted) > _DESCRIBE_LIMIT:
+        raise invalid(f"Tasks must have at most {_DESCRIBE_LIMIT} members.")
+    tags = "TAGS" in params.get("include", [])
+    tasks, failures = [], []
+    for text in dict.fromkeys(wanted):
+        task = resolve.find_task(ctx, cluster, text)
+        if task is None:
+            arn = text if text.startswith("arn:") else arns.task(ctx.scope, cluster.name, text)
+            failures.append({"arn": arn, "reason": "MISSING"})
+        else:
+            tasks.append(render_task(ctx, task, tags=tags))
+    return {"tasks": tasks, "failures": failures}
+
+
+@read_operation
+def list_tasks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """ARNs of tasks that match every filter; desiredStatus is RUNNING unless given."""
+    cluster = resolve.cluster(ctx, params)
+    if params.get("daemonName"):
+        raise AwsError("UnsupportedFeatureException", "Daemons are not supported by miniecs yet.")
+    if params.get("startedBy") and any(
+        params.get(other) for other in ("containerInstance", "family", "serviceName")
+    ):
+        raise invalid("startedBy cannot be combined with other filters.")
+    status = params.get("desiredStatus", "RUNNING")
+    candidates = _candidates(ctx, cluster, params)
+    family = params.get("family")
+    started_by = params.get("startedBy")
+    launch_type = params.get("launchType")
+    listed = sorted(
+        task.arn
+        for task in candidates
+        if task.desired_status == status
+        and (launch_type is None or task.launch_type == launch_type)
+        and (started_by is None or task.started_by == started_by)
+        and (family is None or _family(task) == family)
+    )
+    shown, token = page(listed, params)
+    return {"taskArns": shown, "nextToken": token}
+
+
+def _candidates(ctx: Context, cluster: Cluster, params: dict[str, Any]) -> list[Task]:
+    tasks: list[Task] = ctx.tx.find(Task, "cluster", cluster.arn)
+    if params.get("serviceName"):
+        service: Service | None = resolve.find_service(ctx, cluster, params["serviceName"])
+        if service is None:
+            raise AwsError("ServiceNotFoundException", "Service not found.")
+        tasks = [task for task in tasks if task.service_arn == service.arn]
+    if params.get("containerInstance"):
+        instance = resolve.find_instance(ctx, cluster, params["containerInstance"])
+        if instance is None:
+            raise invalid("The referenced container instance was not found.")
+        tasks = [task for task in tasks if task.container_instance_arn == instance.arn]
+    return tasks
+
+
+def _family(task: Task) -> str:
+    return arns.name_of(task.task_definition_arn).rsplit(":", 1)[0]
+
+
+def _launch_spec(ctx: Context, params: dict[str, Any], cluster: Cluster) -> LaunchSpec:
+    """Everything about the tasks to start but their host, checked."""
+    definition = launch_params.task_definition(
+        ctx, params["taskDefinition"], inactive_code="InvalidParameterException"
+    )
+    launch_type, _ = launch_params.launch_type(ctx, params, cluster, definition)
+    started_by = params.get("startedBy")
+    if started_by is not None and len(started_by) > _STARTED_BY_LIMIT:
+        raise invalid(f"startedBy must have at most {_STARTED_BY_LIMIT} characters.")
+    group = params.get("group") or f"family:{definition.family}"
+    if len(group) > _GROUP_LIMIT:
+        raise invalid(f"Group must have at most {_GROUP_LIMIT} characters.")
+    if group.startswith("service:"):
+        raise invalid("Invalid namespace for group.", "Groups that begin with service: belong to services.")
+    propagate = params.get("propagateTags")
+    if propagate == "SERVICE":
+        raise invalid("propagateTags SERVICE is only valid for services.")
+    if params.get("volumeConfigurations"):
+        raise AwsError(
+            "UnsupportedFeatureException",
+            "Volumes configured at launch (volumeConfigurations) are not supported by miniecs yet.",
+            hint="See docs/differences.md.",
+        )
+    managed = (Tag("aws:ecs:clusterName", cluster.name),) if params.get("enableECSManagedTags", False) else ()
+    return LaunchSpec(
+        cluster=cluster,
+        definition=definition,
+        group=group,
+        started_by=started_by,
+        launch_type=launch_type,
+        network_configuration=launch_params.network_configuration(params, definition),
+        overrides=launch_params.overrides(params, definition),
+        tags=launch_params.propagated_tags(
+            to_tags(params.get("tags", [])),
+            definition.tags if propagate == "TASK_DEFINITION" else (),
+            managed,
+        ),
+        enable_execute_command=params.get("enableExecuteCommand", False),
+    )
+
+
+def _place(
+    ctx: Context,
+    spec: LaunchSpec,
+    count: int,
+    constraints: tuple[PlacementConstraint, ...],
+    strategies: tuple[PlacementStrategy, ...],
+    only_hosts: frozenset[str] | None = None,
+) -> Decision:
+    request = placement_request(
+        spec.definition,
+        overrides=spec.overrides,
+        count=count,
+        group=spec.group,
+        constraints=constraints,
+        strategies=strategies,
+        seed=ctx.ids.number(2**32),
+        only_hosts=only_hosts,
+    )
+    return place(ctx.fleets.of(spec.cluster.arn), request)
+
+
+def _start(ctx: Context, spec: LaunchSpec, instance_arn: str, because: str) -> Task:
+    instance = ctx.tx.get(ContainerInstance, instance_arn)
+    if instance is None:
+        raise RuntimeError(f"placed onto {instance_arn}, which does not exist")
+    task = new_task(spec, now=ctx.now, ids=ctx.ids, instance=instance, because=because)
+    return write_task(ctx.tx, None, task, now=ctx.now, because=because)
+
+
+def _failure(rejection: Rejection) -> dict[str, Any]:
+    return {"arn": rejection.host, "reason": rejection.reason, "detail": rejection.detail or None}
+
+
+def _digest(params: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _repeated_call(ctx: Context, params: dict[str, Any]) -> dict[str, Any] | None:
+    """The first answer's tasks, when this clientToken was used before with the same parameters."""
+    token = params.get("clientToken")
+    if token is None:
+        return None
+    if not token or len(token) > _TOKEN_LIMIT or any(not 33 <= ord(c) <= 126 for c in token):
+        raise invalid(f"clientToken must have 1 to {_TOKEN_LIMIT} ASCII characters in the range of 33-126.")
+    record = ctx.tx.get(IdempotencyRecord, f"{ctx.scope}/RunTask/{token}")
+    if record is None or record.expires_at <= ctx.now:
+        return None
+    if record.parameters_digest != _digest(params):
+        raise AwsError(
+            "ConflictException",
+            "The RunTask request could not be processed due to conflicts. The provided clientToken is "
+            "already in use with different parameters.",
+            fields={"resourceIds": list(record.resource_arns)},
+        )
+    known = [task for arn in record.resource_arns if (task := ctx.tx.get(Task, arn)) is not None]
+    return {"tasks": [render_task(ctx, task, tags=True) for task in known], "failures": []}
+
+
+def _remember_call(ctx: Context, params: dict[str, Any], tasks: list[Task]) -> None:
+    token = params.get("clientToken")
+    if token is None or not tasks:
+        return
+    ctx.tx.put(
+        IdempotencyRecord(
+            ctx.scope,
+            "RunTask",
+            token,
+            _digest(params),
+            tuple(task.arn for task in tasks),
+            ctx.now + _TOKEN_LIFE,
+        )
+    )
