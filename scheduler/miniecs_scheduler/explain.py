@@ -1,0 +1,247 @@
+"""Why hosts could not take a task, which came closest, and what little change would have helped.
+
+Made only when a task could not be placed, and by looking at every host: the index answers "where",
+this answers "why not", and must not be the thing that makes placing slow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from heapq import nsmallest
+from typing import Final, NamedTuple, get_args
+
+from miniecs_scheduler.constraints import Rules
+from miniecs_scheduler.fits import Fit
+from miniecs_scheduler.index import Fleet, Slot
+from miniecs_scheduler.types import Decision, Host, Reason, Rejection, Request
+
+MAX_REJECTIONS: Final = 100
+_STAGES: Final[dict[Reason, int]] = {reason: stage for stage, reason in enumerate(get_args(Reason))}
+_AMOUNTS: Final[dict[Reason, str]] = {
+    "RESOURCE:CPU": "CPU units",
+    "RESOURCE:MEMORY": "MiB",
+    "RESOURCE:GPU": "GPUs",
+    "RESOURCE:ENI": "network interfaces",
+}
+
+
+class _Failure(NamedTuple):
+    reason: Reason
+    needed: int = 0
+    available: int = 0
+
+
+class _Refusal(NamedTuple):
+    """All checks that one host failed, in the order of checking."""
+
+    slot: Slot
+    host: Host
+    failures: tuple[_Failure, ...]
+
+    def distance(self) -> tuple[bool, int, int, float, int]:
+        """How far the host is from taking the task: fewest failures, then the latest, then the least lacking.
+
+        A host that is not ACTIVE is farther than any that is: nobody would free room on it.
+        """
+        first = self.failures[0]
+        lacking = sum((f.needed - f.available) / f.needed for f in self.failures if f.needed)
+        return (
+            first.reason == "INACTIVE",
+            len(self.failures),
+            -_STAGES[first.reason],
+            lacking,
+            self.slot.place,
+        )
+
+
+def explain(fleet: Fleet, request: Request, rules: Rules, fit: Fit) -> Decision:
+    """A decision without placements that says why the next task finds no host."""
+    asker = _Asker(request, rules, fit)
+    slots: Iterable[Slot] = fleet.slots.values()
+    if request.only_hosts is not None:
+        known = (fleet.slots.get(host_id) for host_id in request.only_hosts)
+        slots = [slot for slot in known if slot is not None]
+    refusals = [
+        _Refusal(slot, slot.host, asker.failures(slot, slot.host)) for slot in slots if slot.host is not None
+    ]
+    closest = nsmallest(MAX_REJECTIONS, refusals, key=_Refusal.distance)
+    counted = Counter(refusal.failures[0].reason for refusal in refusals)
+    rejected: dict[str, int] = {reason: counted[reason] for reason in _STAGES if counted[reason]}
+    rejections = tuple(asker.rejection(refusal) for refusal in closest)
+    suggestion = _suggest(asker, refusals, closest[0] if closest else None)
+    return Decision((), 0, len(refusals), rejected, rejections, next(iter(rejections), None), suggestion)
+
+
+class _Asker:
+    def __init__(self, request: Request, rules: Rules, fit: Fit) -> None:
+        self.request = request
+        self.rules = rules
+        self.fit = fit
+
+    def failures(self, slot: Slot, host: Host) -> tuple[_Failure, ...]:
+        """Every check that the host fails for one more task."""
+        demand, placed = self.request.demand, self.fit.placed.get(slot, 0)
+        found = []
+        if not host.active:
+            found.append(_Failure("INACTIVE"))
+        if not host.connected:
+            found.append(_Failure("AGENT"))
+        if any(self.lacks(host, pair) for pair in self.request.required_attributes):
+            found.append(_Failure("ATTRIBUTE"))
+        cpu, memory = slot.cpu - placed * demand.cpu, slot.memory - placed * demand.memory
+        if cpu < demand.cpu:
+            found.append(_Failure("RESOURCE:CPU", demand.cpu, cpu))
+        if memory < demand.memory:
+            found.append(_Failure("RESOURCE:MEMORY", demand.memory, memory))
+        if demand.tcp_ports or demand.udp_ports:
+            needed = len(demand.tcp_ports) + len(demand.udp_ports)
+            taken = len(self.taken_ports(slot))
+            if taken:
+                found.append(_Failure("RESOURCE:PORTS", needed, needed - taken))
+        gpu, enis = slot.gpu - placed * demand.gpu, slot.enis - placed * demand.enis
+        if gpu < demand.gpu:
+            found.append(_Failure("RESOURCE:GPU", demand.gpu, gpu))
+        if enis < demand.enis:
+            found.append(_Failure("RESOURCE:ENI", demand.enis, enis))
+        if self.rules.expressions and self.unmatched(slot, host):
+            found.append(_Failure("MemberOf placement constraint unsatisfied."))
+        if self.rules.distinct and self.of_group(slot):
+            found.append(_Failure("DistinctInstance placement constraint unsatisfied."))
+        return tuple(found)
+
+    def lacks(self, host: Host, pair: tuple[str, str | None]) -> bool:
+        name, value = pair
+        return name not in host.attributes or (value is not None and host.attributes[name] != value)
+
+    def taken_ports(self, slot: Slot) -> list[str]:
+        demand = self.request.demand
+        mine = slot in self.fit.placed
+        return [f"tcp {p}" for p in sorted(demand.tcp_ports) if mine or p in slot.tcp] + [
+            f"udp {p}" for p in sorted(demand.udp_ports) if mine or p in slot.udp
+        ]
+
+    def unmatched(self, slot: Slot, host: Host) -> list[str]:
+        running, groups = slot.running + self.fit.placed.get(slot, 0), self.fit.groups(slot)
+        return [e.text for e in self.rules.expressions if not e.matches(host, running, groups)]
+
+    def of_group(self, slot: Slot) -> int:
+        return slot.groups.get(self.request.group, 0) + self.fit.placed.get(slot, 0)
+
+    def rejection(self, refusal: _Refusal) -> Rejection:
+        first = refusal.failures[0]
+        details = [self.detail(refusal, failure) for failure in refusal.failures]
+        return Rejection(
+            refusal.slot.id, first.reason, "; ".join(details), first.needed, max(first.available, 0)
+        )
+
+    def detail(self, refusal: _Refusal, failure: _Failure) -> str:
+        slot, host = refusal.slot, refusal.host
+        unit = _AMOUNTS.get(failure.reason)
+        if unit is not None:
+            total = _total(host, failure.reason)
+            return f"needs {failure.needed} {unit}, {failure.available} {unit} free of {total}"
+        match failure.reason:
+            case "INACTIVE":
+                return "the container instance is not ACTIVE"
+            case "AGENT":
+                return "its agent is not connected"
+            case "ATTRIBUTE":
+                missing = [pair for pair in self.request.required_attributes if self.lacks(host, pair)]
+                return "lacks " + ", ".join(n if v is None else f"{n}={v}" for n, v in missing)
+            case "RESOURCE:PORTS":
+                return f"already in use: {', '.join(self.taken_ports(slot))}"
+            case "DistinctInstance placement constraint unsatisfied.":
+                tasks = self.of_group(slot)
+                of_group = f"{tasks} task{'' if tasks == 1 else 's'} of {self.request.group}"
+                return f"distinctInstance: it has {of_group}"
+        running, groups = slot.running + self.fit.placed.get(slot, 0), self.fit.groups(slot)
+        texts = set(self.unmatched(slot, host))
+        return "; ".join(
+            f"memberOf ({e.text}): {e.describe(host, running, groups)}"
+            for e in self.rules.expressions
+            if e.text in texts
+        )
+
+
+def _total(host: Host, reason: Reason) -> int:
+    offered = host.capacity
+    return {
+        "RESOURCE:CPU": offered.cpu,
+        "RESOURCE:MEMORY": offered.memory,
+        "RESOURCE:GPU": offered.gpu,
+        "RESOURCE:ENI": offered.enis,
+    }[reason]
+
+
+def _suggest(asker: _Asker, refusals: list[_Refusal], closest: _Refusal | None) -> str:
+    """The changes of one thing that would each have made the task fit."""
+    if closest is None:
+        return "there is no container instance to place tasks on"
+    single: dict[Reason, list[_Refusal]] = {}
+    for refusal in refusals:
+        if len(refusal.failures) == 1:
+            single.setdefault(refusal.failures[0].reason, []).append(refusal)
+    changes = []
+    for reason in sorted(single, key=_STAGES.__getitem__):
+        changes.extend(_change(asker, reason, single[reason]))
+    changes.extend(_too_large(refusals))
+    if not changes:
+        changes.append(f"{_short(closest.host)} comes closest: {asker.rejection(closest).detail}")
+    return "; ".join(changes)
+
+
+def _change(asker: _Asker, reason: Reason, refusals: list[_Refusal]) -> list[str]:
+    hosts = _hosts(len(refusals))
+    unit = _AMOUNTS.get(reason)
+    if unit is not None:
+        best = min(refusals, key=_Refusal.distance)
+        failure = best.failures[0]
+        return [f"{failure.needed - failure.available} {unit} short on the best host, {_short(best.host)}"]
+    match reason:
+        case "INACTIVE":
+            return [f"{hosts} would fit if ACTIVE"]
+        case "AGENT":
+            return [f"{hosts} would fit with the agent connected"]
+        case "RESOURCE:PORTS":
+            ports = sorted({port for refusal in refusals for port in asker.taken_ports(refusal.slot)})
+            return [f"{hosts} would fit but for host ports in use ({', '.join(ports)})"]
+        case "DistinctInstance placement constraint unsatisfied.":
+            return [f"{hosts} would fit without distinctInstance"]
+        case "ATTRIBUTE":
+            return _alone(
+                refusals,
+                lambda r: [n for n, v in asker.request.required_attributes if asker.lacks(r.host, (n, v))],
+                "with the attribute {}",
+            )
+    return _alone(refusals, lambda r: asker.unmatched(r.slot, r.host), "without memberOf ({})")
+
+
+def _alone(refusals: list[_Refusal], unmet: Callable[[_Refusal], list[str]], words: str) -> list[str]:
+    """For each single rule, how many hosts fail it and nothing else; else how many fail several of them."""
+    counts = Counter(tuple(unmet(refusal)) for refusal in refusals)
+    fewest = min(map(len, counts))
+    best = sorted((rules, n) for rules, n in counts.items() if len(rules) == fewest)
+    return [f"{_hosts(n)} would fit {words.format('), ('.join(rules))}" for rules, n in best]
+
+
+def _too_large(refusals: list[_Refusal]) -> list[str]:
+    """Amounts that no considered host offers even when empty."""
+    changes = []
+    for reason, unit in _AMOUNTS.items():
+        needed = max((f.needed for r in refusals for f in r.failures if f.reason == reason), default=0)
+        largest = max(_total(refusal.host, reason) for refusal in refusals)
+        if needed > largest:
+            changes.append(
+                f"no host is large enough: a task needs {needed} {unit}, the largest has {largest}"
+            )
+    return changes
+
+
+def _hosts(count: int) -> str:
+    return "1 host" if count == 1 else f"{count} hosts"
+
+
+def _short(host: Host) -> str:
+    """The last part of a container instance's ARN."""
+    return host.id.rpartition("/")[2]

@@ -1,0 +1,402 @@
+"""The hosts of one cluster and what is assigned to them, arranged so that placing need not look at all.
+
+Hosts with equal values in every attribute that some request has asked about form a class. A rule on
+attributes is answered once per class, and within a class hosts are kept in the orders that requests
+have needed. An attribute that would make too many classes (a name per host) is not used for them:
+rules on it are asked of each host instead. Whatever the classes are, the answers are the same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from miniecs_scheduler.constraints import RequiredAttributes, Rules
+from miniecs_scheduler.expressions import Expression
+from miniecs_scheduler.order import Order
+from miniecs_scheduler.ties import RING_MASK, ring_position
+from miniecs_scheduler.types import AVAILABILITY_ZONE, Host, Resources
+
+MAX_CLASSES: Final = 64
+_MAX_CACHE: Final = 4096
+_AGENT_VERSION: Final = "\0agentVersion"  # read by expressions like an attribute; no attribute is called so
+
+_Signature = tuple[str | None, ...]
+
+
+class Slot:
+    """A host's account: what is free on it and which groups have tasks on it.
+
+    `host` is None while only tasks are known. Free amounts are negative when more was assigned than
+    the host has. `tcp` and `udp` count who occupies a port, the host's own reservation included.
+    """
+
+    __slots__ = (
+        "cls",
+        "cpu",
+        "enis",
+        "gpu",
+        "groups",
+        "host",
+        "id",
+        "memory",
+        "place",
+        "running",
+        "tcp",
+        "udp",
+        "usable",
+    )
+
+    def __init__(self, host_id: str, place: int) -> None:
+        self.id = host_id
+        self.place = place
+        self.host: Host | None = None
+        self.cls: HostClass | None = None
+        self.usable = False
+        self.cpu = self.memory = self.gpu = self.enis = self.running = 0
+        self.groups: dict[str, int] = {}
+        self.tcp: dict[int, int] = {}
+        self.udp: dict[int, int] = {}
+
+    def count(self, resources: Resources, sign: int) -> None:
+        """Add what a host offers (sign 1: its ports are occupied ones) or has lost (sign -1)."""
+        self.cpu += sign * resources.cpu
+        self.memory += sign * resources.memory
+        self.gpu += sign * resources.gpu
+        self.enis += sign * resources.enis
+        self.occupy(resources, sign)
+
+    def occupy(self, resources: Resources, sign: int) -> None:
+        for ports, occupied in ((resources.tcp_ports, self.tcp), (resources.udp_ports, self.udp)):
+            for port in ports:
+                holders = occupied.get(port, 0) + sign
+                if holders:
+                    occupied[port] = holders
+                else:
+                    del occupied[port]
+
+
+class HostClass:
+    """Hosts that no request so far can tell apart by attributes.
+
+    `orders` hold the usable ones. `levels` map a group to the places of hosts with 1, 2, ... of its
+    tasks, usable or not.
+    """
+
+    __slots__ = ("gpu", "levels", "members", "orders", "sample")
+
+    def __init__(self, sample: Host) -> None:
+        self.sample = sample
+        self.gpu = sample.capacity.gpu > 0
+        self.members: dict[int, Slot] = {}
+        self.orders: dict[tuple[str, ...], Order] = {}
+        self.levels: dict[str, dict[int, list[int]]] = {}
+
+    def order(self, fields: tuple[str, ...]) -> Order:
+        order = self.orders.get(fields)
+        if order is None:
+            order = self.orders[fields] = Order(fields)
+            for slot in self.members.values():
+                if slot.usable:
+                    order.add(slot)
+        return order
+
+    def without(self, group: str) -> int:
+        """How many hosts have no task of the group."""
+        return len(self.members) - sum(map(len, self.levels.get(group, {}).values()))
+
+    def shift(self, slot: Slot, group: str, before: int, after: int) -> None:
+        """Move a host between the levels of a group."""
+        levels = self.levels.setdefault(group, {})
+        if before:
+            places = levels[before]
+            del places[bisect_left(places, slot.place)]
+            if not places:
+                del levels[before]
+        if after:
+            insort(levels.setdefault(after, []), slot.place)
+        if not levels:
+            del self.levels[group]
+
+
+class Eligible(NamedTuple):
+    """The classes that satisfy a request's rules, and the rules that each host must still be asked."""
+
+    classes: tuple[HostClass, ...]
+    required: RequiredAttributes
+    expressions: tuple[Expression, ...]
+
+
+class Fleet:
+    """The hosts of one cluster with the tasks assigned to them; kept up to date change by change."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, Slot] = {}
+        self.ring: list[int] = []
+        self.by_place: dict[int, Slot] = {}
+        self._tasks: dict[str, tuple[Slot, Resources, str]] = {}
+        self._classes: dict[_Signature, HostClass] = {}
+        self._names: tuple[str, ...] = (AVAILABILITY_ZONE,)
+        self._wide: set[str] = set()
+        self._spread: dict[str, dict[str, dict[str | None, int]]] = {}
+        self._eligible: dict[tuple[Rules, tuple[str, ...], bool], Eligible] = {}
+
+    # Changes
+
+    def put_host(self, host: Host) -> None:
+        """Add a host, or replace what is known of it; its tasks stay."""
+        slot = self._slot(host.id)
+        if slot.host is None:
+            insort(self.ring, slot.place)
+        else:
+            self._leave(slot)
+            slot.count(slot.host.capacity, -1)
+        slot.host = host
+        slot.usable = host.active and host.connected
+        slot.count(host.capacity, 1)
+        self._enter(slot)
+        if len(self._classes) > MAX_CLASSES:
+            self._arrange(self._names)
+
+    def remove_host(self, host_id: str) -> None:
+        """Forget a host; its tasks stay known until they are released."""
+        slot = self.slots.get(host_id)
+        if slot is None or slot.host is None:
+            return
+        self._leave(slot)
+        slot.count(slot.host.capacity, -1)
+        slot.host = None
+        slot.usable = False
+        del self.ring[bisect_left(self.ring, slot.place)]
+        self._drop_if_unused(slot)
+
+    def assign(self, host_id: str, task_id: str, demand: Resources, group: str) -> None:
+        """Account for a task on a host, known or not; a task that was elsewhere is moved."""
+        if task_id in self._tasks:
+            self.release(task_id)
+        slot = self._slot(host_id)
+        self._tasks[task_id] = (slot, demand, group)
+        self._charge(slot, demand, group, 1)
+
+    def release(self, task_id: str) -> None:
+        """Give back what a task held."""
+        task = self._tasks.pop(task_id, None)
+        if task is not None:
+            self._charge(*task, -1)
+            self._drop_if_unused(task[0])
+
+    # Questions
+
+    def free(self, host_id: str) -> Resources:
+        """What is left on a host; its ports are the occupied ones. An unknown host has nothing free."""
+        slot = self.slots.get(host_id)
+        if slot is None or slot.host is None:
+            return Resources()
+        return Resources(slot.cpu, slot.memory, slot.gpu, slot.enis, frozenset(slot.tcp), frozenset(slot.udp))
+
+    def hosts(self) -> Iterable[Host]:
+        """All hosts, in the order in which they came."""
+        return [slot.host for slot in self.slots.values() if slot.host is not None]
+
+    def host(self, host_id: str) -> Host | None:
+        slot = self.slots.get(host_id)
+        return slot.host if slot is not None else None
+
+    def running(self, host_id: str) -> int:
+        """How many tasks are assigned to a host."""
+        slot = self.slots.get(host_id)
+        return slot.running if slot is not None else 0
+
+    def __len__(self) -> int:
+        return len(self.ring)
+
+    def task(self, task_id: str) -> tuple[Slot, Resources, str] | None:
+        """Where a task is, what it holds and its group."""
+        return self._tasks.get(task_id)
+
+    def spread(self, name: str, group: str) -> Mapping[str | None, int]:
+        """Tasks of the group behind each value of an attribute; None is for hosts that lack it."""
+        by_group = self._spread.get(name)
+        if by_group is None:
+            by_group = self._spread[name] = {}
+            for slot in self.slots.values():
+                if slot.host is not None:
+                    value = slot.host.attributes.get(name)
+                    for each, tasks in slot.groups.items():
+                        counts = by_group.setdefault(each, {})
+                        counts[value] = counts.get(value, 0) + tasks
+        return by_group.get(group, {})
+
+    def is_wide(self, name: str) -> bool:
+        """Whether an attribute has too many values for hosts to be classed by it."""
+        return name in self._wide
+
+    def eligible(self, rules: Rules, values: tuple[str, ...], gpu: bool) -> Eligible:
+        """Which classes can satisfy the rules; `values` are attributes that are spread over."""
+        key = (rules, values, gpu)
+        known = self._eligible.get(key)
+        if known is None:
+            asked = rules.attributes.union(values)
+            if rules.reads_version:
+                asked |= {_AGENT_VERSION}
+            new = sorted(asked.difference(self._names, self._wide))
+            if new:
+                self._arrange((*self._names, *new))
+            known = self._select(rules, gpu)
+            if len(self._eligible) >= _MAX_CACHE:
+                self._eligible.clear()
+            self._eligible[key] = known
+        return known
+
+    # Upkeep
+
+    def _select(self, rules: Rules, gpu: bool) -> Eligible:
+        wide = self._wide
+        by_host = tuple(
+            e
+            for e in rules.class_expressions
+            if not e.attributes.isdisjoint(wide) or (e.reads_version and _AGENT_VERSION in wide)
+        )
+        by_class = [e for e in rules.class_expressions if e not in by_host]
+        required = [pair for pair in rules.required if pair[0] not in wide]
+        classes = tuple(
+            cls
+            for cls in self._classes.values()
+            if (cls.gpu or not gpu)
+            and has_attributes(cls.sample, required)
+            and all(e.matches(cls.sample) for e in by_class)
+        )
+        residual = tuple(pair for pair in rules.required if pair[0] in wide)
+        return Eligible(classes, residual, by_host + rules.host_expressions)
+
+    def _slot(self, host_id: str) -> Slot:
+        slot = self.slots.get(host_id)
+        if slot is None:
+            place = ring_position(host_id)
+            while place in self.by_place:
+                place = (place + 1) & RING_MASK
+            slot = self.slots[host_id] = self.by_place[place] = Slot(host_id, place)
+        return slot
+
+    def _drop_if_unused(self, slot: Slot) -> None:
+        if slot.host is None and not slot.running:
+            del self.slots[slot.id], self.by_place[slot.place]
+
+    def _charge(self, slot: Slot, demand: Resources, group: str, sign: int) -> None:
+        cls = slot.cls
+        orders = cls.orders.values() if cls is not None and slot.usable else ()
+        for order in orders:
+            if order.fields:
+                order.remove(slot)
+        slot.cpu -= sign * demand.cpu
+        slot.memory -= sign * demand.memory
+        slot.gpu -= sign * demand.gpu
+        slot.enis -= sign * demand.enis
+        if demand.tcp_ports or demand.udp_ports:
+            slot.occupy(demand, sign)
+        for order in orders:
+            if order.fields:
+                order.add(slot)
+            elif sign < 0:
+                order.raised(slot)
+        slot.running += sign
+        before = slot.groups.get(group, 0)
+        after = before + sign
+        if after:
+            slot.groups[group] = after
+        else:
+            del slot.groups[group]
+        if cls is not None:
+            cls.shift(slot, group, before, after)
+            self._count_spread(slot, group, sign)
+
+    def _count_spread(self, slot: Slot, group: str, tasks: int) -> None:
+        if slot.host is None:
+            return
+        attributes = slot.host.attributes
+        for name, by_group in self._spread.items():
+            value = attributes.get(name)
+            counts = by_group.setdefault(group, {})
+            left = counts.get(value, 0) + tasks
+            if left:
+                counts[value] = left
+            else:
+                del counts[value]
+                if not counts:
+                    del by_group[group]
+
+    def _enter(self, slot: Slot) -> None:
+        """Put a known host into its class and into every count."""
+        if slot.host is None:
+            return
+        self._classify(slot, slot.host)
+        for group, tasks in slot.groups.items():
+            self._count_spread(slot, group, tasks)
+
+    def _leave(self, slot: Slot) -> None:
+        cls = slot.cls
+        if cls is None or slot.host is None:
+            return
+        for group, tasks in slot.groups.items():
+            self._count_spread(slot, group, -tasks)
+            cls.shift(slot, group, tasks, 0)
+        if slot.usable:
+            for order in cls.orders.values():
+                order.remove(slot)
+        del cls.members[slot.place]
+        slot.cls = None
+        if not cls.members:
+            del self._classes[self._signature(slot.host)]
+            self._eligible.clear()
+
+    def _classify(self, slot: Slot, host: Host) -> None:
+        signature = self._signature(host)
+        cls = self._classes.get(signature)
+        if cls is None:
+            # What a class is asked about are its attributes; that its usable hosts are connected is known.
+            sample = Host(host.id, host.attributes, host.capacity, agent_version=host.agent_version)
+            cls = self._classes[signature] = HostClass(sample)
+            self._eligible.clear()
+        slot.cls = cls
+        cls.members[slot.place] = slot
+        for group, tasks in slot.groups.items():
+            cls.shift(slot, group, 0, tasks)
+        if slot.usable:
+            for order in cls.orders.values():
+                order.add(slot)
+
+    def _signature(self, host: Host) -> _Signature:
+        return _signature(host, self._names)
+
+    def _arrange(self, names: Sequence[str]) -> None:
+        """Class all hosts anew by these attributes, leaving out those with the most values if too many."""
+        hosts = [slot.host for slot in self.slots.values() if slot.host is not None]
+        kept = list(names)
+        while len({_signature(host, kept) for host in hosts}) > MAX_CLASSES and kept:
+            widest = max(kept, key=lambda name: (len({_value(host, name) for host in hosts}), name))
+            kept.remove(widest)
+            self._wide.add(widest)
+        self._names = tuple(kept)
+        self._classes.clear()
+        self._eligible.clear()
+        for slot in self.slots.values():
+            if slot.host is not None:
+                self._classify(slot, slot.host)
+
+
+def has_attributes(host: Host, required: Iterable[tuple[str, str | None]]) -> bool:
+    """Whether the host has each attribute, with the value if one is given."""
+    attributes = host.attributes
+    return all(
+        name in attributes and (value is None or attributes[name] == value) for name, value in required
+    )
+
+
+def _value(host: Host, name: str) -> str | None:
+    return host.agent_version if name == _AGENT_VERSION else host.attributes.get(name)
+
+
+def _signature(host: Host, names: Sequence[str]) -> _Signature:
+    gpu = "gpu" if host.capacity.gpu > 0 else None
+    return (gpu, *[_value(host, name) for name in names])
