@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from miniecs.control.deployments import after_task
 from miniecs.control.transitions import instance_is_told, is_told, versioned
 from miniecs.ids import Ids
 from miniecs.model.event import Event, EventKind
@@ -25,7 +26,20 @@ def write_task(tx: Transaction, before: Task | None, after: Task, *, now: float,
     after = versioned(before, after)
     tx.put(after)
     tx.emit(Event(EventKind.TASK, after.arn, now, because=because, state=after))
+    if before is not None and after.service_arn is not None:
+        _count_for_service(tx, after.service_arn, before, after, now=now)
     return after
+
+
+def _count_for_service(
+    tx: Transaction, service_arn: str, before: Task, after: Task, *, now: float
+) -> None:
+    service = tx.get(Service, service_arn)
+    if service is None:
+        return
+    counted = after_task(service, before, after, now=now)
+    if counted is not service:
+        tx.put(counted)
 
 
 def write_instance(
@@ -45,6 +59,30 @@ def write_instance(
     tx.put(after)
     tx.emit(Event(EventKind.CONTAINER_INSTANCE, after.arn, now, because=because, state=after))
     return after
+
+
+def write_service(
+    tx: Transaction, before: Service | None, after: Service, *, now: float, because: str = ""
+) -> None:
+    """Put the service and tell of each deployment that began, completed or failed with this change."""
+    tx.put(after)
+    known = {d.id: d.rollout_state for d in before.deployments} if before is not None else {}
+    for deployment in after.deployments:
+        state = deployment.rollout_state
+        if known.get(deployment.id) == state:
+            continue
+        tx.emit(
+            Event(
+                EventKind.DEPLOYMENT,
+                after.arn,
+                now,
+                because=because,
+                name=f"SERVICE_DEPLOYMENT_{state}",
+                level="ERROR" if state == "FAILED" else "INFO",
+                reason=deployment.rollout_state_reason,
+                id=deployment.id,
+            )
+        )
 
 
 def service_message(

@@ -1,0 +1,170 @@
+"""A service's deployments: how one begins, its bounds, when it is complete, when it has failed.
+
+What is counted here (failed tasks, the launch throttle) is counted in the transaction
+that makes a task fail, because a stopped task is soon forgotten and a count must not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from miniecs.config import Timing
+from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START
+from miniecs.ids import Ids
+from miniecs.model import arns
+from miniecs.model.service import Deployment, DeploymentConfiguration, Service
+from miniecs.model.task import Task
+
+IN_PROGRESS, COMPLETED, FAILED = "IN_PROGRESS", "COMPLETED", "FAILED"
+
+# A failed batch is tried again at once, once: one bad host is no reason to make everybody wait.
+_FREE_FAILURES = 1
+
+
+def begin(service: Service, *, now: float, ids: Ids) -> Service:
+    """The service with a new PRIMARY deployment of its revision; those before it become ACTIVE."""
+    scope = arns.scope_of(service.arn)
+    cluster_name = arns.name_of(service.cluster_arn)
+    id = f"ecs-svc/{ids.digits(19)}"
+    deployment = Deployment(
+        id=id,
+        revision=service.revision,
+        revision_arn=arns.service_revision(scope, cluster_name, service.name, ids.digits(19)),
+        desired_count=service.desired_count,
+        rollout_state_reason=f"ECS deployment {id} in progress.",
+        created_at=now,
+        updated_at=now,
+    )
+    older = tuple(replace(d, status="ACTIVE", updated_at=now) for d in service.deployments)
+    return replace(service, deployments=(deployment, *older), steady=False)
+
+
+def bounds(desired: int, configuration: DeploymentConfiguration) -> tuple[int, int]:
+    """(floor, ceiling) in tasks: the lower bound is rounded up, the upper one down (ECS API reference)."""
+    floor = -(-desired * configuration.minimum_healthy_percent // 100)
+    return floor, desired * configuration.maximum_percent // 100
+
+
+def breaker_threshold(desired: int) -> int:
+    """Failed tasks that end a deployment: half of the desired ones, at least 3, at most 200."""
+    return min(200, max(3, -(-desired // 2)))
+
+
+def completed(deployment: Deployment, *, now: float) -> Deployment:
+    return replace(
+        deployment,
+        rollout_state=COMPLETED,
+        rollout_state_reason=f"ECS deployment {deployment.id} completed.",
+        updated_at=now,
+    )
+
+
+def has_tripped(service: Service) -> bool:
+    """Whether the circuit breaker has seen enough failed tasks of a deployment that never worked."""
+    breaker = service.deployment_configuration.circuit_breaker
+    primary = service.primary
+    return (
+        breaker is not None
+        and breaker.enable
+        and primary.rollout_state == IN_PROGRESS
+        and not primary.proven
+        and primary.failed_tasks >= breaker_threshold(service.desired_count)
+    )
+
+
+def tripped(service: Service, *, now: float) -> Service:
+    """The service with its primary deployment FAILED and, where that is wanted and possible, rolled back.
+
+    Rolling back makes the last completed deployment PRIMARY again, under its own id; without one
+    the service stands still.
+    """
+    failed = replace(
+        service.primary,
+        rollout_state=FAILED,
+        rollout_state_reason="ECS deployment circuit breaker: tasks failed to start.",
+        updated_at=now,
+    )
+    older = service.deployments[1:]
+    breaker = service.deployment_configuration.circuit_breaker
+    good = next((d for d in older if d.rollout_state == COMPLETED), None)
+    if breaker is None or not breaker.rollback or good is None:
+        return replace(service, deployments=(failed, *older), steady=False)
+    failed = replace(
+        failed,
+        status="ACTIVE",
+        rollout_state_reason=f"ECS deployment circuit breaker: rolling back to deploymentId {good.id}.",
+    )
+    restored = replace(
+        good,
+        status="PRIMARY",
+        desired_count=service.desired_count,
+        rollout_state=IN_PROGRESS,
+        rollout_state_reason=f"ECS deployment {good.id} in progress.",
+        updated_at=now,
+    )
+    others = tuple(d for d in older if d is not good)
+    return replace(
+        service, revision=good.revision, deployments=(restored, failed, *others), steady=False
+    )
+
+
+def failed_to_start(task: Task) -> bool:
+    """True for a STOPPED task that ended by itself without ever having been RUNNING."""
+    return (
+        task.is_stopped and task.started_at is None and task.stop_code in (FAILED_TO_START, ESSENTIAL_EXITED)
+    )
+
+
+def after_task(service: Service, before: Task, after: Task, *, now: float) -> Service:
+    """The service as a change of one of its tasks leaves its counts; mostly the same object.
+
+    Tasks that never run delay the next launch more and more; tasks that were RUNNING and died do
+    not (ECS developer guide, "Service throttle logic").
+    """
+    if before.last_status == after.last_status:
+        return service
+    if failed_to_start(after):
+        return _changed(service, after.deployment_id, lambda d: _failed(d, after, now=now))
+    if after.last_status == "RUNNING":
+        return _changed(service, after.deployment_id, _succeeded)
+    return service
+
+
+def next_launch_at(deployment: Deployment, timing: Timing) -> float:
+    """When the deployment may launch again after tasks that never ran; ECS does not publish its curve."""
+    doublings = deployment.launch_failures - _FREE_FAILURES - 1
+    if doublings < 0:
+        return 0.0
+    delay = min(timing.launch_throttle_max, timing.launch_throttle_base * 2.0 ** min(doublings, 30))
+    return deployment.last_failure_at + delay
+
+
+def _changed(
+    service: Service, deployment_id: str | None, change: Callable[[Deployment], Deployment]
+) -> Service:
+    for place, deployment in enumerate(service.deployments):
+        if deployment.id == deployment_id:
+            changed = change(deployment)
+            if changed is deployment:
+                return service
+            deployments = (*service.deployments[:place], changed, *service.deployments[place + 1 :])
+            return replace(service, deployments=deployments)
+    return service
+
+
+def _succeeded(deployment: Deployment) -> Deployment:
+    return replace(deployment, launch_failures=0) if deployment.launch_failures else deployment
+
+
+def _failed(deployment: Deployment, task: Task, *, now: float) -> Deployment:
+    """Count the task; those launched together fail together and are one failure for the throttle."""
+    failed_tasks = deployment.failed_tasks if deployment.proven else deployment.failed_tasks + 1
+    if deployment.launch_failures and task.created_at <= deployment.last_failure_at:
+        return replace(deployment, failed_tasks=failed_tasks)
+    return replace(
+        deployment,
+        failed_tasks=failed_tasks,
+        launch_failures=deployment.launch_failures + 1,
+        last_failure_at=now,
+    )

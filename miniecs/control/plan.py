@@ -1,0 +1,163 @@
+"""The closed set of things that a control loop can want done, and the plan that lists them.
+
+Actions are data: they can be compared in a test, refused when an object has changed
+since (each names the version it was planned on), and told to people (each says because).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from miniecs.model.load_balancing import Target
+from miniecs.model.service import Service
+from miniecs.model.task import Task
+
+
+class Key(NamedTuple):
+    """What one loop looks after: the loop's name and the ARN or key of one object."""
+
+    loop: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchTasks:
+    """Place and create tasks of a deployment. The scheduler says where, or why nowhere.
+
+    replaced: how many of them take the place of unhealthy tasks. only_hosts: DAEMON's hosts without
+    a task; each gets one.
+    """
+
+    service: Service
+    version: int
+    deployment_id: str
+    count: int
+    because: str
+    replaced: int = 0
+    only_hosts: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopTask:
+    """Take back a task's desiredStatus."""
+
+    task: Task
+    version: int
+    code: str
+    reason: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceTask:
+    """Move a task's lastStatus onwards, where the control plane and not an agent decides it."""
+
+    task: Task
+    version: int
+    last_status: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetService:
+    """Replace a service's status, deployments or what was said of them."""
+
+    before: Service
+    version: int
+    after: Service
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTarget:
+    """Begin to send a target group's requests to a task. version 0: the target is new."""
+
+    target: Target
+    version: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeregisterTarget:
+    """Begin to drain a target's connections until a moment (epoch seconds)."""
+
+    target: Target
+    version: int
+    until: float
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTarget:
+    """Replace a target's state."""
+
+    before: Target
+    version: int
+    after: Target
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTarget:
+    """Forget a target that has finished draining."""
+
+    target: Target
+    version: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete an object that has been kept as long as ECS keeps it."""
+
+    kind: type
+    key: str
+    version: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Add a service event; the text comes without ``(service NAME)``.
+
+    name, level and reason: the ECS Service Action that goes with it, where ECS emits one.
+    """
+
+    service: Service
+    text: str
+    because: str
+    name: str = ""
+    level: str = "INFO"
+    reason: str = ""
+
+
+Action = (
+    LaunchTasks
+    | StopTask
+    | AdvanceTask
+    | SetService
+    | RegisterTarget
+    | DeregisterTarget
+    | SetTarget
+    | RemoveTarget
+    | Forget
+    | Say
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, and when to look again although nothing will have changed (None: never)."""
+
+    actions: tuple[Action, ...] = ()
+    wake_at: float | None = None
+
+
+NOTHING = Plan()
+
+
+def earliest(times: Iterable[float | None]) -> float | None:
+    """The first of some moments; None stands for never."""
+    return min((at for at in times if at is not None), default=None)
