@@ -1,0 +1,83 @@
+"""When an agent dials one of its websockets, and when it gives a silent one up.
+
+Waits are the ECS agent's: 0.25 s growing by half up to two minutes between refused attempts,
+an hour when the instance is inactive, and a silence of one to two minutes ends a connection.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+FIRST_DELAY = 0.25
+DELAY_GROWTH = 1.5
+LONGEST_DELAY = 120.0
+INACTIVE_DELAY = 3600.0
+SILENCE = 60.0
+
+
+class LinkState(Enum):
+    IDLE = "idle"  # not to be opened yet
+    CLOSED = "closed"
+    OPENING = "opening"
+    OPEN = "open"
+
+
+class Link:
+    """One websocket's life. ``jitter``: seconds (0-60) added to the silence, so that agents do not act as one."""
+
+    __slots__ = ("_delay", "_scale", "_silence", "heard_at", "retry_at", "state")
+
+    def __init__(self, jitter: float, scale: float) -> None:
+        self.state = LinkState.IDLE
+        self.retry_at = 0.0
+        self.heard_at = 0.0
+        self._scale = scale
+        self._silence = (SILENCE + jitter) / scale
+        self._delay = FIRST_DELAY
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is LinkState.OPEN
+
+    def ready(self, now: float) -> None:
+        """From now on the link is wanted."""
+        if self.state is LinkState.IDLE:
+            self.state, self.retry_at = LinkState.CLOSED, now
+
+    def opened(self, now: float) -> None:
+        self.state, self.heard_at = LinkState.OPEN, now
+        self._delay = FIRST_DELAY
+
+    def heard(self, now: float) -> None:
+        self.heard_at = now
+
+    def closed(self, now: float) -> None:
+        """The other side hung up, or the line is dead: dial again at once."""
+        self.state, self.retry_at = LinkState.CLOSED, now
+
+    def refused(self, now: float, inactive: bool) -> None:
+        """The dial failed. An inactive instance has no business here for long."""
+        self.state = LinkState.CLOSED
+        if inactive:
+            self.retry_at = now + INACTIVE_DELAY / self._scale
+            return
+        self.retry_at = now + self._delay / self._scale
+        self._delay = min(self._delay * DELAY_GROWTH, LONGEST_DELAY)
+
+    def silent(self, now: float) -> bool:
+        return self.state is LinkState.OPEN and now >= self.heard_at + self._silence
+
+    def should_dial(self, now: float) -> bool:
+        return self.state is LinkState.CLOSED and now >= self.retry_at
+
+    def dialled(self) -> None:
+        self.state = LinkState.OPENING
+
+    @property
+    def wake_at(self) -> float | None:
+        """When to look again: at a dial, or at the end of the longest silence."""
+        if self.state is LinkState.CLOSED:
+            return self.retry_at
+        if self.state is LinkState.OPEN:
+            return self.heard_at + self._silence
+        return None
