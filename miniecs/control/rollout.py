@@ -1,31 +1,10 @@
-"""How a deployment begins: the one place that makes deployments, for the API and the control loops."""
+"""Another desired count for a service: its PRIMARY deployment follows, and no new one is made."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from miniecs.ids import Ids
-from miniecs.model import arns
-from miniecs.model.service import Deployment, Revision, Service
-
-
-def begin(service: Service, revision: Revision, *, now: float, ids: Ids) -> Service:
-    """The service with a new PRIMARY deployment of the revision; older ones become ACTIVE and drain."""
-    scope = arns.scope_of(service.arn)
-    id = f"ecs-svc/{ids.digits()}"
-    primary = Deployment(
-        id=id,
-        revision=revision,
-        revision_arn=arns.service_revision(
-            scope, arns.name_of(service.cluster_arn), service.name, ids.digits()
-        ),
-        desired_count=service.desired_count,
-        rollout_state_reason=f"ECS deployment {id} in progress.",
-        created_at=now,
-        updated_at=now,
-    )
-    older = tuple(replace(deployment, status="ACTIVE") for deployment in service.deployments)
-    return replace(service, revision=revision, deployments=(primary, *older), steady=False)
+from miniecs.model.service import Service
 
 
 def scale(service: Service, desired_count: int, *, now: float) -> Service:

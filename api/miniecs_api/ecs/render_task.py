@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from miniecs.model import arns
+from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.task import Container, NetworkBinding, Task
-from miniecs.model.task_definition import ContainerDefinition, TaskDefinition
+from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs.tagging import render_tags
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from miniecs.control.load_balancing import load_balancer_arns_of
 from miniecs.model import arns
+from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.load_balancing import TargetGroup
 from miniecs.model.service import CircuitBreaker, DeploymentConfiguration, ServiceLoadBalancer
-from miniecs.model.task_definition import ContainerDefinition, TaskDefinition
+from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.wire.errors import AwsError

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from miniecs.control import rollout
+from miniecs.apply import write_service
+from miniecs.control.deployments import begin
+from miniecs.control.rollout import scale
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
 from miniecs.model.service import Revision, Service
@@ -16,6 +18,7 @@ from miniecs_api.ecs import launch_params, resolve, service_params
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.ecs.render_service import render_service
 from miniecs_api.ecs.tagging import to_tags
+from miniecs_api.ecs.task_definitions import find_task_definition
 from miniecs_api.operation import operation, read_operation
 from miniecs_api.paging import page
 from miniecs_api.wire.errors import AwsError
@@ -54,8 +57,8 @@ def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if any(getattr(existing, field) != getattr(service, field) for field in _SPEC):
             raise invalid("Creation of service was not idempotent.", _difference(existing, service))
         return {"service": render_service(ctx, existing, tags=True)}
-    service = rollout.begin(service, service.revision, now=ctx.now, ids=ctx.ids)
-    ctx.tx.put(service)
+    service = begin(service, now=ctx.now, ids=ctx.ids)
+    write_service(ctx.tx, existing, service, now=ctx.now, because="CreateService was called")
     return {"service": render_service(ctx, service, tags=True)}
 
 
@@ -140,7 +143,7 @@ def update_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         service_params.deployment_controller(params)
     updated = _updated(ctx, params, cluster, service)
     if updated != service:
-        ctx.tx.put(updated)
+        write_service(ctx.tx, service, updated, now=ctx.now, because="UpdateService was called")
     return {"service": render_service(ctx, updated, tags=True)}
 
 
@@ -149,7 +152,7 @@ def _updated(ctx: Context, params: dict[str, Any], cluster: Cluster, service: Se
     if "desiredCount" in params:
         if service.scheduling_strategy == "DAEMON":
             service_params.desired_count(params, "DAEMON")
-        service = rollout.scale(service, service_params.checked_count(params["desiredCount"]), now=ctx.now)
+        service = scale(service, service_params.checked_count(params["desiredCount"]), now=ctx.now)
     updated = replace(
         service,
         deployment_configuration=service_params.deployment_configuration(
@@ -175,14 +178,14 @@ def _updated(ctx: Context, params: dict[str, Any], cluster: Cluster, service: Se
         updated = replace(updated, availability_zone_rebalancing=rebalancing)
     revision = _revision(ctx, params, cluster, updated, definition)
     if revision != updated.revision or params.get("forceNewDeployment", False):
-        updated = rollout.begin(updated, revision, now=ctx.now, ids=ctx.ids)
+        updated = begin(replace(updated, revision=revision), now=ctx.now, ids=ctx.ids)
     return updated
 
 
 def _definition_for_update(ctx: Context, params: dict[str, Any], service: Service) -> TaskDefinition:
     """A task definition that is named must be ACTIVE; the service's own may have become INACTIVE since."""
     if params.get("taskDefinition"):
-        named = launch_params.find_task_definition(ctx, params["taskDefinition"])
+        named = find_task_definition(ctx, params["taskDefinition"])
         if named is not None and named.arn == service.revision.task_definition_arn:
             return named
         return launch_params.task_definition(ctx, params["taskDefinition"])
@@ -240,8 +243,8 @@ def delete_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     )
     if scaled and not params.get("force", False):
         raise invalid("The service cannot be stopped while it is scaled above 0.")
-    draining = replace(rollout.scale(service, 0, now=ctx.now), status="DRAINING", steady=False)
-    ctx.tx.put(draining)
+    draining = replace(scale(service, 0, now=ctx.now), status="DRAINING", steady=False)
+    write_service(ctx.tx, service, draining, now=ctx.now, because="DeleteService was called")
     return {"service": render_service(ctx, draining)}
 
 
