@@ -197,4 +197,4 @@ def class_cursor(ranking: Ranking, cls: HostClass) -> Cursor:
 
 
 def _walk(ranking: Ranking, cls: HostClass, fields: tuple[str, ...]) -> Iterator[Slot]:
-    return cls.order(fields).walk(ranking.start, ranking.demand.cpu, ranking.demand.memory)
+    return cls.order(fields).walk(ranking.start, ranking.fit.least_cpu, ranking.fit.least_memory)

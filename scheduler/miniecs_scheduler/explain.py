@@ -90,9 +90,9 @@ class _Asker:
         if any(self.lacks(host, pair) for pair in self.request.required_attributes):
             found.append(_Failure("ATTRIBUTE"))
         cpu, memory = slot.cpu - placed * demand.cpu, slot.memory - placed * demand.memory
-        if cpu < demand.cpu:
+        if 0 < demand.cpu > cpu:
             found.append(_Failure("RESOURCE:CPU", demand.cpu, cpu))
-        if memory < demand.memory:
+        if 0 < demand.memory > memory:
             found.append(_Failure("RESOURCE:MEMORY", demand.memory, memory))
         if demand.tcp_ports or demand.udp_ports:
             needed = len(demand.tcp_ports) + len(demand.udp_ports)
@@ -100,9 +100,9 @@ class _Asker:
             if taken:
                 found.append(_Failure("RESOURCE:PORTS", needed, needed - taken))
         gpu, enis = slot.gpu - placed * demand.gpu, slot.enis - placed * demand.enis
-        if gpu < demand.gpu:
+        if 0 < demand.gpu > gpu:
             found.append(_Failure("RESOURCE:GPU", demand.gpu, gpu))
-        if enis < demand.enis:
+        if 0 < demand.enis > enis:
             found.append(_Failure("RESOURCE:ENI", demand.enis, enis))
         if self.rules.expressions and self.unmatched(slot, host):
             found.append(_Failure("MemberOf placement constraint unsatisfied."))

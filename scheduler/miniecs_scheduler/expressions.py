@@ -66,6 +66,7 @@ _SPELLINGS: Final = {
 }
 _SYMBOLS: Final = frozenset(_SPELLINGS.values())
 _NEGATED: Final = {"!=": "==", "!in": "in", "!~": "=~", "!exists": "exists"}
+_PATTERN_OPERATORS: Final = ("=~", "!~", "matches", "not_matches")
 _TEXT_OPERATORS: Final = ("==", "!=", "in", "!in", "=~", "!~")
 _ORDER_OPERATORS: Final = ("==", "!=", ">", ">=", "<", "<=")
 _SUBJECTS: Final = (
@@ -140,8 +141,38 @@ def _tokens(text: str) -> list[_Token]:
         else:
             tokens.append(_Token(kind, value, start))
         at = found.end()
+        if value in _PATTERN_OPERATORS and len(tokens) > 1 and tokens[-2].kind == "word":
+            at += len(text[at:]) - len(text[at:].lstrip())
+            until = _bare_pattern_end(text, at)
+            if until > at:
+                tokens.append(_Token("word", text[at:until], at))
+                at = until
     tokens.append(_Token("end", "", len(text)))
     return tokens
+
+
+def _bare_pattern_end(text: str, at: int) -> int:
+    """Where a pattern without quotes ends: t[23]\\.(small|large) is one, in parentheses or not."""
+    if text[at : at + 1] in ("'", '"'):
+        return at
+    groups = 0
+    in_class = False
+    while at < len(text) and not text[at].isspace():
+        char = text[at]
+        if char == "\\":
+            at += 1
+        elif in_class:
+            in_class = char != "]"
+        elif char == "[":
+            in_class = True
+        elif char == "(":
+            groups += 1
+        elif char == ")" and groups:
+            groups -= 1
+        elif char == ")" or (not groups and text[at : at + 2] in ("&&", "||")):
+            break
+        at += 1
+    return min(at, len(text))
 
 
 class _Parser:

@@ -7,12 +7,14 @@ placed on a host times one shape, so an overlay of counts is enough and there is
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from miniecs_scheduler.constraints import Rules
 from miniecs_scheduler.index import Eligible, Slot, has_attributes
 from miniecs_scheduler.types import Request
 
-_NO_LIMIT = 1 << 60
+_NO_LIMIT: Final = 1 << 60
+_ANY: Final = -(1 << 36)
 
 
 class Fit:
@@ -28,6 +30,8 @@ class Fit:
         "_once",
         "_plain",
         "_required",
+        "least_cpu",
+        "least_memory",
         "placed",
     )
 
@@ -35,6 +39,9 @@ class Fit:
         demand = self._demand = request.demand
         self._cpu = demand.cpu
         self._memory = demand.memory
+        # What a task does not need is not asked for, even of a host that was given too much of it.
+        self.least_cpu = demand.cpu or _ANY
+        self.least_memory = demand.memory or _ANY
         self._group = request.group
         self._required = eligible.required
         self._expressions = eligible.expressions
@@ -49,7 +56,7 @@ class Fit:
         if not slot.usable:
             return False
         more = self.placed.get(slot, 0) + 1
-        if slot.cpu < more * self._cpu or slot.memory < more * self._memory:
+        if slot.cpu < more * self.least_cpu or slot.memory < more * self.least_memory:
             return False
         return self._plain or self._fits_rest(slot, more)
 
@@ -57,7 +64,7 @@ class Fit:
         demand = self._demand
         if more > 1 and self._once:
             return False
-        if slot.gpu < more * demand.gpu or slot.enis < more * demand.enis:
+        if (demand.gpu and slot.gpu < more * demand.gpu) or (demand.enis and slot.enis < more * demand.enis):
             return False
         if self._distinct and self._group in slot.groups:
             return False

@@ -50,8 +50,10 @@ class Order:
         """The smallest code that a slot with so much free can have."""
         if not self.fields:
             return 0
-        first = memory if self.fields[0] == "memory" else cpu
-        return first << (RING_BITS + _FIELD_BITS * (len(self.fields) - 1))
+        key, other = (memory, cpu) if self.fields[0] == "memory" else (cpu, memory)
+        if len(self.fields) > 1:
+            key = (key << _FIELD_BITS) + other
+        return key << RING_BITS
 
     def add(self, slot: Slot) -> None:
         code = self.code(slot)

@@ -161,7 +161,7 @@ class _Search:
 
     def _draw(self, task: int, sets: list[_Set]) -> tuple[Slot, _Set] | None:
         ring, by_place = self._fleet.ring, self._fleet.by_place
-        fits, demand, seed = self._fit.fits, self._request.demand, self._request.seed
+        fit, fits, seed = self._fit, self._fit.fits, self._request.seed
         place = 0
         for attempt in range(DRAWS):
             place = ring[draw(seed, task, attempt) % len(ring)]
@@ -172,7 +172,7 @@ class _Search:
                         return slot, each
         nearest: tuple[int, Slot, _Set] | None = None
         for each in sets:
-            slots = each.clockwise(place, demand.cpu, demand.memory)
+            slots = each.clockwise(place, fit.least_cpu, fit.least_memory)
             first = next((slot for slot in slots if fits(slot)), None)
             if first is not None:
                 distance = (first.place - place) & RING_MASK

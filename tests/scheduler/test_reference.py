@@ -1,0 +1,115 @@
+"""The quick answers are the obvious ones: index, cursors and overlay against tests/scheduler/reference.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from miniecs_scheduler import Decision, Fleet, index, order, place, scale_in_order
+
+from . import reference
+from .clusters import GROUPS, STRATEGIES, a_demand, a_host, a_model, a_request, any_host_id, fleet_of
+from .reference import Model
+
+CLUSTERS = 1200
+
+
+@pytest.fixture(params=["classes", "few classes", "small blocks"])
+def shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The index as it is, with attributes falling out of the classes, and with blocks that split."""
+    if request.param == "few classes":
+        monkeypatch.setattr(index, "MAX_CLASSES", 3)
+    if request.param == "small blocks":
+        monkeypatch.setattr(order, "_LOAD", 2)
+    yield request.param
+
+
+def hosts_of(decision: Decision) -> list[str]:
+    return [placement.host for placement in decision.placements]
+
+
+def test_same_answer_as_the_reference(shape: str) -> None:
+    """In each cluster a few requests, so that the later ones meet an index that the earlier ones shaped."""
+    placed_all = placed_some = placed_none = 0
+    for seed in range(CLUSTERS):
+        random = Random(f"{shape} {seed}")
+        model = a_model(random)
+        fleet = fleet_of(model)
+        for _ in range(random.randint(1, 3)):
+            request = a_request(random)
+            decision = place(fleet, request)
+            placed, rejected = reference.place(model, request)
+            assert (seed, request, hosts_of(decision)) == (seed, request, placed)
+            assert (seed, request, decision.rejected) == (seed, request, rejected)
+            assert decision.unplaced == request.count - len(placed)
+            placed_all += bool(placed) and not decision.unplaced
+            placed_some += bool(placed) and bool(decision.unplaced)
+            placed_none += not placed and bool(decision.unplaced)
+    assert min(placed_all, placed_some, placed_none) > CLUSTERS // 10, "the clusters say too little"
+
+
+def test_same_answer_after_any_history(shape: str) -> None:
+    """Hosts and tasks come, change and go between requests; only what is there now counts."""
+    for seed in range(CLUSTERS // 4):
+        random = Random(f"history {shape} {seed}")
+        model = a_model(random)
+        fleet = fleet_of(model)
+        for step in range(random.randint(1, 25)):
+            change(random, fleet, model, step)
+            check_accounts(fleet, model)
+            request = a_request(random)
+            assert (seed, step, hosts_of(place(fleet, request))) == (
+                seed,
+                step,
+                reference.place(model, request)[0],
+            )
+
+
+def change(random: Random, fleet: Fleet, model: Model, step: int) -> None:
+    host_id = any_host_id(random)
+    match random.choice(("put", "remove", "assign", "assign", "release")):
+        case "put":
+            host = a_host(random, int(host_id.rpartition("/")[2]))
+            model.hosts[host_id] = host
+            fleet.put_host(host)
+        case "remove":
+            model.hosts.pop(host_id, None)
+            fleet.remove_host(host_id)
+        case "assign":
+            task = random.choice((f"new-{step}", f"task-{random.randint(0, 12)}"))
+            demand, group = a_demand(random), random.choice(GROUPS)
+            model.tasks[task] = (host_id, demand, group)
+            fleet.assign(host_id, task, demand, group)
+        case "release":
+            task = f"task-{random.randint(0, 12)}"
+            model.tasks.pop(task, None)
+            fleet.release(task)
+
+
+def check_accounts(fleet: Fleet, model: Model) -> None:
+    assert {host.id: host for host in fleet.hosts()} == model.hosts
+    assert len(fleet) == len(model.hosts)
+    for host in model.hosts.values():
+        assert fleet.host(host.id) == host
+        assert fleet.free(host.id) == model.free(host)
+        assert fleet.running(host.id) == len(model.on(host.id))
+
+
+def test_scale_in_always_takes_a_best_task() -> None:
+    for seed in range(CLUSTERS):
+        random = Random(f"scale in {seed}")
+        model = a_model(random)
+        strategies = tuple(random.choices(STRATEGIES, k=random.randint(0, 3)))
+        group = random.choice(GROUPS)
+        own = [(task, where) for task, (where, _, owner) in model.tasks.items() if owner == group]
+        ordered = scale_in_order(fleet_of(model), own, strategies, group, seed)
+        gone = [task for task, where in own if where not in model.hosts]
+        assert sorted(ordered) == sorted(task for task, _ in own)
+        assert sorted(ordered[: len(gone)]) == sorted(gone)
+        left = ordered[len(gone) :]
+        while left:
+            ranks = {task: reference.scale_in_rank(model, strategies, group, task) for task in left}
+            assert (seed, ranks[left[0]]) == (seed, min(ranks.values()))
+            del model.tasks[left.pop(0)]
