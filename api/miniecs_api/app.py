@@ -50,8 +50,8 @@ def create_app(
 ) -> ASGIApp:
     """The whole server, with the operations that exist unless ``implemented`` says otherwise.
 
-    ``pages`` makes the app of the other paths under /_miniecs/ when one is first asked for; ``websockets`` are
-    the websocket apps by the path prefixes that they own ("/ws").
+    ``pages`` makes the app of the other paths under /_miniecs/ when one is first asked for; ``websockets``
+    are the websocket apps by the path prefixes that they own ("/ws").
     """
     functions = registry() if implemented is None else implemented
     door = Door(operations, functions, rest_of_aws, settings, ids or Ids())
