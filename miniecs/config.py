@@ -31,3 +31,34 @@ class Timing:
     def wait(self, seconds: float) -> float:
         """A wait given by the user (health interval, deregistration delay …), at this scale."""
         return seconds / self.time_scale
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """A container instance to make: what ``instance add`` and ``up --instances`` say of each."""
+
+    cluster: str = "default"
+    type: str = "t3.medium"
+    zone: str | None = None  # None: the region's zones in turn
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Everything that ``up`` decides; written to the data folder, read by the processes it starts."""
+
+    data_dir: str
+    runtime: str = "simulated"  # simulated docker
+    bind: str = "127.0.0.1"
+    port: int = 4566
+    account: str = "000000000000"
+    region: str = "us-east-1"
+    cluster: str = "default"
+    instances: int = 3
+    instance_type: str = "t3.medium"
+    zones: int = 3
+    time_scale: float = 1.0
+    strict: bool = False
+    durability: str = "normal"  # normal full
+    allow_hosts: tuple[str, ...] = ()
+    allow_privileged: bool = False
