@@ -13,12 +13,14 @@ from miniecs.store.protocol import (
     StoreTooNew,
     Transaction,
 )
+from miniecs.store.sqlite import SqliteStore
 
 __all__ = [
     "Change",
     "Commit",
     "MemoryStore",
     "Reader",
+    "SqliteStore",
     "Stale",
     "Store",
     "StoreCorrupt",
