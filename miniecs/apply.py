@@ -6,16 +6,41 @@ a container instance does it through here, so none can be missed in the outbox.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from miniecs.config import Timing
+from miniecs.control import messages
 from miniecs.control.deployments import after_task
-from miniecs.control.transitions import instance_is_told, is_told, versioned
+from miniecs.control.launch import new_task, placement_request, service_spec
+from miniecs.control.plan import (
+    Action,
+    AdvanceTask,
+    DeregisterTarget,
+    Forget,
+    LaunchTasks,
+    Plan,
+    RegisterTarget,
+    RemoveTarget,
+    Say,
+    SetService,
+    StopTask,
+)
+from miniecs.control.stopping import stop
+from miniecs.control.transitions import advanced, instance_is_told, is_told, versioned
 from miniecs.ids import Ids
+from miniecs.model.cluster import Cluster
 from miniecs.model.event import Event, EventKind
 from miniecs.model.instance import ContainerInstance
-from miniecs.model.service import Service
+from miniecs.model.load_balancing import Target
+from miniecs.model.service import Deployment, PlacementConstraint, Service
 from miniecs.model.task import Task
+from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Transaction
+from miniecs_scheduler import Decision, Request
+
+Placer = Callable[[str, Request], Decision]
+"""Asks the scheduler about one cluster's fleet, by the cluster's ARN."""
 
 
 def write_task(tx: Transaction, before: Task | None, after: Task, *, now: float, because: str = "") -> Task:
@@ -98,4 +123,162 @@ def service_message(
             because=because,
             id=ids.uuid(),
         )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Carries a plan out within one transaction."""
+
+    tx: Transaction
+    now: float
+    ids: Ids
+    timing: Timing
+    place: Placer
+
+    def apply(self, plan: Plan) -> None:
+        """Do every action. Raises Stale, with nothing done, when an object has changed since the plan."""
+        for action in plan.actions:
+            self._expect(action)
+        for action in plan.actions:
+            self._do(action)
+
+    def _expect(self, action: Action) -> None:
+        match action:
+            case StopTask() | AdvanceTask():
+                self.tx.expect(Task, action.task.arn, action.version)
+            case LaunchTasks():
+                self.tx.expect(Service, action.service.arn, action.version)
+            case SetService():
+                self.tx.expect(Service, action.before.arn, action.version)
+            case RegisterTarget() | DeregisterTarget() | RemoveTarget():
+                self.tx.expect(Target, action.target.key, action.version)
+            case Forget():
+                self.tx.expect(action.kind, action.key, action.version)
+            case Say():
+                pass
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case LaunchTasks():
+                self._launch(action)
+            case StopTask():
+                task = self._task(action.task)
+                stopped = stop(task, now=self.now, code=action.code, reason=action.reason)
+                write_task(self.tx, task, stopped, now=self.now, because=action.because)
+            case AdvanceTask():
+                task = self._task(action.task)
+                after = advanced(task, action.last_status, now=self.now)
+                write_task(self.tx, task, after, now=self.now, because=action.because)
+            case SetService():
+                write_service(self.tx, action.before, action.after, now=self.now, because=action.because)
+            case RegisterTarget():
+                self.tx.put(action.target)
+            case DeregisterTarget():
+                if action.after is None:
+                    self.tx.delete(Target, action.target.key)
+                else:
+                    self.tx.put(action.after)
+            case RemoveTarget():
+                self.tx.delete(Target, action.target.key)
+            case Forget():
+                self.tx.delete(action.kind, action.key)
+            case Say():
+                self._say(action)
+
+    def _task(self, planned: Task) -> Task:
+        """The task as this transaction has it by now: one plan may act on it twice."""
+        return self.tx.get(Task, planned.arn) or planned
+
+    def _say(self, say: Say) -> None:
+        service_message(
+            self.tx, say.service, say.text, now=self.now, ids=self.ids, because=say.because
+        )
+        if say.name:
+            self._service_action(say.service, say.name, say.level, say.reason, say.because)
+
+    def _service_action(
+        self, service: Service, name: str, level: str, reason: str, because: str
+    ) -> None:
+        self.tx.emit(
+            Event(
+                EventKind.SERVICE_ACTION,
+                service.arn,
+                self.now,
+                because=because,
+                name=name,
+                level=level,
+                reason=reason,
+            )
+        )
+
+    def _launch(self, action: LaunchTasks) -> None:
+        """Place the tasks and create those that found a host; tell of the others and let them rest."""
+        service = self.tx.get(Service, action.service.arn) or action.service
+        deployment = next(d for d in service.deployments if d.id == action.deployment_id)
+        definition = self.tx.get(TaskDefinition, deployment.revision.task_definition_arn)
+        cluster = self.tx.get(Cluster, service.cluster_arn)
+        if definition is None or cluster is None:
+            raise RuntimeError(f"{service.arn} outlived its task definition or its cluster")
+        spec = service_spec(cluster, service, deployment, definition)
+        constraints = service.placement_constraints
+        if action.only_hosts is not None:
+            constraints = (*constraints, PlacementConstraint("distinctInstance"))
+        request = placement_request(
+            definition,
+            overrides=None,
+            count=action.count,
+            group=spec.group,
+            constraints=constraints,
+            strategies=service.placement_strategy,
+            seed=self.ids.number(2**32),
+            only_hosts=action.only_hosts,
+        )
+        decision = self.place(service.cluster_arn, request)
+        launched = []
+        for placement in decision.placements:
+            instance = self.tx.get(ContainerInstance, placement.host)
+            because = f"{action.because}; {placement.because}"
+            task = new_task(spec, now=self.now, ids=self.ids, instance=instance, because=because)
+            launched.append(write_task(self.tx, None, task, now=self.now, because=because))
+        if launched:
+            text = messages.started(launched, min(action.replaced, len(launched)))
+            service_message(
+                self.tx, service, text, now=self.now, ids=self.ids, because=action.because
+            )
+        blocked_until = 0.0
+        if decision.unplaced:
+            blocked_until = self.now + self.timing.placement_retry
+            self._tell_unplaced(service, decision)
+        if deployment.blocked_until != blocked_until:
+            self.tx.put(_with(service, replace(deployment, blocked_until=blocked_until)))
+
+    def _tell_unplaced(self, service: Service, decision: Decision) -> None:
+        because = why_unplaced(decision)
+        told = self.tx.events(service.arn, (EventKind.DECISION,), limit=1)
+        if not told or told[-1].message != because:
+            self.tx.emit(
+                Event(EventKind.DECISION, service.arn, self.now, message=because, because=decision.suggestion)
+            )
+        text = messages.unplaced(decision)
+        if messages.is_unsaid(self.tx, service, text, now=self.now, timing=self.timing):
+            service_message(self.tx, service, text, now=self.now, ids=self.ids, because=because)
+            reason = decision.closest.reason if decision.closest else "NO ACTIVE INSTANCES"
+            self._service_action(
+                service, "SERVICE_TASK_PLACEMENT_FAILURE", "ERROR", reason, because
+            )
+
+
+def why_unplaced(decision: Decision) -> str:
+    """A rejection in numbers: "2 tasks not placed; of 5 instances 3 RESOURCE:MEMORY, 2 AGENT; closest …"."""
+    text = f"{decision.unplaced} tasks not placed; of {decision.considered} container instances "
+    text += ", ".join(f"{count} {reason}" for reason, count in decision.rejected.items()) or "none fits"
+    if decision.closest is not None:
+        text += f"; closest: {decision.closest.detail}"
+    return text
+
+
+def _with(service: Service, changed: Deployment) -> Service:
+    return replace(
+        service, deployments=tuple(changed if d.id == changed.id else d for d in service.deployments)
     )

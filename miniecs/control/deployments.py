@@ -1,4 +1,4 @@
-"""A service's deployments: how one begins, its bounds, when it is complete, when it has failed.
+"""A service's deployments: their bounds, when it is complete, when it has failed.
 
 What is counted here (failed tasks, the launch throttle) is counted in the transaction
 that makes a task fail, because a stopped task is soon forgotten and a count must not be.
@@ -11,8 +11,6 @@ from dataclasses import replace
 
 from miniecs.config import Timing
 from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START
-from miniecs.ids import Ids
-from miniecs.model import arns
 from miniecs.model.service import Deployment, DeploymentConfiguration, Service
 from miniecs.model.task import Task
 
@@ -20,24 +18,6 @@ IN_PROGRESS, COMPLETED, FAILED = "IN_PROGRESS", "COMPLETED", "FAILED"
 
 # A failed batch is tried again at once, once: one bad host is no reason to make everybody wait.
 _FREE_FAILURES = 1
-
-
-def begin(service: Service, *, now: float, ids: Ids) -> Service:
-    """The service with a new PRIMARY deployment of its revision; those before it become ACTIVE."""
-    scope = arns.scope_of(service.arn)
-    cluster_name = arns.name_of(service.cluster_arn)
-    id = f"ecs-svc/{ids.digits(19)}"
-    deployment = Deployment(
-        id=id,
-        revision=service.revision,
-        revision_arn=arns.service_revision(scope, cluster_name, service.name, ids.digits(19)),
-        desired_count=service.desired_count,
-        rollout_state_reason=f"ECS deployment {id} in progress.",
-        created_at=now,
-        updated_at=now,
-    )
-    older = tuple(replace(d, status="ACTIVE", updated_at=now) for d in service.deployments)
-    return replace(service, deployments=(deployment, *older), steady=False)
 
 
 def bounds(desired: int, configuration: DeploymentConfiguration) -> tuple[int, int]:

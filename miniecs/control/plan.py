@@ -81,21 +81,11 @@ class RegisterTarget:
 
 @dataclass(frozen=True, slots=True)
 class DeregisterTarget:
-    """Begin to drain a target's connections until a moment (epoch seconds)."""
+    """Send a target no more requests. after: the target while it drains; None when it is gone at once."""
 
     target: Target
     version: int
-    until: float
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class SetTarget:
-    """Replace a target's state."""
-
-    before: Target
-    version: int
-    after: Target
+    after: Target | None
     because: str
 
 
@@ -140,7 +130,6 @@ Action = (
     | SetService
     | RegisterTarget
     | DeregisterTarget
-    | SetTarget
     | RemoveTarget
     | Forget
     | Say

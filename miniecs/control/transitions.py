@@ -57,3 +57,28 @@ def instance_is_told(before: ContainerInstance | None, after: ContainerInstance)
 def reached(task: Task, status: str) -> bool:
     """True when the task is at this lastStatus or past it."""
     return STATUS_ORDER[task.last_status] >= STATUS_ORDER[status]
+
+
+def advanced(task: Task, status: str, *, now: float) -> Task:
+    """The task moved on to a lastStatus that the control plane decides; the same object if it is past it.
+
+    STOPPED without an agent's word means that nobody will report its containers any more.
+    """
+    if reached(task, status):
+        return task
+    after = replace(task, last_status=status)
+    if status == "DEACTIVATING":
+        after = replace(after, deregistered_at=now)
+    elif status == "STOPPED":
+        after = replace(
+            after,
+            stopped_at=now,
+            execution_stopped_at=task.execution_stopped_at or (now if task.started_at else None),
+            containers=tuple(
+                c if c.last_status == "STOPPED" else replace(c, last_status="STOPPED")
+                for c in task.containers
+            ),
+        )
+        if after.network_interface is not None:
+            after = replace(after, network_interface=replace(after.network_interface, status="DELETED"))
+    return versioned(task, after)

@@ -1,0 +1,121 @@
+"""A service's plan while it is being made: launches, stops and sentences, gathered in one place.
+
+REPLICA and DAEMON services decide differently what starts and stops, and tell of it alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from miniecs.config import Timing
+from miniecs.control import messages, targets
+from miniecs.control.census import Census, Cohort
+from miniecs.control.plan import Action, LaunchTasks, Plan, Say, StopTask, earliest
+from miniecs.control.stopping import SERVICE_SCHEDULER
+from miniecs.control.view import View
+from miniecs.model.load_balancing import Target
+from miniecs.model.service import Deployment, Service
+from miniecs.model.task import Task
+
+ScaleInOrder = Callable[[Service, Sequence[Task]], Sequence[Task]]
+"""The service's tasks in the order in which to stop them: the scheduler's answer, by the caller's fleet."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """One service at one moment, and what has been decided for it so far."""
+
+    view: View
+    service: Service
+    census: Census
+    now: float
+    timing: Timing
+    order: ScaleInOrder
+    version: int
+    retry: bool = False  # capacity appeared: a blocked placement is tried before its time
+    launches: list[LaunchTasks] = field(default_factory=list)
+    stops: list[StopTask] = field(default_factory=list)
+    said: list[Action] = field(default_factory=list)
+    wakes: list[float | None] = field(default_factory=list)
+    failed_health: dict[str, int] = field(default_factory=dict)  # deployment id -> unhealthy tasks stopped
+
+    def rest(self, deployment: Deployment) -> str:
+        """Why the deployment launches nothing now: failed, throttled or blocked; '' when it may."""
+        if deployment.rollout_state == "FAILED":
+            return "failed"
+        if deployment.blocked_until > self.now and not self.retry:
+            self.wakes.append(deployment.blocked_until)
+            return "blocked"
+        return ""
+
+    def launch(
+        self,
+        deployment: Deployment,
+        count: int,
+        because: str,
+        *,
+        replaced: int = 0,
+        only_hosts: frozenset[str] | None = None,
+    ) -> None:
+        self.launches.append(
+            LaunchTasks(self.service, self.version, deployment.id, count, because, replaced, only_hosts)
+        )
+
+    def stop(self, task: Task, because: str) -> None:
+        """Stop a task because the service wants it no longer."""
+        reason = f"Scaling activity initiated by (deployment {task.deployment_id})"
+        self._stop(task, reason, because)
+
+    def stop_unhealthy(self, task: Task, because: str) -> None:
+        """Stop a task because its checks failed, and tell which."""
+        target = next(
+            (t for t in self.view.find(Target, "task", task.arn) if t.state == "unhealthy"), None
+        )
+        if target is not None:
+            reason = f"Task failed ELB health checks in (target-group {target.target_group_arn})"
+            text = messages.unhealthy_target(task, target)
+        else:
+            reason, text = "Task failed container health checks", messages.unhealthy_container(task)
+        self.said.append(Say(self.service, text, because))
+        id = task.deployment_id or ""
+        self.failed_health[id] = self.failed_health.get(id, 0) + 1
+        self._stop(task, reason, because)
+
+    def _stop(self, task: Task, reason: str, because: str) -> None:
+        version = self.view.version(Task, task.arn)
+        self.stops.append(StopTask(task, version, SERVICE_SCHEDULER, reason, because))
+
+    def remaining(self, cohort: Cohort) -> int:
+        """Wanted tasks of a deployment once what is decided is done."""
+        stopped = sum(stop.task.deployment_id == cohort.deployment.id for stop in self.stops)
+        return cohort.wanted - stopped
+
+    def plan(self, *more: Action) -> Plan:
+        """Everything decided, then the actions given."""
+        actions: list[Action] = [*self.launches, *self.said, *self.stops]
+        if self.stops:
+            actions += self._stop_messages()
+        actions += self._registrations()
+        wake_at = earliest((*self.wakes, self.census.wake_at))
+        return Plan((*actions, *more), wake_at)
+
+    def _registrations(self) -> list[Action]:
+        stopped = {stop.task.arn for stop in self.stops}
+        lacking = [each for each in self.census.unregistered if each[0].arn not in stopped]
+        return targets.registrations(self.view, self.service, lacking, now=self.now)
+
+    def _stop_messages(self) -> list[Action]:
+        stopped = [stop.task for stop in self.stops]
+        because = self.stops[0].because
+        drained = targets.deregistrations(
+            self.view, stopped, now=self.now, timing=self.timing, because=because
+        )
+        actions: list[Action] = [*drained, *targets.said_of(self.service, drained)]
+        running = [task for task in stopped if task.last_status == "RUNNING"]
+        if running:
+            actions.append(Say(self.service, messages.stopped_running(running), because))
+        pending = len(stopped) - len(running)
+        if pending:
+            actions.append(Say(self.service, messages.stopped_pending(pending), because))
+        return actions

@@ -1,0 +1,122 @@
+"""Service events, word for word as ECS says them, and which of them are not said twice.
+
+Every text comes without the ``(service NAME)`` that stands in front of all of them.
+Sources: ECS developer guide, "Service event messages", and events of real services.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from miniecs.config import Timing
+from miniecs.control.view import View
+from miniecs.model import arns
+from miniecs.model.event import Event, EventKind
+from miniecs.model.load_balancing import Target
+from miniecs.model.service import Service
+from miniecs.model.task import Task
+from miniecs_scheduler import Decision
+
+STEADY = "has reached a steady state."
+STUCK = (
+    "was unable to stop or start tasks during a deployment because of the service deployment configuration."
+    " Update the minimumHealthyPercent or maximumPercent value and try again."
+)
+IMPAIRED = "is unable to consistently start tasks successfully."
+_GUIDE = " For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+
+_CLOSEST = {
+    "RESOURCE:CPU": "has insufficient CPU units available.",
+    "RESOURCE:MEMORY": "has insufficient memory available.",
+    "RESOURCE:PORTS": "is already using a port required by your task.",
+}
+# One of these says that things move again: what stood in the way before it may be said anew.
+_RESOLVING = re.compile(r"\) has (reached a steady state|started \d+ tasks)")
+_INSTANCE = re.compile(r"\(container-instance [^)]*\)")
+
+
+def tasks(stopped_or_started: Iterable[Task]) -> str:
+    return " ".join(f"(task {arns.name_of(task.arn)})" for task in stopped_or_started)
+
+
+def started(launched: Sequence[Task], replaced: int) -> str:
+    text = f"has started {len(launched)} tasks: {tasks(launched)}."
+    return f"{text} Amazon ECS replaced {replaced} tasks due to an unhealthy status." if replaced else text
+
+
+def stopped_running(stopped: Sequence[Task]) -> str:
+    return f"has stopped {len(stopped)} running tasks: {tasks(stopped)}."
+
+
+def stopped_pending(count: int) -> str:
+    return f"stopped {count} pending tasks."
+
+
+def registered(count: int, target_group_arn: str) -> str:
+    return f"registered {count} targets in (target-group {target_group_arn})"
+
+
+def deregistered(count: int, target_group_arn: str) -> str:
+    return f"deregistered {count} targets in (target-group {target_group_arn})"
+
+
+def draining_connections(count: int) -> str:
+    return f"has begun draining connections on {count} tasks."
+
+
+def deployment_completed(deployment_id: str) -> str:
+    return f"(deployment {deployment_id}) deployment completed."
+
+
+def deployment_failed(deployment_id: str) -> str:
+    return f"(deployment {deployment_id}) deployment failed: tasks failed to start."
+
+
+def rolling_back(deployment_id: str) -> str:
+    return f"rolling back to deployment {deployment_id}."
+
+
+def unhealthy_target(task: Task, target: Target) -> str:
+    return (
+        f"(task {arns.name_of(task.arn)}) (port {target.port}) is unhealthy in"
+        f" (target-group {target.target_group_arn}) due to (reason {target.description})."
+    )
+
+
+def unhealthy_container(task: Task) -> str:
+    return f"(task {arns.name_of(task.arn)}) failed container health checks."
+
+
+def protected(deployment_id: str, count: int) -> str:
+    return (
+        f"was unable to reach steady state because (taskSet {deployment_id}) was unable to scale in"
+        f" due to (reason {count} tasks under protection)"
+    )
+
+
+def unplaced(decision: Decision) -> str:
+    """Why no container instance took a task, naming the one that was closest to it."""
+    text = "was unable to place a task because no container instance met all of its requirements."
+    closest = decision.closest
+    if closest is None:
+        return f"{text} Reason: No Container Instances were found in your cluster.{_GUIDE}"
+    said = _CLOSEST.get(closest.reason, f'encountered error "{closest.reason}".')
+    return f"{text} The closest matching (container-instance {arns.name_of(closest.host)}) {said}{_GUIDE}"
+
+
+def is_unsaid(view: View, service: Service, text: str, *, now: float, timing: Timing) -> bool:
+    """Whether ECS would say this now: identical events rest until the matter is resolved, or 6 hours.
+
+    Which instance was closest changes from try to try and makes no new matter.
+    """
+    wanted = _INSTANCE.sub("", f"(service {service.name}) {text}")
+    recent: list[Event] = view.events(service.arn, (EventKind.SERVICE_MESSAGE,))
+    for event in reversed(recent):
+        if event.at <= now - timing.event_repeat:
+            return True
+        if _INSTANCE.sub("", event.message) == wanted:
+            return False
+        if _RESOLVING.search(event.message):
+            return True
+    return True

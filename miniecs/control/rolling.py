@@ -1,0 +1,245 @@
+"""REPLICA services: desiredCount tasks of the primary deployment, within the bounds of the rollout.
+
+Start first, stop after, as far as maximumPercent allows; when it allows no start, stop first, as
+far as minimumHealthyPercent allows. Scaling, rolling updates, replacing unhealthy tasks and emptying
+DRAINING instances are all this one rule on different counts.
+Source: ECS developer guide, "Rolling update deployments" and "Container instance draining".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from miniecs.control import messages
+from miniecs.control.census import Cohort
+from miniecs.control.deployments import FAILED, bounds, next_launch_at
+from miniecs.control.draft import Draft
+from miniecs.control.plan import Say
+from miniecs.model.task import Task
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What is left of running and healthy tasks as stops are decided."""
+
+    serving: int  # healthy, of all deployments
+    running: int
+    floor: int
+    ceiling: int
+    keep: int  # serving tasks to leave: desired while substitutes can start first, else the floor
+
+
+def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
+    """Put what should start and stop now into the draft."""
+    census, service = draft.census, draft.service
+    desired = service.desired_count
+    floor, ceiling = bounds(desired, service.deployment_configuration)
+    live = census.size - (0 if ceiling_counts_stopping else len(census.stopping))
+    anchor = _anchor(census.cohorts)
+    kept = census.cohorts[0] if anchor is not census.cohorts[0] else None
+    target = max(0, desired - (kept.good if kept else 0))
+    need = max(0, target - anchor.good)
+    headroom = max(0, ceiling - live)
+    rest = _rest(draft, anchor) if need else ""
+    starts = 0 if rest else min(need, headroom)
+    starved = need > starts and rest in ("", "blocked")
+    counts = _Counts(census.serving, census.running, floor, ceiling, floor if starved else desired)
+
+    for task in census.strays:
+        draft.stop(task, "its deployment is gone")
+    for cohort in census.cohorts:
+        for task in cohort.evicted:
+            draft.stop(task, "its container instance is DRAINING and it does not run yet")
+    if starts:
+        _launch(draft, anchor, starts, target, counts)
+    _replace(draft, anchor, target, counts, starved=starved)
+    _scale_in(draft, anchor, target, counts)
+    for cohort in census.cohorts:
+        if cohort is kept:
+            _tidy_failed(draft, cohort, counts)
+        elif cohort is not anchor:
+            _retire(draft, cohort, counts, starved=starved)
+    if starved and not starts and not rest:
+        _tell_stuck(draft, counts)
+
+
+def _anchor(cohorts: list[Cohort]) -> Cohort:
+    """The deployment that is kept at its count: the primary, or if that failed, the last that did not."""
+    primary = cohorts[0]
+    if primary.deployment.rollout_state != FAILED:
+        return primary
+    return next((c for c in cohorts if c.deployment.rollout_state != FAILED), primary)
+
+
+def _rest(draft: Draft, anchor: Cohort) -> str:
+    at = next_launch_at(anchor.deployment, draft.timing)
+    if at > draft.now:
+        draft.wakes.append(at)
+        return "throttled"
+    return draft.rest(anchor.deployment)
+
+
+def _launch(draft: Draft, anchor: Cohort, starts: int, target: int, counts: _Counts) -> None:
+    config = draft.service.deployment_configuration
+    missing = max(0, target - anchor.good - len(anchor.unhealthy) - len(anchor.leaving))
+    because = (
+        f"{anchor.good} of {target} tasks are in order; maximumPercent {config.maximum_percent} allows"
+        f" {counts.ceiling} at once and {draft.census.size} are there: starts {starts}"
+    )
+    if anchor.leaving:
+        because += f"; {len(anchor.leaving)} run on DRAINING instances"
+    replaced = min(len(anchor.unhealthy), max(0, starts - missing))
+    draft.launch(anchor.deployment, starts, because, replaced=replaced)
+
+
+def _replace(draft: Draft, anchor: Cohort, target: int, counts: _Counts, *, starved: bool) -> None:
+    """Stop unhealthy tasks and those on DRAINING instances once healthy ones have taken their place."""
+    bad = len(anchor.unhealthy) + len(anchor.leaving)
+    ready = max(0, len(anchor.healthy) + bad - target)
+    why = f"{len(anchor.healthy)} of {target} tasks are healthy without it"
+    for task in anchor.unhealthy[:ready]:
+        draft.stop_unhealthy(task, why)
+        counts.running -= 1
+    ready -= len(anchor.unhealthy[:ready])
+    if starved and anchor.unhealthy and not draft.census.stopping and not draft.stops:
+        because = "no substitute can start before it stops; unhealthy tasks stop one at a time"
+        draft.stop_unhealthy(anchor.unhealthy[0], because)
+        counts.running -= 1
+    why = "its container instance is DRAINING; "
+    for task in _unprotected(draft, anchor.leaving):
+        if ready <= 0 and not starved:
+            break
+        if _may_stop(task, anchor, counts, counts.floor):
+            draft.stop(task, why + _arithmetic(draft, counts))
+            _count_stop(task, anchor, counts)
+            ready -= 1
+
+
+def _may_stop(task: Task, cohort: Cohort, counts: _Counts, keep: int) -> bool:
+    """Whether the bounds let this task on a DRAINING instance go."""
+    if task.arn in cohort.leaving_healthy:
+        return counts.serving > keep
+    return counts.running > keep
+
+
+def _count_stop(task: Task, cohort: Cohort, counts: _Counts) -> None:
+    counts.running -= 1
+    if task.arn in cohort.leaving_healthy:
+        counts.serving -= 1
+
+
+def _scale_in(draft: Draft, anchor: Cohort, target: int, counts: _Counts) -> None:
+    """Stop what is above the count: what is not running yet first, then as the placement strategy says."""
+    excess = anchor.good - target
+    if excess <= 0:
+        return
+    because = f"{anchor.good} tasks of the deployment are there and {target} are wanted"
+    for task in _unprotected(draft, anchor.pending[::-1]):
+        if excess > 0:
+            draft.stop(task, because)
+            excess -= 1
+    if excess <= 0:
+        return
+    running = _unprotected(draft, [*anchor.settling, *anchor.healthy])
+    healthy = {task.arn for task in anchor.healthy}
+    spare = counts.serving - counts.floor
+    for task in draft.order(draft.service, running):
+        if excess <= 0:
+            return
+        if task.arn in healthy:
+            if spare <= 0:
+                continue
+            spare -= 1
+            counts.serving -= 1
+        draft.stop(task, because)
+        counts.running -= 1
+        excess -= 1
+    _tell_protected(draft, anchor)
+
+
+def _tidy_failed(draft: Draft, cohort: Cohort, counts: _Counts) -> None:
+    """A failed deployment keeps what works of it until the next one, and starts nothing."""
+    for task in cohort.unhealthy:
+        draft.stop_unhealthy(task, "its deployment has failed and starts no substitutes")
+        counts.running -= 1
+    for task in _unprotected(draft, cohort.leaving):
+        if _may_stop(task, cohort, counts, counts.floor):
+            because = "its container instance is DRAINING; " + _arithmetic(draft, counts)
+            draft.stop(task, because)
+            _count_stop(task, cohort, counts)
+
+
+def _retire(draft: Draft, cohort: Cohort, counts: _Counts, *, starved: bool) -> None:
+    """Stop an older deployment's tasks as far as the bounds allow: the least useful ones first."""
+    for task in _unprotected(draft, cohort.pending):
+        draft.stop(task, "a newer deployment has taken over and it does not run yet")
+    for task in _unprotected(draft, cohort.unhealthy):
+        if starved or counts.running > counts.keep:
+            draft.stop_unhealthy(task, "a newer deployment has taken over; " + _arithmetic(draft, counts))
+            counts.running -= 1
+    healthy_leaving = [task for task in cohort.leaving if task.arn in cohort.leaving_healthy]
+    settling = [task for task in cohort.leaving if task.arn not in cohort.leaving_healthy]
+    for task in _unprotected(draft, [*settling, *cohort.settling]):
+        if counts.serving >= counts.keep and counts.running > counts.keep:
+            draft.stop(task, _arithmetic(draft, counts))
+            counts.running -= 1
+    spare = counts.serving - counts.keep
+    if spare <= 0 or not (healthy_leaving or cohort.healthy):
+        return
+    stoppable = _unprotected(draft, healthy_leaving)
+    if len(stoppable) < spare:
+        stoppable += draft.order(draft.service, _unprotected(draft, cohort.healthy))
+    for task in stoppable[:spare]:
+        draft.stop(task, _arithmetic(draft, counts))
+        counts.serving -= 1
+        counts.running -= 1
+
+
+def _arithmetic(draft: Draft, counts: _Counts) -> str:
+    """The sentence of every stop: how many are healthy, how many must be, what happens."""
+    percent = draft.service.deployment_configuration.minimum_healthy_percent
+    desired = draft.service.desired_count
+    text = f"{counts.serving} of {desired} healthy, minimumHealthyPercent {percent} keeps {counts.floor}"
+    if counts.keep > counts.floor:
+        return f"{text}: stops 1 now that its substitute is healthy"
+    return f"{text}: stops 1 before starting 1"
+
+
+def _unprotected(draft: Draft, tasks: Iterable[Task]) -> list[Task]:
+    free = []
+    for task in tasks:
+        until = task.protection_expires_at
+        if until is None or until <= draft.now:
+            free.append(task)
+        else:
+            draft.wakes.append(until)
+    return free
+
+
+def _tell_protected(draft: Draft, anchor: Cohort) -> None:
+    count = sum(
+        task.protection_expires_at is not None and task.protection_expires_at > draft.now
+        for task in anchor.tasks()
+    )
+    if count:
+        _say_once(draft, messages.protected(anchor.deployment.id, count), f"{count} tasks are protected")
+
+
+def _tell_stuck(draft: Draft, counts: _Counts) -> None:
+    """Say that the bounds leave no move, unless something still moves by itself."""
+    census = draft.census
+    moving = draft.stops or census.stopping or any(cohort.pending for cohort in census.cohorts)
+    if moving or counts.running > counts.floor:
+        return
+    config = draft.service.deployment_configuration
+    because = (
+        f"minimumHealthyPercent {config.minimum_healthy_percent} keeps {counts.floor} and maximumPercent"
+        f" {config.maximum_percent} allows {counts.ceiling}: no task can stop first and none can start first"
+    )
+    _say_once(draft, messages.STUCK, because)
+
+
+def _say_once(draft: Draft, text: str, because: str) -> None:
+    if messages.is_unsaid(draft.view, draft.service, text, now=draft.now, timing=draft.timing):
+        draft.said.append(Say(draft.service, text, because))

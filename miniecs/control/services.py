@@ -1,0 +1,172 @@
+"""A service's loop: from what it should be and the tasks it has to what happens next.
+
+What starts and stops is decided in ``rolling`` and ``daemons``; here stands what is common:
+a service's states, its deployments' progress, and when it may call itself steady.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from miniecs.config import Timing
+from miniecs.control import census, daemons, deployments, messages, rolling
+from miniecs.control.draft import Draft, ScaleInOrder
+from miniecs.control.plan import NOTHING, Action, Forget, Plan, Say, SetService
+from miniecs.control.transitions import reached
+from miniecs.control.view import View
+from miniecs.model.service import Deployment, Service
+from miniecs.model.task import Task
+
+
+def plan(
+    view: View,
+    arn: str,
+    *,
+    now: float,
+    timing: Timing,
+    order: ScaleInOrder,
+    retry: bool = False,
+    ceiling_counts_stopping: bool = True,
+) -> Plan:
+    """What the service needs now. order: whom to stop first; retry: try a blocked placement again."""
+    service = view.get(Service, arn)
+    if service is None:
+        return NOTHING
+    version = view.version(Service, arn)
+    if service.status == "INACTIVE":
+        return _purge(view, service, version, now=now, timing=timing)
+    if not service.deployments or service.deployment_controller != "ECS":
+        return NOTHING
+    counted = census.take(view, service, now=now, timing=timing)
+    draft = Draft(view, service, counted, now, timing, order, version, retry)
+    if service.status == "DRAINING":
+        return _drain(draft)
+    if deployments.has_tripped(service):
+        return _trip(draft)
+    if service.scheduling_strategy == "DAEMON":
+        desired = daemons.decide(draft)
+    else:
+        desired = service.desired_count
+        rolling.decide(draft, ceiling_counts_stopping=ceiling_counts_stopping)
+    _tell_impaired(draft)
+    return draft.plan(*_progress(draft, desired))
+
+
+def _purge(view: View, service: Service, version: int, *, now: float, timing: Timing) -> Plan:
+    """INACTIVE services stay describable for a while."""
+    gone_at = (service.inactive_at or 0.0) + timing.inactive_retention
+    if now < gone_at:
+        return Plan(wake_at=gone_at)
+    if view.find(Task, "service", service.arn):
+        return NOTHING
+    because = f"it has been INACTIVE for {timing.inactive_retention:g} s"
+    return Plan((Forget(Service, service.arn, version, because),))
+
+
+def _drain(draft: Draft) -> Plan:
+    """A deleted service stops its tasks; INACTIVE once all of them are STOPPING or STOPPED."""
+    counted, service = draft.census, draft.service
+    for cohort in counted.cohorts:
+        for task in cohort.tasks():
+            draft.stop(task, "the service is being deleted")
+    for task in counted.strays:
+        draft.stop(task, "the service is being deleted")
+    if draft.stops or not all(reached(task, "STOPPING") for task in counted.stopping):
+        return draft.plan()
+    inactive = replace(
+        service, status="INACTIVE", inactive_at=draft.now, desired_count=0, deployments=(), steady=False
+    )
+    return draft.plan(SetService(service, draft.version, inactive, "all its tasks are STOPPING or STOPPED"))
+
+
+def _trip(draft: Draft) -> Plan:
+    """The circuit breaker: the deployment has FAILED and, if so wanted, the last good one comes back."""
+    service = draft.service
+    failed = service.primary
+    after = deployments.tripped(service, now=draft.now)
+    threshold = deployments.breaker_threshold(service.desired_count)
+    because = f"{failed.failed_tasks} tasks failed in a row; the circuit breaker's threshold is {threshold}"
+    actions: list[Action] = [
+        SetService(service, draft.version, after, because),
+        Say(service, messages.deployment_failed(failed.id), because),
+    ]
+    if after.primary.id != failed.id:
+        text = messages.rolling_back(after.primary.id)
+        actions.append(Say(service, text, f"deployment {after.primary.id} was the last to complete"))
+    return Plan(tuple(actions))
+
+
+def _tell_impaired(draft: Draft) -> None:
+    primary = draft.service.primary
+    if deployments.next_launch_at(primary, draft.timing) <= draft.now:
+        return
+    if messages.is_unsaid(
+        draft.view, draft.service, messages.IMPAIRED, now=draft.now, timing=draft.timing
+    ):
+        because = f"{primary.launch_failures} launches in a row ended before RUNNING; the next one waits"
+        name = "SERVICE_TASK_START_IMPAIRED"
+        draft.said.append(Say(draft.service, messages.IMPAIRED, because, name=name, level="WARN"))
+
+
+def _progress(draft: Draft, desired: int) -> list[Action]:
+    """Bring the deployments' counts and states up to date, and tell when a goal is reached."""
+    service, counted = draft.service, draft.census
+    primary = service.primary
+    first = counted.cohorts[0]
+    older = tuple(_older(draft, d) for d in service.deployments[1:] if d.id in counted.live_deployments)
+    at_rest = not (draft.stops or draft.launches or counted.strays or older)
+    reached_goal = at_rest and len(first.healthy) == first.wanted == desired
+    updated = _counted(draft, primary, desired, bool(first.healthy))
+    said: list[Action] = []
+    if reached_goal and primary.rollout_state == deployments.IN_PROGRESS:
+        updated = deployments.completed(updated, now=draft.now)
+        because = f"{desired} of {desired} tasks are healthy and no older deployment has any"
+        said.append(Say(service, messages.deployment_completed(primary.id), because))
+    steady = (
+        (service.steady and at_rest and first.good == first.wanted == desired)
+        or (reached_goal and not counted.stopping)
+    ) and updated.rollout_state == deployments.COMPLETED
+    if steady and not service.steady:
+        because = f"{desired} tasks are wanted, {desired} are healthy and none is stopping"
+        said.append(Say(service, messages.STEADY, because, name="SERVICE_STEADY_STATE"))
+    desired_count = desired if service.scheduling_strategy == "DAEMON" else service.desired_count
+    after = replace(service, deployments=(updated, *older), steady=steady, desired_count=desired_count)
+    if after == service:
+        return said
+    return [SetService(service, draft.version, after, _told(service, after)), *said]
+
+
+def _counted(draft: Draft, primary: Deployment, desired: int, has_healthy: bool) -> Deployment:
+    """The primary deployment with its desired count and failures as they now stand."""
+    failed = draft.failed_health.get(primary.id, 0)
+    if primary.desired_count != desired:
+        primary = replace(primary, desired_count=desired, updated_at=draft.now)
+    if has_healthy and not primary.proven:
+        return replace(primary, proven=True, failed_tasks=0)
+    if failed and not primary.proven:
+        return replace(primary, failed_tasks=primary.failed_tasks + failed)
+    return primary
+
+
+def _older(draft: Draft, deployment: Deployment) -> Deployment:
+    """An older deployment, wanting only the tasks that are left to it."""
+    cohort = next(c for c in draft.census.cohorts if c.deployment.id == deployment.id)
+    launched = sum(each.count for each in draft.launches if each.deployment_id == deployment.id)
+    remaining = draft.remaining(cohort) + launched
+    if deployment.desired_count == remaining:
+        return deployment
+    return replace(deployment, desired_count=remaining, updated_at=draft.now)
+
+
+def _told(before: Service, after: Service) -> str:
+    gone = [d.id for d in before.deployments if d.id not in _ids(after.deployments)]
+    if gone:
+        return f"deployment {', '.join(gone)} has no tasks left"
+    if before.steady and not after.steady:
+        return "its tasks are no longer as desired"
+    return "counts of its deployments have changed"
+
+
+def _ids(deployments: Iterable[Deployment]) -> set[str]:
+    return {deployment.id for deployment in deployments}

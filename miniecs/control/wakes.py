@@ -1,0 +1,215 @@
+"""Which loops a change concerns: from objects written to the keys that must be looked at again.
+
+Too many keys cost time, one too few is a stuck service; so each rule here names what reads what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from miniecs.control.plan import Key
+from miniecs.control.tasks import needs_care
+from miniecs.control.view import View
+from miniecs.model.cluster import Cluster, IdempotencyRecord
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.load_balancing import Target
+from miniecs.model.service import Service
+from miniecs.model.task import Task
+
+
+class Change(Protocol):
+    """One object written: its kind, and what it was and became (None: it was not, is no more)."""
+
+    @property
+    def kind(self) -> type: ...
+    @property
+    def before(self) -> Any: ...
+    @property
+    def after(self) -> Any: ...
+
+
+class Changes(Protocol):
+    @property
+    def changes(self) -> Iterable[Change]: ...
+
+
+class Wakes:
+    """Gathers the keys that changes touch until somebody takes them; each once, in order."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._touched: dict[Key, bool] = {}  # key -> capacity appeared for its blocked placement
+        self._blocked: dict[str, set[str]] = {}  # cluster -> services whose placement found no host
+        self._daemons: dict[str, set[str]] = {}  # cluster -> DAEMON services
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._touched)
+
+    def take(self) -> list[tuple[Key, bool]]:
+        """The touched keys, each with whether a blocked placement may be tried before its time."""
+        taken = list(self._touched.items())
+        self._touched.clear()
+        return taken
+
+    def note(self, commit: Changes) -> None:
+        for change in commit.changes:
+            kind = change.kind
+            if kind is Task:
+                self._task(change.before, change.after)
+            elif kind is Target:
+                self._target(change.before, change.after)
+            elif kind is Service:
+                self._service(change.before, change.after)
+            elif kind is ContainerInstance:
+                self._instance(change.before, change.after)
+            elif kind is Cluster:
+                if change.after is not None and change.after.status == "INACTIVE":
+                    self._touch("cluster", change.after.arn)
+            elif kind is IdempotencyRecord and change.after is not None:
+                self._touch("idempotency", change.after.key)
+
+    def restart(self) -> None:
+        """Forget everything and touch all that exists."""
+        self._touched.clear()
+        self._blocked.clear()
+        self._daemons.clear()
+        for service in self._view.all(Service):
+            self._file(service)
+            self._touch("service", service.arn, retry=True)
+        for task in self._view.all(Task):
+            self._touch("task", task.arn)
+        for target in self._view.all(Target):
+            if target.state == "draining":
+                self._touch("target", target.key)
+        for instance in self._view.all(ContainerInstance):
+            self._touch("instance", instance.arn)
+        for cluster in self._view.all(Cluster):
+            self._touch("cluster", cluster.arn)
+        for record in self._view.all(IdempotencyRecord):
+            self._touch("idempotency", record.key)
+
+    def _touch(self, loop: str, id: str, *, retry: bool = False) -> None:
+        key = Key(loop, id)
+        self._touched[key] = retry or self._touched.get(key, False)
+
+    def _task(self, before: Task | None, after: Task | None) -> None:
+        if after is None:
+            return  # forgotten an hour after it stopped: nobody counts it any more
+        if after.service_arn is not None and not _same_to_service(before, after):
+            self._touch("service", after.service_arn)
+        if after.is_stopped:
+            if before is None or not before.is_stopped:
+                self._touch("task", after.arn)
+                self._capacity(after.cluster_arn)
+                self._left(after)
+        elif needs_care(after) and (before is None or not _same_to_service(before, after)):
+            self._touch("task", after.arn)
+
+    def _left(self, task: Task) -> None:
+        """A daemon waits until all other tasks have left a DRAINING instance."""
+        daemons = self._daemons.get(task.cluster_arn)
+        if not daemons or task.container_instance_arn is None:
+            return
+        instance = self._view.get(ContainerInstance, task.container_instance_arn)
+        if instance is not None and instance.status == "DRAINING":
+            for arn in sorted(daemons):
+                self._touch("service", arn)
+
+    def _capacity(self, cluster_arn: str) -> None:
+        for arn in sorted(self._blocked.get(cluster_arn, ())):
+            self._touch("service", arn, retry=True)
+
+    def _target(self, before: Target | None, after: Target | None) -> None:
+        """Probes write a target often; only what its state means to others wakes them."""
+        target = after or before
+        if target is None:
+            return
+        state = after.state if after is not None else None
+        if before is not None and before.state == state and before.task_arn == target.task_arn:
+            return
+        if state == "draining":
+            self._touch("target", target.key)
+        for task_arn in {before.task_arn if before else None, target.task_arn} - {None}:
+            task = self._view.get(Task, task_arn or "")
+            if task is None:
+                continue
+            if needs_care(task):
+                self._touch("task", task.arn)
+            if task.service_arn is not None:
+                self._touch("service", task.service_arn)
+
+    def _service(self, before: Service | None, after: Service | None) -> None:
+        service = after or before
+        if service is None:
+            return
+        if after is None:
+            self._blocked.get(service.cluster_arn, set()).discard(service.arn)
+            self._daemons.get(service.cluster_arn, set()).discard(service.arn)
+            return
+        self._file(after)
+        self._touch("service", after.arn, retry=before is not None and _asks_otherwise(before, after))
+
+    def _file(self, service: Service) -> None:
+        blocked = self._blocked.setdefault(service.cluster_arn, set())
+        daemons = self._daemons.setdefault(service.cluster_arn, set())
+        if service.status == "ACTIVE" and any(d.blocked_until for d in service.deployments):
+            blocked.add(service.arn)
+        else:
+            blocked.discard(service.arn)
+        if service.status == "ACTIVE" and service.scheduling_strategy == "DAEMON":
+            daemons.add(service.arn)
+        else:
+            daemons.discard(service.arn)
+
+    def _instance(self, before: ContainerInstance | None, after: ContainerInstance | None) -> None:
+        if after is None:
+            return
+        if before is not None and before.status == after.status and not _offers_otherwise(before, after):
+            return
+        self._capacity(after.cluster_arn)
+        for arn in sorted(self._daemons.get(after.cluster_arn, ())):
+            self._touch("service", arn)
+        if before is None or before.status == after.status:
+            return
+        if after.status == "INACTIVE":
+            self._touch("instance", after.arn)
+        for task in self._view.find(Task, "instance", after.arn):
+            if after.status == "INACTIVE":
+                self._touch("task", task.arn)
+            if task.service_arn is not None:
+                self._touch("service", task.service_arn)
+
+
+def _same_to_service(before: Task | None, after: Task) -> bool:
+    return (
+        before is not None
+        and before.last_status == after.last_status
+        and before.desired_status == after.desired_status
+        and before.health_status == after.health_status
+        and before.container_instance_arn == after.container_instance_arn
+        and before.protection_expires_at == after.protection_expires_at
+        and before.network_interface == after.network_interface
+    )
+
+
+def _asks_otherwise(before: Service, after: Service) -> bool:
+    """Whether a blocked placement is worth another try because the service itself was changed."""
+    return (
+        before.placement_constraints != after.placement_constraints
+        or before.placement_strategy != after.placement_strategy
+        or before.desired_count != after.desired_count
+    )
+
+
+def _offers_otherwise(before: ContainerInstance, after: ContainerInstance) -> bool:
+    return (
+        before.agent_connected != after.agent_connected
+        or before.attributes != after.attributes
+        or before.cpu != after.cpu
+        or before.memory != after.memory
+        or before.ports != after.ports
+        or before.ports_udp != after.ports_udp
+        or before.gpus != after.gpus
+    )
