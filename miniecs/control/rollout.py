@@ -1,10 +1,33 @@
-"""Another desired count for a service: its PRIMARY deployment follows, and no new one is made."""
+"""How a deployment begins and how a service is scaled: the one place, for the API and the control loops."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from miniecs.model.service import Service
+from miniecs.ids import Ids
+from miniecs.model import arns
+from miniecs.model.service import Deployment, Revision, Service
+
+
+def begin(service: Service, revision: Revision, *, now: float, ids: Ids) -> Service:
+    """The service with a new PRIMARY deployment of the revision; older ones become ACTIVE and drain."""
+    scope = arns.scope_of(service.arn)
+    id = f"ecs-svc/{ids.digits()}"
+    primary = Deployment(
+        id=id,
+        revision=revision,
+        revision_arn=arns.service_revision(
+            scope, arns.name_of(service.cluster_arn), service.name, ids.digits()
+        ),
+        desired_count=service.desired_count,
+        rollout_state_reason=f"ECS deployment {id} in progress.",
+        created_at=now,
+        updated_at=now,
+    )
+    older = tuple(
+        replace(deployment, status="ACTIVE", updated_at=now) for deployment in service.deployments
+    )
+    return replace(service, revision=revision, deployments=(primary, *older), steady=False)
 
 
 def scale(service: Service, desired_count: int, *, now: float) -> Service:

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from miniecs.apply import write_service
-from miniecs.control.deployments import begin
-from miniecs.control.rollout import scale
+from miniecs.control.rollout import begin, scale
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
 from miniecs.model.service import Revision, Service
@@ -57,7 +56,7 @@ def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if any(getattr(existing, field) != getattr(service, field) for field in _SPEC):
             raise invalid("Creation of service was not idempotent.", _difference(existing, service))
         return {"service": render_service(ctx, existing, tags=True)}
-    service = begin(service, now=ctx.now, ids=ctx.ids)
+    service = begin(service, service.revision, now=ctx.now, ids=ctx.ids)
     write_service(ctx.tx, existing, service, now=ctx.now, because="CreateService was called")
     return {"service": render_service(ctx, service, tags=True)}
 
@@ -178,7 +177,7 @@ def _updated(ctx: Context, params: dict[str, Any], cluster: Cluster, service: Se
         updated = replace(updated, availability_zone_rebalancing=rebalancing)
     revision = _revision(ctx, params, cluster, updated, definition)
     if revision != updated.revision or params.get("forceNewDeployment", False):
-        updated = begin(replace(updated, revision=revision), now=ctx.now, ids=ctx.ids)
+        updated = begin(updated, revision, now=ctx.now, ids=ctx.ids)
     return updated
 
 
