@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Protocol
 
+from miniecs_scheduler.classes import HostClass, HostSet, Slot
 from miniecs_scheduler.fits import Fit
-from miniecs_scheduler.index import HostClass, Slot
 from miniecs_scheduler.strategies import Chain
 from miniecs_scheduler.ties import RING_MASK
 from miniecs_scheduler.types import Request
@@ -186,14 +186,19 @@ class ScanCursor:
         return self.open()
 
 
-def class_cursor(ranking: Ranking, cls: HostClass) -> Cursor:
-    """The quickest cursor for a class."""
+def open_cursor(ranking: Ranking, hosts: HostSet) -> Cursor | None:
+    """The quickest cursor for a set, at its best host; None when none of its hosts fits."""
+    cursor: Cursor
     steps = ranking.chain.host_steps
-    if all(step.kind == "field" for step in steps):
-        return BinpackCursor(ranking, cls)
-    if steps[0].kind == "host":
-        return HostSpreadCursor(ranking, cls)
-    return ScanCursor(ranking, cls.members.values())
+    if hosts.cls is None:
+        cursor = ScanCursor(ranking, hosts.slots)
+    elif ranking.chain.packs:
+        cursor = BinpackCursor(ranking, hosts.cls)
+    elif steps[0].kind == "host":
+        cursor = HostSpreadCursor(ranking, hosts.cls)
+    else:
+        cursor = ScanCursor(ranking, hosts.cls.members.values())
+    return cursor if cursor.open() else None
 
 
 def _walk(ranking: Ranking, cls: HostClass, fields: tuple[str, ...]) -> Iterator[Slot]:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from heapq import nsmallest
 from typing import Final, NamedTuple, get_args
 
+from miniecs_scheduler.classes import Slot
 from miniecs_scheduler.constraints import Rules
 from miniecs_scheduler.fits import Fit
-from miniecs_scheduler.index import Fleet, Slot
+from miniecs_scheduler.index import Fleet
 from miniecs_scheduler.types import Decision, Host, Reason, Rejection, Request
 
 MAX_REJECTIONS: Final = 100

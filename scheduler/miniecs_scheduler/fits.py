@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from miniecs_scheduler.classes import Slot
 from miniecs_scheduler.constraints import Rules
-from miniecs_scheduler.index import Eligible, Slot, has_attributes
+from miniecs_scheduler.index import Eligible, has_attributes
 from miniecs_scheduler.types import Request
 
 _NO_LIMIT: Final = 1 << 60

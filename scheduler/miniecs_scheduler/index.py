@@ -12,9 +12,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from miniecs_scheduler.classes import HostClass, HostSet, Slot
 from miniecs_scheduler.constraints import RequiredAttributes, Rules
 from miniecs_scheduler.expressions import Expression
-from miniecs_scheduler.order import Order
 from miniecs_scheduler.ties import RING_MASK, ring_position
 from miniecs_scheduler.types import AVAILABILITY_ZONE, Host, Resources
 
@@ -25,105 +25,15 @@ _AGENT_VERSION: Final = "\0agentVersion"  # read by expressions like an attribut
 _Signature = tuple[str | None, ...]
 
 
-class Slot:
-    """A host's account: what is free on it and which groups have tasks on it.
-
-    `host` is None while only tasks are known. Free amounts are negative when more was assigned than
-    the host has. `tcp` and `udp` count who occupies a port, the host's own reservation included.
-    """
-
-    __slots__ = (
-        "cls",
-        "cpu",
-        "enis",
-        "gpu",
-        "groups",
-        "host",
-        "id",
-        "memory",
-        "place",
-        "running",
-        "tcp",
-        "udp",
-        "usable",
-    )
-
-    def __init__(self, host_id: str, place: int) -> None:
-        self.id = host_id
-        self.place = place
-        self.host: Host | None = None
-        self.cls: HostClass | None = None
-        self.usable = False
-        self.cpu = self.memory = self.gpu = self.enis = self.running = 0
-        self.groups: dict[str, int] = {}
-        self.tcp: dict[int, int] = {}
-        self.udp: dict[int, int] = {}
-
-    def count(self, resources: Resources, sign: int) -> None:
-        """Add what a host offers (sign 1: its ports are occupied ones) or has lost (sign -1)."""
-        self.cpu += sign * resources.cpu
-        self.memory += sign * resources.memory
-        self.gpu += sign * resources.gpu
-        self.enis += sign * resources.enis
-        self.occupy(resources, sign)
-
-    def occupy(self, resources: Resources, sign: int) -> None:
-        for ports, occupied in ((resources.tcp_ports, self.tcp), (resources.udp_ports, self.udp)):
-            for port in ports:
-                holders = occupied.get(port, 0) + sign
-                if holders:
-                    occupied[port] = holders
-                else:
-                    del occupied[port]
-
-
-class HostClass:
-    """Hosts that no request so far can tell apart by attributes.
-
-    `orders` hold the usable ones. `levels` map a group to the places of hosts with 1, 2, ... of its
-    tasks, usable or not.
-    """
-
-    __slots__ = ("gpu", "levels", "members", "orders", "sample")
-
-    def __init__(self, sample: Host) -> None:
-        self.sample = sample
-        self.gpu = sample.capacity.gpu > 0
-        self.members: dict[int, Slot] = {}
-        self.orders: dict[tuple[str, ...], Order] = {}
-        self.levels: dict[str, dict[int, list[int]]] = {}
-
-    def order(self, fields: tuple[str, ...]) -> Order:
-        order = self.orders.get(fields)
-        if order is None:
-            order = self.orders[fields] = Order(fields)
-            for slot in self.members.values():
-                if slot.usable:
-                    order.add(slot)
-        return order
-
-    def without(self, group: str) -> int:
-        """How many hosts have no task of the group."""
-        return len(self.members) - sum(map(len, self.levels.get(group, {}).values()))
-
-    def shift(self, slot: Slot, group: str, before: int, after: int) -> None:
-        """Move a host between the levels of a group."""
-        levels = self.levels.setdefault(group, {})
-        if before:
-            places = levels[before]
-            del places[bisect_left(places, slot.place)]
-            if not places:
-                del levels[before]
-        if after:
-            insort(levels.setdefault(after, []), slot.place)
-        if not levels:
-            del self.levels[group]
-
-
 class Eligible(NamedTuple):
-    """The classes that satisfy a request's rules, and the rules that each host must still be asked."""
+    """What can satisfy a request's rules, and the rules that each host must still be asked.
+
+    `sets` are the classes as sets of equal values of the attributes that are spread over; None when
+    hosts are not classed by one of these.
+    """
 
     classes: tuple[HostClass, ...]
+    sets: tuple[HostSet, ...] | None
     required: RequiredAttributes
     expressions: tuple[Expression, ...]
 
@@ -228,10 +138,6 @@ class Fleet:
                         counts[value] = counts.get(value, 0) + tasks
         return by_group.get(group, {})
 
-    def is_wide(self, name: str) -> bool:
-        """Whether an attribute has too many values for hosts to be classed by it."""
-        return name in self._wide
-
     def eligible(self, rules: Rules, values: tuple[str, ...], gpu: bool) -> Eligible:
         """Which classes can satisfy the rules; `values` are attributes that are spread over."""
         key = (rules, values, gpu)
@@ -243,7 +149,7 @@ class Fleet:
             new = sorted(asked.difference(self._names, self._wide))
             if new:
                 self._arrange((*self._names, *new))
-            known = self._select(rules, gpu)
+            known = self._select(rules, values, gpu)
             if len(self._eligible) >= _MAX_CACHE:
                 self._eligible.clear()
             self._eligible[key] = known
@@ -251,7 +157,7 @@ class Fleet:
 
     # Upkeep
 
-    def _select(self, rules: Rules, gpu: bool) -> Eligible:
+    def _select(self, rules: Rules, values: tuple[str, ...], gpu: bool) -> Eligible:
         wide = self._wide
         by_host = tuple(
             e
@@ -267,8 +173,11 @@ class Fleet:
             and has_attributes(cls.sample, required)
             and all(e.matches(cls.sample) for e in by_class)
         )
+        sets = None
+        if wide.isdisjoint(values):
+            sets = tuple(HostSet(tuple(map(cls.sample.attributes.get, values)), cls) for cls in classes)
         residual = tuple(pair for pair in rules.required if pair[0] in wide)
-        return Eligible(classes, residual, by_host + rules.host_expressions)
+        return Eligible(classes, sets, residual, by_host + rules.host_expressions)
 
     def _slot(self, host_id: str) -> Slot:
         slot = self.slots.get(host_id)

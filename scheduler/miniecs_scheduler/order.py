@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from miniecs_scheduler.ties import RING_BITS, RING_MASK
 
 if TYPE_CHECKING:
-    from miniecs_scheduler.index import Slot
+    from miniecs_scheduler.classes import Slot
 
 _LOAD: Final = 48
 _FIELD_BITS: Final = 40
@@ -141,13 +141,16 @@ class Order:
             first = next(self.scan(low, None, cpu, memory), None)
             if first is None:
                 return
-            base = self.code(first) & ~RING_MASK
-            if first.place >= start:
-                yield from self.scan(base + first.place, base + RING_MASK + 1, cpu, memory)
-            else:
-                yield from self.scan(base + start, base + RING_MASK + 1, cpu, memory)
-                yield from self.scan(base + first.place, base + start, cpu, memory)
+            code = self.code(first)
+            base = code & ~RING_MASK
             low = base + RING_MASK + 1
+            if first.place >= start:
+                yield first
+                yield from self.scan(code + 1, low, cpu, memory)
+            else:
+                yield from self.scan(base + start, low, cpu, memory)
+                yield first
+                yield from self.scan(code + 1, base + start, cpu, memory)
 
     def _insert_block(self, at: int, codes: list[int], slots: list[Slot]) -> None:
         self._codes.insert(at, codes)

@@ -7,16 +7,17 @@ up only when it reaches the top. That is right because placing a task improves n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heapreplace
 from typing import Final
 
+from miniecs_scheduler.classes import HostSet, Slot
 from miniecs_scheduler.constraints import compile_rules
-from miniecs_scheduler.cursors import Cursor, Key, Ranking, ScanCursor, class_cursor
+from miniecs_scheduler.cursors import Cursor, Key, Ranking, open_cursor
 from miniecs_scheduler.explain import explain
 from miniecs_scheduler.fits import Fit
-from miniecs_scheduler.index import Fleet, HostClass, Slot
+from miniecs_scheduler.index import Eligible, Fleet
 from miniecs_scheduler.strategies import Chain, Story, compile_chain
 from miniecs_scheduler.ties import RING_MASK, draw, ring_start
 from miniecs_scheduler.types import Decision, Placement, Request
@@ -39,7 +40,7 @@ def place(fleet: Fleet, request: Request) -> Decision:
     fit = Fit(request, rules, eligible)
     search = _Search(fleet, request, chain, fit)
     if request.count > 0:
-        sets = search.sets(eligible.classes)
+        sets = search.sets(eligible)
         if chain.random:
             search.place_at_random(sets)
         else:
@@ -56,28 +57,6 @@ def place(fleet: Fleet, request: Request) -> Decision:
     return replace(explain(fleet, request, rules, fit), placements=placements, unplaced=unplaced)
 
 
-class _Set:
-    """Hosts with the same values in the attributes that are spread over: a class, or some of its hosts."""
-
-    __slots__ = ("_cls", "_slots", "values")
-
-    def __init__(self, values: tuple[str | None, ...], cls: HostClass | None, slots: Iterable[Slot]) -> None:
-        self.values = values
-        self._cls = cls
-        self._slots = frozenset(slots)
-
-    def cursor(self, ranking: Ranking) -> Cursor:
-        return class_cursor(ranking, self._cls) if self._cls is not None else ScanCursor(ranking, self._slots)
-
-    def holds(self, slot: Slot) -> bool:
-        return slot.cls is self._cls if self._cls is not None else slot in self._slots
-
-    def clockwise(self, start: int, cpu: int, memory: int) -> Iterator[Slot]:
-        if self._cls is not None:
-            return self._cls.order(()).walk(start, cpu, memory)
-        return iter(sorted(self._slots, key=lambda slot: (slot.place - start) & RING_MASK))
-
-
 class _Search:
     """One request being placed."""
 
@@ -90,64 +69,65 @@ class _Search:
         self._counts: list[_Counts] = [dict(fleet.spread(name, request.group)) for name in chain.values]
         self.placements: list[Placement] = []
 
-    def sets(self, classes: tuple[HostClass, ...]) -> list[_Set]:
-        names = self._chain.values
+    def sets(self, eligible: Eligible) -> Sequence[HostSet]:
         only = self._request.only_hosts
-        if only is None and not any(map(self._fleet.is_wide, names)):
-            return [_Set(tuple(map(cls.sample.attributes.get, names)), cls, ()) for cls in classes]
+        if only is None and eligible.sets is not None:
+            return eligible.sets
         slots: Iterable[Slot]
         if only is None:
-            slots = (slot for cls in classes for slot in cls.members.values())
+            slots = (slot for cls in eligible.classes for slot in cls.members.values())
         else:
             known = (self._fleet.slots.get(host_id) for host_id in only)
-            slots = (slot for slot in known if slot is not None and slot.cls in classes)
+            slots = (slot for slot in known if slot is not None and slot.cls in eligible.classes)
+        names = self._chain.values
         grouped: dict[tuple[str | None, ...], list[Slot]] = {}
         for slot in slots:
             if slot.host is not None:
                 grouped.setdefault(tuple(map(slot.host.attributes.get, names)), []).append(slot)
-        return [_Set(values, None, members) for values, members in grouped.items()]
+        return [HostSet(values, None, members) for values, members in grouped.items()]
 
-    def place_in_order(self, sets: list[_Set]) -> None:
-        """By the keys of the sets' cursors, least first."""
+    def place_in_order(self, sets: Sequence[HostSet]) -> None:
+        """By the keys of the sets' best hosts, least first."""
         request, placed, placements, story = self._request, self._fit.placed, self.placements, self._story
-        key_of = self._key_maker()
-        bump = self._bump
+        key_of, bump = self._key_maker(), self._bump
         ranking = Ranking(request, self._chain, self._fit, ring_start(request.seed))
-        leading = next(i for i, step in enumerate(self._chain.steps) if step.kind != "value")
-        heap: list[tuple[Key, int]] = [(self._prefix(each)[:leading], n) for n, each in enumerate(sets)]
+        leading = self._chain.leading
+        heap: list[tuple[Key, int]] = [(self._counted(each)[:leading], n) for n, each in enumerate(sets)]
         heapify(heap)
-        cursors: list[Cursor | None] = [None] * len(sets)
+        cursors: dict[int, Cursor] = {}
         left = request.count
         while heap and left:
             key, n = heap[0]
             values = sets[n].values
-            cursor = cursors[n]
+            cursor = cursors.get(n)
             if cursor is None:
-                cursor = cursors[n] = sets[n].cursor(ranking)
-                if not cursor.open():
+                cursor = open_cursor(ranking, sets[n])
+                if cursor is None:
                     heappop(heap)
                     continue
+                cursors[n] = cursor
             fresh = key_of(values, cursor.key)
             if fresh != key:
                 heapreplace(heap, (fresh, n))
                 continue
             slot = cursor.slot
             placements.append(Placement(slot.id, (story, slot.host, fresh)))  # type: ignore[arg-type]
-            placed[slot] = placed.get(slot, 0) + 1
-            bump(values)
             left -= 1
-            if cursor.advance():
-                heapreplace(heap, (key_of(values, cursor.key), n))
-            else:
-                heappop(heap)
+            placed[slot] = placed.get(slot, 0) + 1
+            if left:
+                bump(values)
+                if cursor.advance():
+                    heapreplace(heap, (key_of(values, cursor.key), n))
+                else:
+                    heappop(heap)
 
-    def place_at_random(self, sets: list[_Set]) -> None:
+    def place_at_random(self, sets: Sequence[HostSet]) -> None:
         """By chance among the sets with the fewest tasks, as long as any of their hosts fits."""
         open_sets = list(sets)
         for task in range(self._request.count):
             while open_sets:
-                fewest = min(map(self._prefix, open_sets))
-                tied = [each for each in open_sets if self._prefix(each) == fewest]
+                fewest = min(map(self._counted, open_sets))
+                tied = [each for each in open_sets if self._counted(each) == fewest]
                 found = self._draw(task, tied)
                 if found is not None:
                     break
@@ -159,7 +139,7 @@ class _Search:
             self._fit.placed[slot] = self._fit.placed.get(slot, 0) + 1
             self._bump(chosen.values)
 
-    def _draw(self, task: int, sets: list[_Set]) -> tuple[Slot, _Set] | None:
+    def _draw(self, task: int, sets: Sequence[HostSet]) -> tuple[Slot, HostSet] | None:
         ring, by_place = self._fleet.ring, self._fleet.by_place
         fit, fits, seed = self._fit, self._fit.fits, self._request.seed
         place = 0
@@ -170,7 +150,7 @@ class _Search:
                 for each in sets:
                     if each.holds(slot):
                         return slot, each
-        nearest: tuple[int, Slot, _Set] | None = None
+        nearest: tuple[int, Slot, HostSet] | None = None
         for each in sets:
             slots = each.clockwise(place, fit.least_cpu, fit.least_memory)
             first = next((slot for slot in slots if fits(slot)), None)
@@ -180,8 +160,12 @@ class _Search:
                     nearest = (distance, first, each)
         return nearest[1:] if nearest is not None else None
 
-    def _prefix(self, each: _Set) -> Key:
-        return tuple(counts.get(value, 0) for counts, value in zip(self._counts, each.values, strict=True))
+    def _counted(self, hosts: HostSet) -> Key:
+        """How many tasks of the group each of a set's values has."""
+        all_counts, values = self._counts, hosts.values
+        if len(values) == 1:
+            return (all_counts[0].get(values[0], 0),)
+        return tuple(counts.get(value, 0) for counts, value in zip(all_counts, values, strict=True))
 
     def _bump(self, values: tuple[str | None, ...]) -> None:
         for counts, value in zip(self._counts, values, strict=True):
@@ -189,13 +173,13 @@ class _Search:
 
     def _key_maker(self) -> Callable[[tuple[str | None, ...], Key], Key]:
         """Puts the counts of a set's values and the numbers of its best host in the chain's order."""
-        kinds = [step.kind for step in self._chain.steps]
         all_counts = self._counts
-        if kinds.count("value") == 0:
+        if not all_counts:
             return lambda values, key: key
-        if kinds.count("value") == 1 and kinds[0] == "value":
+        if len(all_counts) == 1 and self._chain.leading == 1:
             counts = all_counts[0]
             return lambda values, key: (counts.get(values[0], 0), *key)
+        kinds = [step.kind for step in self._chain.steps]
 
         def interleave(values: tuple[str | None, ...], key: Key) -> Key:
             from_values, from_host = iter(zip(all_counts, values, strict=True)), iter(key)

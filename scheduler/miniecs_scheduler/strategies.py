@@ -26,18 +26,21 @@ class Step(NamedTuple):
 class Chain:
     """The comparisons of a chain of strategies.
 
-    `values` are the attributes that are spread over, `host_steps` the comparisons that can differ
-    between hosts of one class. A chain without the latter ends in chance: so does one with nothing
-    after its spreads, or all tasks of a zone would go to the same host.
+    `values` are the attributes that are spread over, `leading` of them before any comparison of
+    hosts. `host_steps` are the comparisons that can differ between hosts of one class; with `packs`
+    they compare only resources. Without any the chain ends in chance: so does one with nothing after
+    its spreads, or all tasks of a zone would go to the same host.
     """
 
-    __slots__ = ("fields", "host_steps", "random", "steps", "values")
+    __slots__ = ("fields", "host_steps", "leading", "packs", "random", "steps", "values")
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
         self.steps = steps
         self.values = tuple(step.name for step in steps if step.kind == "value")
         self.host_steps = tuple(step for step in steps if step.kind != "value")
         self.random = not self.host_steps
+        self.leading = next((i for i, step in enumerate(steps) if step.kind != "value"), len(steps))
+        self.packs = all(step.kind == "field" for step in self.host_steps)
         self.fields: tuple[str, ...] = tuple(step.name for step in steps if step.kind == "field")
 
 
