@@ -6,21 +6,21 @@ from typing import Any
 
 from miniecs.model import arns
 from miniecs.model.container_definition import ContainerDefinition
+from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Container, NetworkBinding, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs.tagging import render_tags
 
+_ARCHITECTURE = "ecs.cpu-architecture"
+
 
 def render_task(ctx: Context, task: Task, *, tags: bool = False) -> dict[str, Any]:
     """The API's Task. Tags only where the caller asked to include them (RunTask always shows them)."""
     definition = ctx.tx.get(TaskDefinition, task.task_definition_arn)
-    instance_attributes = (
-        [{"name": "ecs.cpu-architecture", "value": "x86_64"}] if task.container_instance_arn else []
-    )
     shown: dict[str, Any] = {
         "attachments": _attachments(task),
-        "attributes": instance_attributes,
+        "attributes": _attributes(ctx, task),
         "availabilityZone": task.availability_zone,
         "capacityProviderName": task.capacity_provider_name,
         "clusterArn": task.cluster_arn,
@@ -54,6 +54,15 @@ def render_task(ctx: Context, task: Task, *, tags: bool = False) -> dict[str, An
         "version": task.version,
     }
     return shown
+
+
+def _attributes(ctx: Context, task: Task) -> list[dict[str, Any]]:
+    """The processor architecture, as its container instance's agent said it."""
+    if task.container_instance_arn is None:
+        return []
+    instance = ctx.tx.get(ContainerInstance, task.container_instance_arn)
+    architecture = instance.attribute(_ARCHITECTURE) if instance else None
+    return [{"name": _ARCHITECTURE, "value": architecture}] if architecture else []
 
 
 def _containers(task: Task, definition: TaskDefinition | None) -> list[dict[str, Any]]:
