@@ -1,4 +1,8 @@
-"""Reading a request's body to its end, within limits of size and time."""
+"""Reading a request's body to its end, within limits of size and time.
+
+A refusal leaves the connection open: the server drops what still comes, where closing it on unread bytes
+would reset it, and the client would never see why.
+"""
 
 from __future__ import annotations
 

@@ -264,9 +264,6 @@ def _failure(request: Request, error: AwsError, request_id: str) -> Reply:
     if error.hint:
         log.info("%s: %s (%s)", request.operation, error, error.hint)
         reply.headers.append(_hint([error.hint]))
-    if reply.status in (408, 413):
-        # The rest of the body is still to come, and nobody will read it.
-        reply.headers.append((b"connection", b"close"))
     return reply
 
 
