@@ -1,5 +1,27 @@
 """Amazon ECS: one module a noun; a function is the operation of its name."""
 
-from miniecs_api.ecs import container_instances, services, state_changes, task_definitions, tasks
+from miniecs_api.ecs import (
+    account_settings,
+    attributes,
+    capacity_providers,
+    clusters,
+    container_instances,
+    services,
+    state_changes,
+    tags,
+    task_definitions,
+    tasks,
+)
 
-MODULES = (container_instances, services, state_changes, task_definitions, tasks)
+MODULES = (
+    account_settings,
+    attributes,
+    capacity_providers,
+    clusters,
+    container_instances,
+    services,
+    state_changes,
+    tags,
+    task_definitions,
+    tasks,
+)

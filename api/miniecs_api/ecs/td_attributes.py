@@ -6,9 +6,14 @@ answers of ECS; AWS documents no list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from miniecs.model.container_definition import ContainerDefinition, LogConfiguration, Secret
+from miniecs.model.container_definition import (
+    ContainerDefinition,
+    FirelensConfiguration,
+    LogConfiguration,
+    Secret,
+)
 from miniecs.model.task_definition import RequiredAttribute, TaskDefinition, Volume
 
 _COM = "com.amazonaws.ecs.capability."
@@ -42,7 +47,10 @@ def _names(definition: TaskDefinition) -> Iterator[str]:
                 yield name
         for secret in container.secrets or ():
             yield f"{_ECS}secrets.{_secret_store(secret)}.environment-variables"
-        yield from _of_firelens(container)
+        if container.firelens_configuration is not None:
+            yield from _of_firelens(container.firelens_configuration)
+        if container.docker_security_options:
+            yield from _of_security(container.docker_security_options)
     for volume in definition.volumes:
         yield from _of_volume(volume)
     for wanted, name in _BY_TASK:
@@ -68,13 +76,19 @@ def _of_logging(logging: LogConfiguration, role: bool) -> Iterator[str]:
         yield f"{_ECS}secrets.{_secret_store(secret)}.bootstrap.log-driver"
 
 
-def _of_firelens(container: ContainerDefinition) -> Iterator[str]:
-    firelens = container.firelens_configuration
-    if firelens is not None:
-        yield f"{_ECS}firelens.{firelens.type}"
-        source = (firelens.options or {}).get("config-file-type")
-        if source is not None:
-            yield f"{_ECS}firelens.options.config.{source}"
+def _of_firelens(firelens: FirelensConfiguration) -> Iterator[str]:
+    yield f"{_ECS}firelens.{firelens.type}"
+    source = (firelens.options or {}).get("config-file-type")
+    if source is not None:
+        yield f"{_ECS}firelens.options.config.{source}"
+
+
+def _of_security(options: Iterable[str]) -> Iterator[str]:
+    """``label:…`` is SELinux's, ``apparmor:…`` AppArmor's, ``credentialspec:…`` Active Directory's."""
+    for option in options:
+        name = _SECURITY.get(option.partition(":")[0])
+        if name is not None:
+            yield name
 
 
 def _of_volume(volume: Volume) -> Iterator[str]:
@@ -118,16 +132,10 @@ _BY_CONTAINER: tuple[tuple[Callable[[ContainerDefinition], object], str], ...] =
         _ECS + "network.container-port-range",
     ),
     (lambda c: c.repository_credentials, _ECS + "private-registry-authentication.secretsmanager"),
-    (lambda c: _security(c, "label"), _COM + "selinux"),
-    (lambda c: _security(c, "apparmor"), _COM + "apparmor"),
-    (lambda c: c.credential_specs or _security(c, "credentialspec"), _ECS + "gmsa"),
+    (lambda c: c.credential_specs, _ECS + "gmsa"),
 )
 
-
-def _security(container: ContainerDefinition, kind: str) -> bool:
-    """Whether a security option is of this kind: ``label:…``, ``apparmor:…``, ``credentialspec:…``."""
-    return any(option.startswith(kind) for option in container.docker_security_options or ())
-
+_SECURITY = {"label": _COM + "selinux", "apparmor": _COM + "apparmor", "credentialspec": _ECS + "gmsa"}
 
 _BY_TASK: tuple[tuple[Callable[[TaskDefinition], object], str], ...] = (
     (lambda d: d.task_role_arn, _COM + "task-iam-role"),

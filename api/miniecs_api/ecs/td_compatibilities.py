@@ -38,7 +38,7 @@ def compatibilities(definition: TaskDefinition) -> tuple[str, ...]:
 
 def objection(definition: TaskDefinition, kind: str) -> str | None:
     """Why the definition cannot run on this kind of capacity; None when it can."""
-    return next(dict(_KINDS)[kind](definition), None)
+    return next(_OBJECTIONS[kind](definition), None)
 
 
 def _on_fargate(definition: TaskDefinition) -> Objections:
@@ -205,3 +205,4 @@ _KINDS: tuple[tuple[str, Callable[[TaskDefinition], Objections]], ...] = (
     ("FARGATE", _on_fargate),
     ("MANAGED_INSTANCES", _on_managed_instances),
 )
+_OBJECTIONS = dict(_KINDS)

@@ -161,7 +161,7 @@ def _check_transit_port(volume: Volume, port: int | None) -> None:
 def _check_references(
     container: ContainerDefinition, containers: Mapping[str, ContainerDefinition], definition: TaskDefinition
 ) -> None:
-    volumes = {volume.name for volume in definition.volumes}
+    volumes = {volume.name for volume in definition.volumes} if container.mount_points else ()
     for mount in container.mount_points:
         if not mount.source_volume or mount.source_volume not in volumes:
             refuse(f"Unknown volume '{mount.source_volume or ''}'.")
@@ -194,6 +194,8 @@ def _known(
 
 def _check_cycles(containers: Mapping[str, ContainerDefinition]) -> None:
     """Links, volumesFrom and dependsOn all say that the other container starts first."""
+    if not any(c.links or c.volumes_from or c.depends_on for c in containers.values()):
+        return
     waits = {name: set(_starts_after(container)) for name, container in containers.items()}
     while startable := [name for name, others in waits.items() if not others]:
         for name in startable:
