@@ -140,7 +140,7 @@ def _succeeded(deployment: Deployment) -> Deployment:
 def _failed(deployment: Deployment, task: Task, *, now: float) -> Deployment:
     """Count the task; those launched together fail together and are one failure for the throttle."""
     failed_tasks = deployment.failed_tasks if deployment.proven else deployment.failed_tasks + 1
-    if deployment.launch_failures and task.created_at <= deployment.last_failure_at:
+    if deployment.launch_failures and task.created_at < deployment.last_failure_at:
         return replace(deployment, failed_tasks=failed_tasks)
     return replace(
         deployment,
