@@ -43,15 +43,15 @@ class Aws:
         self.operations = Operations(self.store, self.fleets, self.ids, self.clock, self.settings)
         self.hints: list[str] = []
 
-    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+    def call(self, service: str, operation: str, /, **params: Any) -> dict[str, Any]:
         outcome = self.operations.call(service, operation, params, self.scope)
         self.hints = outcome.hints
         return outcome.result
 
-    def ecs(self, operation: str, **params: Any) -> dict[str, Any]:
+    def ecs(self, operation: str, /, **params: Any) -> dict[str, Any]:
         return self.call("ecs", operation, **params)
 
-    def elbv2(self, operation: str, **params: Any) -> dict[str, Any]:
+    def elbv2(self, operation: str, /, **params: Any) -> dict[str, Any]:
         return self.call("elbv2", operation, **params)
 
     def register_instance(
