@@ -88,7 +88,7 @@ class _Asker:
             found.append(_Failure("INACTIVE"))
         if not host.connected:
             found.append(_Failure("AGENT"))
-        if any(self.lacks(host, pair) for pair in self.request.required_attributes):
+        if self.request.required_attributes and self.lacking(host):
             found.append(_Failure("ATTRIBUTE"))
         cpu, memory = slot.cpu - placed * demand.cpu, slot.memory - placed * demand.memory
         if 0 < demand.cpu > cpu:
@@ -111,9 +111,13 @@ class _Asker:
             found.append(_Failure("DistinctInstance placement constraint unsatisfied."))
         return tuple(found)
 
-    def lacks(self, host: Host, pair: tuple[str, str | None]) -> bool:
-        name, value = pair
-        return name not in host.attributes or (value is not None and host.attributes[name] != value)
+    def lacking(self, host: Host) -> list[str]:
+        required, attributes = self.request.required_attributes, host.attributes
+        return [
+            name if value is None else f"{name}={value}"
+            for name, value in required
+            if name not in attributes or (value is not None and attributes[name] != value)
+        ]
 
     def taken_ports(self, slot: Slot) -> list[str]:
         demand = self.request.demand
@@ -148,8 +152,7 @@ class _Asker:
             case "AGENT":
                 return "its agent is not connected"
             case "ATTRIBUTE":
-                missing = [pair for pair in self.request.required_attributes if self.lacks(host, pair)]
-                return "lacks " + ", ".join(n if v is None else f"{n}={v}" for n, v in missing)
+                return f"lacks {', '.join(self.lacking(host))}"
             case "RESOURCE:PORTS":
                 return f"already in use: {', '.join(self.taken_ports(slot))}"
             case "DistinctInstance placement constraint unsatisfied.":
@@ -210,20 +213,16 @@ def _change(asker: _Asker, reason: Reason, refusals: list[_Refusal]) -> list[str
         case "DistinctInstance placement constraint unsatisfied.":
             return [f"{hosts} would fit without distinctInstance"]
         case "ATTRIBUTE":
-            return _alone(
-                refusals,
-                lambda r: [n for n, v in asker.request.required_attributes if asker.lacks(r.host, (n, v))],
-                "with the attribute {}",
-            )
-    return _alone(refusals, lambda r: asker.unmatched(r.slot, r.host), "without memberOf ({})")
+            return _alone(refusals, "with", lambda r: [f"attribute {name}" for name in asker.lacking(r.host)])
+    return _alone(refusals, "without", lambda r: [f"memberOf ({t})" for t in asker.unmatched(r.slot, r.host)])
 
 
-def _alone(refusals: list[_Refusal], unmet: Callable[[_Refusal], list[str]], words: str) -> list[str]:
-    """For each single rule, how many hosts fail it and nothing else; else how many fail several of them."""
+def _alone(refusals: list[_Refusal], word: str, unmet: Callable[[_Refusal], list[str]]) -> list[str]:
+    """For each rule how many hosts fail nothing else; or, if all fail several, for the fewest together."""
     counts = Counter(tuple(unmet(refusal)) for refusal in refusals)
     fewest = min(map(len, counts))
-    best = sorted((rules, n) for rules, n in counts.items() if len(rules) == fewest)
-    return [f"{_hosts(n)} would fit {words.format('), ('.join(rules))}" for rules, n in best]
+    best = sorted((rules, hosts) for rules, hosts in counts.items() if len(rules) == fewest)
+    return [f"{_hosts(hosts)} would fit {word} {', '.join(rules)}" for rules, hosts in best]
 
 
 def _too_large(refusals: list[_Refusal]) -> list[str]:

@@ -90,7 +90,7 @@ class _Search:
         """By the keys of the sets' best hosts, least first."""
         request, placed, placements, story = self._request, self._fit.placed, self.placements, self._story
         key_of, bump = self._key_maker(), self._bump
-        ranking = Ranking(request, self._chain, self._fit, ring_start(request.seed))
+        ranking = Ranking(request, self._chain, self._fit, ring_start(request.seed, self._fleet.ring))
         leading = self._chain.leading
         heap: list[tuple[Key, int]] = [(self._counted(each)[:leading], n) for n, each in enumerate(sets)]
         heapify(heap)

@@ -1,11 +1,12 @@
 """Chance that repeats: every random choice is a hash of the request's seed.
 
 Hosts stand on a ring at a position hashed from their id. A tie goes to the first host clockwise from
-a point hashed from the seed, so that sorted lists find it without looking at every tied host.
+one that is drawn by the seed, so that sorted lists find it without looking at every tied host.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -27,9 +28,9 @@ def draw(seed: int, task: int, attempt: int) -> int:
     return mix(mix(seed) + (task << 16) + attempt)
 
 
-def ring_start(seed: int) -> int:
-    """Where on the ring ties of this request are looked up first."""
-    return mix(seed) >> (64 - RING_BITS)
+def ring_start(seed: int, ring: Sequence[int]) -> int:
+    """Where on the ring ties of this request are looked up first: at one of the hosts, each as likely."""
+    return ring[mix(seed) % len(ring)] if ring else 0
 
 
 def ring_position(host_id: str) -> int:

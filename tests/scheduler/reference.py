@@ -105,9 +105,9 @@ def by_chance(request: Request) -> bool:
 
 
 def choose(model: Model, request: Request, tied: list[Host], task: int) -> Host:
-    start = ring_start(request.seed)
+    ring = sorted(model.hosts, key=ring_position)
+    start = ring_start(request.seed, [ring_position(name) for name in ring])
     if by_chance(request):
-        ring = sorted(model.hosts, key=ring_position)
         names = {host.id for host in tied}
         for attempt in range(DRAWS):
             name = ring[draw(request.seed, task, attempt) % len(ring)]

@@ -1,0 +1,371 @@
+"""Placement rule by rule, in clusters small enough to work out by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from miniecs_scheduler import (
+    SERVICE_DEFAULT,
+    Constraint,
+    Fleet,
+    Host,
+    Placement,
+    Request,
+    Resources,
+    Strategy,
+    place,
+    scale_in_order,
+)
+
+ZONES = Strategy("spread", "attribute:ecs.availability-zone")
+HOSTS = Strategy("spread", "instanceId")
+MEMORY = Strategy("binpack", "memory")
+CPU = Strategy("binpack", "cpu")
+RANDOM = Strategy("random")
+ONE = Request(Resources(100, 100), 1, "service:web")
+
+
+def host(name: str, cpu: int = 1000, memory: int = 1000, zone: str = "a", **more: str) -> Host:
+    capacity = Resources(cpu, memory, tcp_ports=frozenset({22}))
+    return Host(name, {"ecs.availability-zone": zone, **more}, capacity)
+
+
+def fleet(*hosts: Host, **tasks: tuple[str, Resources, str]) -> Fleet:
+    made = Fleet()
+    for each in hosts:
+        made.put_host(each)
+    for task, (host_id, demand, group) in tasks.items():
+        made.assign(host_id, task, demand, group)
+    return made
+
+
+def names(placed: Fleet, request: Request) -> list[str]:
+    return [placement.host for placement in place(placed, request).placements]
+
+
+SOME = Resources(100, 100)
+
+
+@pytest.mark.parametrize(
+    ("strategies", "expected"),
+    [
+        ((MEMORY,), "lowmem"),
+        ((CPU,), "lowcpu"),
+        ((ZONES, MEMORY), "other"),
+        ((ZONES, HOSTS), "other"),
+        ((Strategy("spread", "attribute:rack"), CPU), "other"),
+        ((HOSTS, CPU), "other"),
+        ((Strategy("spread", "host"), MEMORY), "other"),
+        ((MEMORY, ZONES), "lowmem"),
+        ((CPU, RANDOM, MEMORY), "lowcpu"),
+        ((MEMORY, MEMORY, CPU), "lowmem"),
+    ],
+)
+def test_strategies(strategies: tuple[Strategy, ...], expected: str) -> None:
+    """Two hosts in zone a with tasks of the service, one in zone b without, rich in everything."""
+    placed = fleet(
+        host("lowmem", memory=400, cpu=900, rack="1"),
+        host("lowcpu", memory=900, cpu=400, rack="1"),
+        host("other", memory=5000, cpu=5000, zone="b"),
+        web1=("lowmem", SOME, "service:web"),
+        web2=("lowcpu", SOME, "service:web"),
+        db1=("other", SOME, "service:db"),
+        db2=("other", SOME, "service:db"),
+        db3=("other", SOME, "service:db"),
+    )
+    assert names(placed, replace(ONE, strategies=strategies)) == [expected]
+
+
+def test_zones_without_room_are_passed_over_and_counted_as_they_are() -> None:
+    placed = fleet(host("full", memory=50, zone="a"), host("b1", zone="b"), host("c1", zone="c"))
+    request = replace(ONE, count=4, strategies=(ZONES, MEMORY))
+    assert Counter(names(placed, request)) == {"b1": 2, "c1": 2}
+
+
+def test_a_service_without_strategies_goes_over_zones_then_hosts() -> None:
+    placed = fleet(*(host(f"{zone}{n}", zone=zone) for zone in "abc" for n in "12"))
+    six = names(placed, replace(ONE, count=6, strategies=SERVICE_DEFAULT))
+    assert sorted(six) == ["a1", "a2", "b1", "b2", "c1", "c2"]
+    assert {name[0] for name in six[:3]} == {name[0] for name in six[3:]} == set("abc")
+
+
+def test_binpack_fills_a_host_before_it_opens_the_next() -> None:
+    placed = fleet(host("x", memory=300), host("y", memory=300), host("z", memory=300))
+    seven = names(placed, replace(ONE, count=7, strategies=(MEMORY,)))
+    first, second, third = seven[0], seven[3], seven[6]
+    assert seven == [first] * 3 + [second] * 3 + [third]
+    assert {first, second, third} == {"x", "y", "z"}
+
+
+def test_random_is_even_and_repeats() -> None:
+    placed = fleet(*(host(name, cpu=100000, memory=100000) for name in "vwxyz"))
+    request = replace(ONE, count=500, strategies=(RANDOM,), seed=7)
+    counts = Counter(names(placed, request))
+    assert all(70 <= counts[name] <= 130 for name in "vwxyz"), counts
+    assert names(placed, request) == names(placed, request)
+    assert names(placed, request) != names(placed, replace(request, seed=8))
+
+
+def test_ties_go_different_ways_for_different_seeds() -> None:
+    placed = fleet(*(host(name) for name in "vwxyz"))
+    chosen = {names(placed, replace(ONE, strategies=(MEMORY,), seed=seed))[0] for seed in range(60)}
+    assert chosen == set("vwxyz")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason", "detail", "needed", "available", "suggestion"),
+    [
+        (
+            {"demand": Resources(100, 512)},
+            "RESOURCE:MEMORY",
+            "needs 512 MiB, 300 MiB free of 1000",
+            512,
+            300,
+            "212 MiB short on the best host, h1",
+        ),
+        (
+            {"demand": Resources(950, 100)},
+            "RESOURCE:CPU",
+            "needs 950 CPU units, 900 CPU units free of 1000",
+            950,
+            900,
+            "50 CPU units short on the best host, h1",
+        ),
+        (
+            {"demand": Resources(2000, 2000)},
+            "RESOURCE:CPU",
+            "needs 2000 CPU units, 900 CPU units free of 1000; needs 2000 MiB, 300 MiB free of 1000",
+            2000,
+            900,
+            "no host is large enough: a task needs 2000 CPU units, the largest has 1000; "
+            "no host is large enough: a task needs 2000 MiB, the largest has 1000",
+        ),
+        (
+            {"demand": Resources(950, 950)},
+            "RESOURCE:CPU",
+            "needs 950 CPU units, 900 CPU units free of 1000; needs 950 MiB, 300 MiB free of 1000",
+            950,
+            900,
+            "h1 comes closest: needs 950 CPU units, 900 CPU units free of 1000; "
+            "needs 950 MiB, 300 MiB free of 1000",
+        ),
+        (
+            {"demand": Resources(1, 1, tcp_ports=frozenset({22, 8080}), udp_ports=frozenset({53}))},
+            "RESOURCE:PORTS",
+            "already in use: tcp 22, tcp 8080, udp 53",
+            3,
+            0,
+            "1 host would fit but for host ports in use (tcp 22, tcp 8080, udp 53)",
+        ),
+        (
+            {"demand": Resources(1, 1, gpu=1)},
+            "RESOURCE:GPU",
+            "needs 1 GPUs, 0 GPUs free of 0",
+            1,
+            0,
+            "1 GPUs short on the best host, h1; "
+            "no host is large enough: a task needs 1 GPUs, the largest has 0",
+        ),
+        (
+            {"demand": Resources(1, 1, enis=1)},
+            "RESOURCE:ENI",
+            "needs 1 network interfaces, 0 network interfaces free of 0",
+            1,
+            0,
+            "1 network interfaces short on the best host, h1; "
+            "no host is large enough: a task needs 1 network interfaces, the largest has 0",
+        ),
+        (
+            {"required_attributes": (("ecs.capability.efs", None), ("stack", "test"))},
+            "ATTRIBUTE",
+            "lacks ecs.capability.efs, stack=test",
+            0,
+            0,
+            "1 host would fit with attribute ecs.capability.efs, attribute stack=test",
+        ),
+        (
+            {"constraints": (Constraint("memberOf", "attribute:stack == test"),)},
+            "MemberOf placement constraint unsatisfied.",
+            "memberOf (attribute:stack == test): attribute:stack is prod",
+            0,
+            0,
+            "1 host would fit without memberOf (attribute:stack == test)",
+        ),
+        (
+            {"constraints": (Constraint("distinctInstance"),)},
+            "DistinctInstance placement constraint unsatisfied.",
+            "distinctInstance: it has 1 task of service:web",
+            0,
+            0,
+            "1 host would fit without distinctInstance",
+        ),
+    ],
+)
+def test_a_rejection_has_ecs_reason_and_numbers(
+    changed: dict[str, object], reason: str, detail: str, needed: int, available: int, suggestion: str
+) -> None:
+    demand = Resources(100, 700, tcp_ports=frozenset({8080}), udp_ports=frozenset({53}))
+    placed = fleet(host("cluster/h1", stack="prod"), web=("cluster/h1", demand, "service:web"))
+    decision = place(placed, replace(ONE, **changed))  # type: ignore[arg-type]
+    assert (decision.placements, decision.unplaced, decision.considered) == ((), 1, 1)
+    assert decision.rejected == {reason: 1}
+    closest = decision.closest
+    assert closest is not None
+    assert decision.rejections == (closest,)
+    assert (closest.host, closest.reason, closest.detail) == ("cluster/h1", reason, detail)
+    assert (closest.needed, closest.available) == (needed, available)
+    assert decision.suggestion == suggestion
+
+
+def test_hosts_that_are_away_say_so_and_a_host_short_of_room_is_closer() -> None:
+    placed = fleet(
+        replace(host("draining", memory=100), active=False),
+        replace(host("lost", memory=100), connected=False),
+        host("small", memory=60),
+        host("smaller", memory=50),
+    )
+    decision = place(placed, ONE)
+    assert decision.rejected == {"INACTIVE": 1, "AGENT": 1, "RESOURCE:MEMORY": 2}
+    assert [rejection.host for rejection in decision.rejections] == ["small", "smaller", "lost", "draining"]
+    assert decision.suggestion == (
+        "1 host would fit if ACTIVE; 1 host would fit with the agent connected; "
+        "40 MiB short on the best host, small"
+    )
+
+
+def test_the_rest_of_a_batch_is_explained_with_the_batch_in_place() -> None:
+    placed = fleet(host("h1", memory=250), host("h2", memory=150))
+    decision = place(placed, replace(ONE, count=5, strategies=(MEMORY,)))
+    assert [p.host for p in decision.placements] == ["h2", "h1", "h1"]
+    assert decision.unplaced == 2
+    assert decision.rejected == {"RESOURCE:MEMORY": 2}
+    assert decision.closest is not None
+    assert decision.closest.available == 50
+
+
+def test_an_empty_cluster_and_an_empty_request() -> None:
+    nowhere = place(Fleet(), ONE)
+    assert (nowhere.unplaced, nowhere.considered, nowhere.closest) == (1, 0, None)
+    assert nowhere.suggestion == "there is no container instance to place tasks on"
+    nothing = place(fleet(host("h1")), replace(ONE, count=0))
+    assert (nothing.placements, nothing.unplaced, nothing.suggestion) == ((), 0, "")
+
+
+def test_rejections_are_a_bounded_sample() -> None:
+    placed = fleet(*(host(f"h{n}", memory=n) for n in range(1, 151)))
+    decision = place(placed, replace(ONE, demand=Resources(1, 1000)))
+    assert decision.rejected == {"RESOURCE:MEMORY": 150}
+    assert [r.available for r in decision.rejections] == list(range(150, 50, -1))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("task:group == service:db", ["h2"]),
+        ("not(task:group == service:db)", ["h1"]),
+        ("runningTasksCount < 2", ["h1"]),
+        ("runningTasksCount < 1", []),
+    ],
+)
+def test_queries_about_tasks_see_the_tasks_of_the_request(expression: str, expected: list[str]) -> None:
+    """h1 has one task of another group, h2 two: one more each is all that is asked."""
+    placed = fleet(
+        host("h1"),
+        host("h2"),
+        a=("h1", SOME, "family:job"),
+        b=("h2", SOME, "service:db"),
+        c=("h2", SOME, "family:job"),
+    )
+    rules = (Constraint("memberOf", expression), Constraint("distinctInstance"))
+    for strategies in ((), (MEMORY,), (HOSTS,), (MEMORY, HOSTS)):
+        request = replace(ONE, count=2, constraints=rules, strategies=strategies)
+        assert names(placed, request) == expected
+
+
+def test_a_limit_on_running_tasks_stops_a_batch() -> None:
+    placed = fleet(host("h1"), host("h2"))
+    rule = (Constraint("memberOf", "runningTasksCount < 3"),)
+    for strategies in ((), (MEMORY,), (HOSTS,), (CPU, HOSTS)):
+        request = replace(ONE, count=9, constraints=rule, strategies=strategies)
+        assert Counter(names(placed, request)) == {"h1": 3, "h2": 3}
+
+
+@pytest.mark.parametrize(
+    ("strategies", "because"),
+    [
+        (
+            (ZONES, MEMORY),
+            "spread attribute:ecs.availability-zone: b had 0 tasks of service:web, fewest; "
+            "binpack memory: 1000 MiB free, least that fits",
+        ),
+        (
+            (Strategy("spread", "attribute:rack"), HOSTS),
+            "spread attribute:rack: hosts without rack had 1 task of service:web, fewest; "
+            "spread instanceId: it had 0 tasks of service:web, fewest",
+        ),
+        ((CPU,), "binpack cpu: 900 CPU units free, least that fits"),
+        ((HOSTS, RANDOM), "spread instanceId: it had 0 tasks of service:web, fewest"),
+    ],
+)
+def test_because(strategies: tuple[Strategy, ...], because: str) -> None:
+    placed = fleet(host("h1"), host("h2", zone="b"), web=("h1", SOME, "service:web"))
+    assert place(placed, replace(ONE, strategies=strategies)).placements[0].because == because
+
+
+def test_because_of_chance() -> None:
+    (placement,) = place(fleet(host("h1")), ONE).placements
+    assert placement == Placement("h1", "random among the hosts that fit")
+    assert repr(placement) == "Placement(host='h1', because='random among the hosts that fit')"
+    assert hash(placement) == hash(Placement("h1", "random among the hosts that fit"))
+    assert placement != "h1"
+
+
+def test_a_strategy_that_does_not_exist_is_a_bug() -> None:
+    for strategy in (Strategy("binpack", "disk"), Strategy("spread", "zone"), Strategy("binpack")):
+        with pytest.raises(ValueError, match="not a placement strategy"):
+            place(fleet(host("h1")), replace(ONE, strategies=(strategy,)))
+
+
+@pytest.mark.parametrize(
+    ("strategies", "expected"),
+    [
+        ((), ["a1x", "a1y", "b1x"]),
+        ((ZONES,), ["a", "a", "b"]),
+        ((MEMORY,), ["b1x", "a2x", "a1"]),
+        ((HOSTS,), ["a1", "*", "*"]),
+    ],
+)
+def test_scale_in_undoes_what_the_strategies_did(
+    strategies: tuple[Strategy, ...], expected: list[str]
+) -> None:
+    """a1 has two tasks, a2 and b1 one each; b1 has most memory left, then a2. Expected are beginnings."""
+    placed = fleet(
+        host("a1", memory=500), host("a2", memory=900), host("b1", memory=5000, zone="b"),
+        a1x=("a1", SOME, "service:web"), a1y=("a1", SOME, "service:web"),
+        a2x=("a2", SOME, "service:web"), b1x=("b1", SOME, "service:web"),
+    )  # fmt: skip
+    tasks = [("a1x", "a1"), ("a1y", "a1"), ("a2x", "a2"), ("b1x", "b1")]
+    ordered = scale_in_order(placed, tasks, strategies, "service:web", seed=1)
+    assert sorted(ordered) == ["a1x", "a1y", "a2x", "b1x"]
+    if not strategies:
+        assert ordered[0] in ("a1x", "a1y")  # the zone with most tasks, then the host with most
+        assert {ordered[1][:2], ordered[2][:2]} <= {"a1", "a2", "b1"}
+        assert sorted(task[0] for task in ordered[2:]) == ["a", "b"]
+    else:
+        for task, beginning in zip(ordered, expected, strict=False):
+            assert beginning == "*" or task.startswith(beginning), ordered
+
+
+def test_scale_in_takes_tasks_of_lost_hosts_first_and_repeats() -> None:
+    placed = fleet(host("a1"), t1=("a1", SOME, "service:web"), t2=("gone", SOME, "service:web"))
+    tasks = [("t1", "a1"), ("t2", "gone")]
+    assert scale_in_order(placed, tasks, (), "service:web", 0) == ["t2", "t1"]
+    many = [(f"t{n}", "a1") for n in range(20)]
+    for task, _ in many:
+        placed.assign("a1", task, SOME, "service:web")
+    one = scale_in_order(placed, many, (RANDOM,), "service:web", 1)
+    assert one == scale_in_order(placed, many, (RANDOM,), "service:web", 1)
+    assert one != scale_in_order(placed, many, (RANDOM,), "service:web", 2)
