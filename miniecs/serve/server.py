@@ -1,0 +1,183 @@
+"""The server put together: one store, the operations and control loops over it, and the runtime.
+
+The composition root: the only place that knows every part; each part is given what it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from miniecs import __version__
+from miniecs.clock import SystemClock
+from miniecs.config import InstanceSpec, ServerSettings, Timing
+from miniecs.fleets import Fleets
+from miniecs.ids import Ids
+from miniecs.model import arns
+from miniecs.model.cluster import Cluster
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.scope import Scope
+from miniecs.reconciler import Reconciler
+from miniecs.serve.driver import Driver
+from miniecs.serve.simulated import DirectNetwork, LoopTimers
+from miniecs.store.sqlite import SqliteStore
+from miniecs_agent.simulated import NewInstance, SimulatedInstances
+from miniecs_api.agents import TICK_EVERY, AgentSessions
+from miniecs_api.app import ASGIApp, create_app
+from miniecs_api.context import ApiSettings
+from miniecs_api.door import DoorSettings
+from miniecs_api.operations import Operations
+from miniecs_api.rest import Moto
+from miniecs_api.simulated import StoreJournal
+
+log = logging.getLogger("miniecs.server")
+
+
+class Server:
+    """Everything in one process, but not the HTTP server. Make it, ``start``, serve ``app``, ``close``."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.scope = Scope(settings.account, settings.region)
+        self.clock = SystemClock()
+        self.timing = Timing().scaled(settings.time_scale)
+        self.ids = Ids()
+        folder = Path(settings.data_dir)
+        durability = cast(Literal["normal", "full"], settings.durability)
+        self.store = SqliteStore(folder / "state.db", durability=durability)
+        self.fleets = Fleets(self.store)
+        self.operations = Operations(
+            self.store,
+            self.fleets,
+            self.ids,
+            self.clock,
+            ApiSettings(
+                account=settings.account,
+                region=settings.region,
+                strict=settings.strict,
+                endpoint=self.endpoint,
+                timing=self.timing,
+            ),
+        )
+        self.sessions = AgentSessions(self.store, self.ids, self.clock)
+        self.reconciler = Reconciler(self.store, self.fleets, self.ids, self.timing)
+        self.rest_of_aws = Moto(folder / "rest.jsonl", self.ids)
+        self.app: ASGIApp = create_app(
+            self.operations,
+            self.rest_of_aws,
+            self,
+            DoorSettings(
+                account=settings.account,
+                region=settings.region,
+                bind=settings.bind,
+                allow_hosts=settings.allow_hosts,
+            ),
+            ids=self.ids,
+            pages=self._pages,
+        )
+        self._ticker: asyncio.Task[None] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        host = "127.0.0.1" if self.settings.bind in ("0.0.0.0", "::") else self.settings.bind
+        return f"http://{host}:{self.settings.port}"
+
+    def start(self) -> None:
+        """Begin to act: agents connect, control loops run. Needs a running event loop."""
+        self.sessions.start()
+        self._driver = Driver(self.store, self.reconciler, self.clock)
+        self._instances = SimulatedInstances(
+            LoopTimers(self.clock),
+            DirectNetwork(self.sessions, self.operations, self.scope, self.clock),
+            self.ids,
+            StoreJournal(self.store),
+            self.timing,
+        )
+        self._instances.start_all()
+        self._ticker = asyncio.create_task(self._tick())
+        if not any(self.store.all(Cluster)):
+            self._make_cluster()
+
+    async def close(self) -> None:
+        """Stop acting. What runs goes on from the store at the next start."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        self._driver.stop()
+        self.sessions.stop()
+        self.reconciler.close()
+        await self.rest_of_aws.close()
+        self.store.close()
+
+    # What can be done to the server as a whole (miniecs_api.app.Admin)
+
+    def health(self) -> Mapping[str, Any]:
+        return {
+            "status": "ok",
+            "version": __version__,
+            "runtime": self.settings.runtime,
+            "endpoint": self.endpoint,
+            "time_scale": self.settings.time_scale,
+            "data_dir": self.settings.data_dir,
+        }
+
+    async def reset(self, restore: bool) -> None:
+        """Switch every host off, with all that runs on it, and wipe every account's state."""
+        self._instances.remove_all()
+        self.sessions.reset()
+        await self.rest_of_aws.reset()
+        self.store.wipe()
+        self.fleets.rebuild()
+        self.reconciler.queue_everything()
+        if restore:
+            self._make_cluster()
+
+    # Container instances
+
+    async def add_instance(self, wanted: InstanceSpec) -> str:
+        """Start a container instance; its ARN. Raises UnknownInstanceType and AwsError."""
+        return self._add(wanted)
+
+    async def remove_instance(self, arn: str) -> None:
+        """Switch a container instance off and deregister it; its tasks stop."""
+        instance = self.store.get(ContainerInstance, arn)
+        if instance is not None and instance.status != "INACTIVE":
+            params = {"cluster": instance.cluster_arn, "containerInstance": arn, "force": True}
+            self.operations.call("ecs", "DeregisterContainerInstance", params, arns.scope_of(arn))
+        self._instances.remove(arn)
+
+    def _add(self, wanted: InstanceSpec) -> str:
+        cluster = {"cluster": wanted.cluster}
+        registered = self.operations.call("ecs", "ListContainerInstances", cluster, self.scope)
+        zone = wanted.zone or self._zone(len(registered.result["containerInstanceArns"]))
+        host = self._instances.add(NewInstance(wanted.type, zone, wanted.cluster, wanted.attributes))
+        if not host.arn:
+            raise RuntimeError(f"the simulated instance did not register: {host.exit_reason}")
+        return host.arn
+
+    def _make_cluster(self) -> None:
+        """The cluster and container instances that `up` was asked for; none for ``--instances 0``."""
+        if not self.settings.instances:
+            return
+        self.operations.call("ecs", "CreateCluster", {"clusterName": self.settings.cluster}, self.scope)
+        for number in range(self.settings.instances):
+            self._add(InstanceSpec(self.settings.cluster, self.settings.instance_type, self._zone(number)))
+
+    def _zone(self, number: int) -> str:
+        """The zones of the region in turn: a, b, c …"""
+        return f"{self.settings.region}{chr(ord('a') + number % self.settings.zones)}"
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_EVERY)
+            self.sessions.tick(self.clock.now())
+
+    def _pages(self) -> ASGIApp:
+        from miniecs_api import pages
+
+        return pages.make(self)

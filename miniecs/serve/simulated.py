@@ -1,0 +1,95 @@
+"""The simulated runtime in real time: agents and engines in the server's process, on its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from miniecs.clock import Clock
+from miniecs.model.scope import Scope
+from miniecs_agent.effects import Answer, ApiFailure, Channel
+from miniecs_agent.simulated import Connection, Peer
+from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
+from miniecs_api.operations import Operations
+from miniecs_api.simulated import agents_calls
+
+
+class LoopTimers:
+    """The agents' timers on an event loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def call_at(self, when: float, fn: Callable[[], None]) -> None:
+        self._loop.call_later(max(0.0, when - self._clock.now()), fn)
+
+
+class _Line:
+    """An open channel: what either end sends arrives in the loop's next turn."""
+
+    def __init__(self, clock: Clock, channel: Channel, peer: Peer) -> None:
+        self._clock = clock
+        self._channel = channel
+        self._peer = peer
+        self._loop = asyncio.get_running_loop()
+        self._session: AgentSession | TelemetrySession | None = None
+
+    def attach(self, session: AgentSession | TelemetrySession) -> None:
+        self._session = session
+
+    # The control plane's end
+
+    def to_agent(self, message: dict[str, Any]) -> None:
+        self._loop.call_soon(self._peer.received, self._channel, message)
+
+    def hung_up(self) -> None:
+        self._session = None
+        self._loop.call_soon(self._peer.closed, self._channel)
+
+    # The agent's end
+
+    def send(self, message: dict[str, Any]) -> None:
+        self._loop.call_soon(self._deliver, message)
+
+    def close(self) -> None:
+        self._loop.call_soon(self._closed)
+
+    def _deliver(self, message: dict[str, Any]) -> None:
+        if self._session is not None and self._session.open:
+            self._session.receive(self._clock.now(), message)
+
+    def _closed(self) -> None:
+        session, self._session = self._session, None
+        if session is not None and session.open:
+            session.closed(self._clock.now())
+
+
+class DirectNetwork:
+    """The way from simulated agents to the control plane in the same process."""
+
+    def __init__(self, sessions: AgentSessions, operations: Operations, scope: Scope, clock: Clock) -> None:
+        self._sessions = sessions
+        self._call = agents_calls(operations, scope)
+        self._clock = clock
+
+    def dial(self, channel: Channel, instance_arn: str, peer: Peer) -> None:
+        line = _Line(self._clock, channel, peer)
+        opening = self._sessions.connect if channel is Channel.ACS else self._sessions.telemetry
+        session = opening(self._clock.now(), instance_arn, line.to_agent, line.hung_up)
+        if session is None:
+            peer.refused(channel, inactive=True)
+            return
+        line.attach(session)
+        connection: Connection = line
+        peer.opened(channel, connection)
+
+    def call(
+        self, caller: str, operation: str, params: dict[str, Any], answered: Callable[[Answer], None]
+    ) -> None:
+        result, code, message = self._call(operation, params)
+        answered(result if result is not None else ApiFailure(code, message))
