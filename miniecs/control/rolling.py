@@ -187,9 +187,8 @@ def _retire(draft: Draft, cohort: Cohort, counts: _Counts, *, starved: bool) -> 
     spare = counts.serving - counts.keep
     if spare <= 0 or not (healthy_leaving or cohort.healthy):
         return
-    stoppable = _unprotected(draft, healthy_leaving)
-    if len(stoppable) < spare:
-        stoppable += draft.order(draft.service, _unprotected(draft, cohort.healthy))
+    # All of them go in the end: their order is no matter of the placement strategy.
+    stoppable = _unprotected(draft, [*healthy_leaving, *cohort.healthy])
     for task in stoppable[:spare]:
         draft.stop(task, _arithmetic(draft, counts))
         counts.serving -= 1

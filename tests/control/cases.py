@@ -43,7 +43,6 @@ class FakeView:
         self._kinds = {kind.type: kind for kind in KINDS}
         self._things: dict[tuple[type, str], Any] = {}
         self._events = list(events)
-        thing: Any
         for thing in things:
             self._things[(type(thing), self._kinds[type(thing)].key(thing))] = thing
 
@@ -59,10 +58,11 @@ class FakeView:
 
     def count(self, kind: type, count: str, value: Hashable) -> int:
         of = {**self._kinds[kind].indexes, **self._kinds[kind].counts}[count]
-        return sum(of(thing) == value for thing in self.all(kind))
+        things: Iterator[Any] = self.all(kind)
+        return sum(of(thing) == value for thing in things)
 
     def all(self, kind: type[T]) -> Iterator[T]:
-        return iter([thing for (type, _), thing in self._things.items() if type is kind])
+        return iter([thing for (of, _), thing in self._things.items() if of is kind])
 
     def events(
         self, resource: str | None = None, kinds: Iterable[EventKind] = (), after: int = 0, limit: int = 100
