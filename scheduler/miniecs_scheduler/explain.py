@@ -33,27 +33,29 @@ class _Failure(NamedTuple):
     available: int = 0
 
 
-class _Refusal(NamedTuple):
-    """All checks that one host failed, in the order of checking."""
+_Distance = tuple[bool, int, int, float, int]
 
+
+class _Refusal(NamedTuple):
+    """All checks that one host failed, in the order of checking, and how far it is from taking the task."""
+
+    distance: _Distance
     slot: Slot
     host: Host
     failures: tuple[_Failure, ...]
 
-    def distance(self) -> tuple[bool, int, int, float, int]:
-        """How far the host is from taking the task: fewest failures, then the latest, then the least lacking.
 
-        A host that is not ACTIVE is farther than any that is: nobody would free room on it.
-        """
-        first = self.failures[0]
-        lacking = sum((f.needed - f.available) / f.needed for f in self.failures if f.needed)
-        return (
-            first.reason == "INACTIVE",
-            len(self.failures),
-            -_STAGES[first.reason],
-            lacking,
-            self.slot.place,
-        )
+def _distance(slot: Slot, failures: tuple[_Failure, ...]) -> _Distance:
+    """Fewest failures first, then the latest, then the least lacking.
+
+    A host that is not ACTIVE is farther than any that is: nobody would free room on it.
+    """
+    reason = failures[0].reason
+    lacking = 0.0
+    for failure in failures:
+        if failure.needed:
+            lacking += (failure.needed - failure.available) / failure.needed
+    return reason == "INACTIVE", len(failures), -_STAGES[reason], lacking, slot.place
 
 
 def explain(fleet: Fleet, request: Request, rules: Rules, fit: Fit) -> Decision:
@@ -63,10 +65,12 @@ def explain(fleet: Fleet, request: Request, rules: Rules, fit: Fit) -> Decision:
     if request.only_hosts is not None:
         known = (fleet.slots.get(host_id) for host_id in request.only_hosts)
         slots = [slot for slot in known if slot is not None]
-    refusals = [
-        _Refusal(slot, slot.host, asker.failures(slot, slot.host)) for slot in slots if slot.host is not None
-    ]
-    closest = nsmallest(MAX_REJECTIONS, refusals, key=_Refusal.distance)
+    refusals = []
+    for slot in slots:
+        if slot.host is not None:
+            failures = asker.failures(slot, slot.host)
+            refusals.append(_Refusal(_distance(slot, failures), slot, slot.host, failures))
+    closest = nsmallest(MAX_REJECTIONS, refusals)  # by distance, in which no two hosts are equal
     counted = Counter(refusal.failures[0].reason for refusal in refusals)
     rejected: dict[str, int] = {reason: counted[reason] for reason in _STAGES if counted[reason]}
     rejections = tuple(asker.rejection(refusal) for refusal in closest)
@@ -169,13 +173,14 @@ class _Asker:
 
 
 def _total(host: Host, reason: Reason) -> int:
-    offered = host.capacity
-    return {
-        "RESOURCE:CPU": offered.cpu,
-        "RESOURCE:MEMORY": offered.memory,
-        "RESOURCE:GPU": offered.gpu,
-        "RESOURCE:ENI": offered.enis,
-    }[reason]
+    match reason:
+        case "RESOURCE:CPU":
+            return host.capacity.cpu
+        case "RESOURCE:MEMORY":
+            return host.capacity.memory
+        case "RESOURCE:GPU":
+            return host.capacity.gpu
+    return host.capacity.enis
 
 
 def _suggest(asker: _Asker, refusals: list[_Refusal], closest: _Refusal | None) -> str:
@@ -199,7 +204,7 @@ def _change(asker: _Asker, reason: Reason, refusals: list[_Refusal]) -> list[str
     hosts = _hosts(len(refusals))
     unit = _AMOUNTS.get(reason)
     if unit is not None:
-        best = min(refusals, key=_Refusal.distance)
+        best = min(refusals)
         failure = best.failures[0]
         return [f"{failure.needed - failure.available} {unit} short on the best host, {_short(best.host)}"]
     match reason:
@@ -227,13 +232,13 @@ def _alone(refusals: list[_Refusal], word: str, unmet: Callable[[_Refusal], list
 
 def _too_large(refusals: list[_Refusal]) -> list[str]:
     """Amounts that no considered host offers even when empty."""
+    needed = {f.reason: f.needed for r in refusals for f in r.failures if f.reason in _AMOUNTS}
     changes = []
-    for reason, unit in _AMOUNTS.items():
-        needed = max((f.needed for r in refusals for f in r.failures if f.reason == reason), default=0)
-        largest = max(_total(refusal.host, reason) for refusal in refusals)
-        if needed > largest:
+    for reason in sorted(needed, key=_STAGES.__getitem__):
+        unit, most = _AMOUNTS[reason], max(_total(refusal.host, reason) for refusal in refusals)
+        if needed[reason] > most:
             changes.append(
-                f"no host is large enough: a task needs {needed} {unit}, the largest has {largest}"
+                f"no host is large enough: a task needs {needed[reason]} {unit}, the largest has {most}"
             )
     return changes
 

@@ -330,33 +330,28 @@ def test_a_strategy_that_does_not_exist_is_a_bug() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategies", "expected"),
+    ("strategies", "hosts"),
     [
-        ((), ["a1x", "a1y", "b1x"]),
-        ((ZONES,), ["a", "a", "b"]),
-        ((MEMORY,), ["b1x", "a2x", "a1"]),
-        ((HOSTS,), ["a1", "*", "*"]),
+        ((), [{"a1"}, {"a1", "a2"}]),  # the fullest zone, there the host with most of its tasks
+        ((ZONES,), [{"a1", "a2"}, {"a1", "a2"}]),
+        ((HOSTS,), [{"a1"}]),
+        ((MEMORY,), [{"b1"}, {"a2"}, {"a1"}, {"a1"}]),  # the host that then has most left
+        ((ZONES, MEMORY), [{"a2"}, {"a1"}, {"b1"}, {"a1"}]),
     ],
 )
 def test_scale_in_undoes_what_the_strategies_did(
-    strategies: tuple[Strategy, ...], expected: list[str]
+    strategies: tuple[Strategy, ...], hosts: list[set[str]]
 ) -> None:
-    """a1 has two tasks, a2 and b1 one each; b1 has most memory left, then a2. Expected are beginnings."""
-    placed = fleet(
-        host("a1", memory=500), host("a2", memory=900), host("b1", memory=5000, zone="b"),
-        a1x=("a1", SOME, "service:web"), a1y=("a1", SOME, "service:web"),
-        a2x=("a2", SOME, "service:web"), b1x=("b1", SOME, "service:web"),
-    )  # fmt: skip
-    tasks = [("a1x", "a1"), ("a1y", "a1"), ("a2x", "a2"), ("b1x", "b1")]
-    ordered = scale_in_order(placed, tasks, strategies, "service:web", seed=1)
-    assert sorted(ordered) == ["a1x", "a1y", "a2x", "b1x"]
-    if not strategies:
-        assert ordered[0] in ("a1x", "a1y")  # the zone with most tasks, then the host with most
-        assert {ordered[1][:2], ordered[2][:2]} <= {"a1", "a2", "b1"}
-        assert sorted(task[0] for task in ordered[2:]) == ["a", "b"]
-    else:
-        for task, beginning in zip(ordered, expected, strict=False):
-            assert beginning == "*" or task.startswith(beginning), ordered
+    """Two tasks on a1, one on a2 and on b1; b1 has the most memory, then a2. `hosts` of the first to stop."""
+    tasks = [("w", "a1"), ("x", "a1"), ("y", "a2"), ("z", "b1")]
+    placed = fleet(host("a1", memory=500), host("a2", memory=900), host("b1", memory=5000, zone="b"))
+    for task, where in tasks:
+        placed.assign(where, task, SOME, "service:web")
+    for seed in range(10):
+        ordered = scale_in_order(placed, tasks, strategies, "service:web", seed)
+        assert sorted(ordered) == ["w", "x", "y", "z"]
+        for task, allowed in zip(ordered, hosts, strict=False):
+            assert dict(tasks)[task] in allowed, ordered
 
 
 def test_scale_in_takes_tasks_of_lost_hosts_first_and_repeats() -> None:
