@@ -61,7 +61,7 @@ def create_load_balancer(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         )
     made = _named(ctx, wanted)
     ctx.tx.put(made)
-    ctx.hint("The load balancer is active already; miniecs does not make anyone wait for it.")
+    ctx.hint("miniecs carries no traffic for load balancers yet: nothing listens at the DNS name.")
     return {"LoadBalancers": [render.load_balancer(made, state="provisioning")]}
 
 

@@ -39,12 +39,11 @@ def describe_subnet(ctx: Context, id: str) -> Subnet | None:
     """What is known of a subnet; None when nobody made it."""
     for cluster in ctx.tx.find(Cluster, "scope", ctx.scope):
         for instance in ctx.tx.find(ContainerInstance, "cluster", cluster.arn):
-            attributes = {a.name: a.value for a in instance.attributes}
-            if attributes.get("ecs.subnet-id") == id:
+            if instance.attribute("ecs.subnet-id") == id:
                 return Subnet(
                     id,
-                    attributes.get("ecs.availability-zone") or f"{ctx.scope.region}a",
-                    attributes.get("ecs.vpc-id") or default_vpc_id(ctx.scope),
+                    instance.availability_zone or f"{ctx.scope.region}a",
+                    instance.attribute("ecs.vpc-id") or default_vpc_id(ctx.scope),
                 )
     return None
 

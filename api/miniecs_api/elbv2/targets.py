@@ -157,9 +157,10 @@ def _check_balancer(ctx: Context, group: TargetGroup, target: Mapping[str, Any])
     """An application load balancer can be a target at the group's port, where it must listen."""
     if target.get("Port") not in (None, group.port):
         raise invalid(f"The port of a target of target type 'alb' must be the target group's, '{group.port}'")
-    known = find.is_ours(ctx, "load balancer", target["Id"]) and ctx.tx.get(LoadBalancer, target["Id"])
+    ours = find.is_ours(ctx, "load balancer", target["Id"])
+    balancer = ctx.tx.get(LoadBalancer, target["Id"]) if ours else None
     listeners = ctx.tx.find(Listener, "load_balancer", target["Id"])
-    if not known or all(listener.port != group.port for listener in listeners):
+    if balancer is None or all(listener.port != group.port for listener in listeners):
         raise AwsError(
             "InvalidTarget",
             f"The load balancer '{target['Id']}' does not exist or has no listener on port '{group.port}'",
