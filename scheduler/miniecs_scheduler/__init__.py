@@ -4,10 +4,11 @@ Standard library only, without clock, I/O or chance of its own, so that the same
 request give the same answer in the control plane, in a simulation and in a lesson.
 """
 
-from miniecs_scheduler.expressions import Expression, ExpressionError, parse_expression
+from miniecs_scheduler.expressions import Expression, parse_expression
 from miniecs_scheduler.index import Fleet
 from miniecs_scheduler.place import place
 from miniecs_scheduler.scale_in import scale_in_order
+from miniecs_scheduler.tokens import ExpressionError
 from miniecs_scheduler.types import (
     AVAILABILITY_ZONE,
     SERVICE_DEFAULT,

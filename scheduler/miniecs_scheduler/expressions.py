@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from miniecs_scheduler.dates import format_date, parse_date
 from miniecs_scheduler.patterns import Pattern, PatternError
+from miniecs_scheduler.tokens import ExpressionError, Token, tokenize
 from miniecs_scheduler.types import Host
 
 MAX_LENGTH: Final = 2000
@@ -23,32 +24,6 @@ _MAX_DEPTH: Final = 50
 Test = Callable[[Host, int, Collection[str]], bool]
 _Value = Callable[[Host, int, Collection[str]], str | None]
 
-
-class ExpressionError(ValueError):
-    """A query that cannot be understood: where (offset in characters), and what was expected there."""
-
-    def __init__(self, position: int, expected: str, message: str) -> None:
-        super().__init__(f"{message} at position {position}: expected {expected}")
-        self.position = position
-        self.expected = expected
-        self.message = message
-
-
-class _Token(NamedTuple):
-    kind: str  # "word", "string", "op", "end"
-    text: str
-    at: int
-
-
-_LEXEME: Final = re.compile(
-    r"""\s*(?:
-        (?P<op>==|!=|=~|!~|>=|<=|&&|\|\||!(?:in|exists)(?![^\s()\[\],'"=!<>&|])|[()\[\],<>!])
-      | '(?P<single>[^']*)'
-      | "(?P<double>[^"]*)"
-      | (?P<word>(?:[^\s()\[\],'"=!<>&|]|\|(?!\|))+)
-    )""",
-    re.VERBOSE,
-)
 
 _SPELLINGS: Final = {
     "equals": "==",
@@ -66,7 +41,6 @@ _SPELLINGS: Final = {
 }
 _SYMBOLS: Final = frozenset(_SPELLINGS.values())
 _NEGATED: Final = {"!=": "==", "!in": "in", "!~": "=~", "!exists": "exists"}
-_PATTERN_OPERATORS: Final = ("=~", "!~", "matches", "not_matches")
 _TEXT_OPERATORS: Final = ("==", "!=", "in", "!in", "=~", "!~")
 _ORDER_OPERATORS: Final = ("==", "!=", ">", ">=", "<", "<=")
 _SUBJECTS: Final = (
@@ -118,67 +92,15 @@ def parse_expression(text: str) -> Expression:
     """Compile a query; ExpressionError says where it is wrong."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(MAX_LENGTH, f"at most {MAX_LENGTH} characters", "the expression is too long")
-    parser = _Parser(_tokens(text))
+    parser = _Parser(tokenize(text))
     test = parser.parse()
     return Expression(text, test, parser.subjects)
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens = []
-    at = 0
-    end = len(text.rstrip())
-    while at < end:
-        found = _LEXEME.match(text, at)
-        if found is None:
-            at += len(text[at:]) - len(text[at:].lstrip())
-            if text[at] in "'\"":
-                raise ExpressionError(at, f"a closing {text[at]}", "a string is not closed")
-            raise ExpressionError(at, "an operator", f"'{text[at]}' is not an operator")
-        kind = found.lastgroup or ""
-        start, value = found.start(kind), found[kind]
-        if kind in ("single", "double"):
-            tokens.append(_Token("string", value, start - 1))
-        else:
-            tokens.append(_Token(kind, value, start))
-        at = found.end()
-        if value in _PATTERN_OPERATORS and len(tokens) > 1 and tokens[-2].kind == "word":
-            at += len(text[at:]) - len(text[at:].lstrip())
-            until = _bare_pattern_end(text, at)
-            if until > at:
-                tokens.append(_Token("word", text[at:until], at))
-                at = until
-    tokens.append(_Token("end", "", len(text)))
-    return tokens
-
-
-def _bare_pattern_end(text: str, at: int) -> int:
-    """Where a pattern without quotes ends: t[23]\\.(small|large) is one, in parentheses or not."""
-    if text[at : at + 1] in ("'", '"'):
-        return at
-    groups = 0
-    in_class = False
-    while at < len(text) and not text[at].isspace():
-        char = text[at]
-        if char == "\\":
-            at += 1
-        elif in_class:
-            in_class = char != "]"
-        elif char == "[":
-            in_class = True
-        elif char == "(":
-            groups += 1
-        elif char == ")" and groups:
-            groups -= 1
-        elif char == ")" or (not groups and text[at : at + 2] in ("&&", "||")):
-            break
-        at += 1
-    return min(at, len(text))
 
 
 class _Parser:
     """Recursive descent: or < and < not < a comparison or a group in parentheses."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._next = 0
         self._depth = 0
@@ -191,10 +113,10 @@ class _Parser:
             raise ExpressionError(token.at, "and, or, or the end", f"unexpected '{token.text}'")
         return test
 
-    def _peek(self) -> _Token:
+    def _peek(self) -> Token:
         return self._tokens[self._next]
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         token = self._tokens[self._next]
         self._next += 1
         return token
@@ -270,7 +192,7 @@ class _Parser:
             )
         return operator
 
-    def _test(self, subject: str, operator: str, value: _Value, where: _Token) -> Test:
+    def _test(self, subject: str, operator: str, value: _Value, where: Token) -> Test:
         if operator == "exists":
             return lambda host, running, groups: value(host, running, groups) is not None
         if operator == "in":
@@ -302,14 +224,14 @@ class _Parser:
             if not self._accept(","):
                 raise ExpressionError(separator.at, "',' or ']'", _found(separator))
 
-    def _literal(self) -> _Token:
+    def _literal(self) -> Token:
         token = self._take()
         if token.kind not in ("word", "string"):
             raise ExpressionError(token.at, "a value (in quotes if it has special characters)", _found(token))
         return token
 
 
-def _found(token: _Token) -> str:
+def _found(token: Token) -> str:
     return "the expression ends" if token.kind == "end" else f"unexpected '{token.text}'"
 
 
@@ -317,7 +239,7 @@ def _negation(test: Test) -> Test:
     return lambda host, running, groups: not test(host, running, groups)
 
 
-def _subject(token: _Token) -> tuple[tuple[str, ...], _Value]:
+def _subject(token: Token) -> tuple[tuple[str, ...], _Value]:
     """The operators that a subject takes, and its value on a host as text (None: it has none)."""
     match token.text:
         case "task:group":
@@ -350,7 +272,7 @@ def _equality(subject: str, value: _Value, literals: frozenset[str]) -> Test:
     return lambda host, running, groups: value(host, running, groups) in literals
 
 
-def _pattern_test(subject: str, value: _Value, token: _Token) -> Test:
+def _pattern_test(subject: str, value: _Value, token: Token) -> Test:
     try:
         pattern = Pattern(token.text)
     except PatternError as error:
@@ -366,12 +288,12 @@ def _pattern_test(subject: str, value: _Value, token: _Token) -> Test:
     return test
 
 
-def _check_connected(subject: str, token: _Token) -> None:
+def _check_connected(subject: str, token: Token) -> None:
     if subject == "agentConnected" and token.text not in ("true", "false"):
         raise ExpressionError(token.at, "true or false", f"'{token.text}' is not a connection status")
 
 
-def _version_literal(token: _Token) -> tuple[int, ...]:
+def _version_literal(token: Token) -> tuple[int, ...]:
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,9}", token.text, re.ASCII):
         raise ExpressionError(token.at, "a version such as 1.14.5", f"'{token.text}' is not a version")
     return _version(token.text) or ()
@@ -398,7 +320,7 @@ def _version_test(operator: str, literal: tuple[int, ...]) -> Test:
     return test
 
 
-def _date_literal(token: _Token) -> float:
+def _date_literal(token: Token) -> float:
     seconds = parse_date(token.text)
     if seconds is None:
         raise ExpressionError(
@@ -407,7 +329,7 @@ def _date_literal(token: _Token) -> float:
     return seconds
 
 
-def _count_literal(token: _Token) -> float:
+def _count_literal(token: Token) -> float:
     if not (token.text.isascii() and token.text.isdigit()):
         raise ExpressionError(token.at, "a number of tasks", f"'{token.text}' is not a number")
     return int(token.text)
