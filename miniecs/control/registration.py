@@ -55,9 +55,7 @@ def deregistered(target: Target, *, now: float, delay: float) -> Target | None:
     if delay <= 0 or target.state in ("initial", "unused"):
         return None
     state, reason, description = _DRAINING
-    return replace(
-        target, state=state, reason=reason, description=description, draining_until=now + delay
-    )
+    return replace(target, state=state, reason=reason, description=description, draining_until=now + delay)
 
 
 def followed_use(target: Target, *, in_use: bool, now: float) -> Target:

@@ -41,9 +41,7 @@ def default(protocol: str, version: str | None, target_type: str, checked_by: st
         )
     checked_by = checked_by or ("HTTP" if target_type == "alb" else "TCP")
     if checked_by in _HTTP:
-        return HealthCheck(
-            protocol=checked_by, timeout=6 if checked_by == "HTTP" else 10, matcher="200-399"
-        )
+        return HealthCheck(protocol=checked_by, timeout=6 if checked_by == "HTTP" else 10, matcher="200-399")
     return HealthCheck(protocol=checked_by, path=None, timeout=10, matcher=None)
 
 

@@ -213,7 +213,7 @@ def test_strict_refuses_what_nobody_made(elb: Elb, make_aws: Callable[..., Aws])
     )
     elb.container_instance("i-00000000000000001", zone="us-east-1a", subnet="subnet-1")
     elb.container_instance("i-00000000000000002", zone="us-east-1b", subnet="subnet-2")
-    subnets = {"Subnets": ["subnet-1", "subnet-2"]}
+    subnets: dict[str, Any] = {"Subnets": ["subnet-1", "subnet-2"]}
     assert elb.refusal("CreateLoadBalancer", Name="web", SecurityGroups=["sg-1"], **subnets) == (
         "InvalidConfigurationRequest",
         "One or more security groups are invalid",
@@ -335,7 +335,9 @@ def test_set_subnets_keeps_the_zones_of_those_that_stay(elb: Elb) -> None:
     assert changed == {"AvailabilityZones": expected, "IpAddressType": "ipv4"}
     assert elb("DescribeLoadBalancers")["LoadBalancers"][0]["AvailabilityZones"] == expected
     assert elb.refusal("SetSubnets", LoadBalancerArn=arn, Subnets=["subnet-d"]) == ("ValidationError", TWO)
-    assert elb.refusal("SetSubnets", LoadBalancerArn=MISSING, Subnets=["subnet-d"])[0] == "LoadBalancerNotFound"
+    assert (
+        elb.refusal("SetSubnets", LoadBalancerArn=MISSING, Subnets=["subnet-d"])[0] == "LoadBalancerNotFound"
+    )
 
 
 def test_set_security_groups(elb: Elb) -> None:

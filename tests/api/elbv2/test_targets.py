@@ -35,7 +35,11 @@ def stored(elb: Elb) -> list[Target]:
 def test_registered_in_a_group_that_is_used(elb: Elb) -> None:
     group = elb.target_group()
     elb.listener(elb.load_balancer(), group)
-    targets = [{"Id": "10.0.0.1"}, {"Id": "10.0.0.1", "Port": 8080}, {"Id": "10.9.0.1", "AvailabilityZone": "all"}]
+    targets = [
+        {"Id": "10.0.0.1"},
+        {"Id": "10.0.0.1", "Port": 8080},
+        {"Id": "10.9.0.1", "AvailabilityZone": "all"},
+    ]
     assert elb("RegisterTargets", TargetGroupArn=group, Targets=targets) == {}
     health = {
         "State": "initial",
@@ -186,7 +190,9 @@ def test_include(elb: Elb) -> None:
     }
     (plain,) = elb("DescribeTargetHealth", TargetGroupArn=group)["TargetHealthDescriptions"]
     for include, more in ((["AnomalyDetection"], anomalies), (["All"], anomalies | override)):
-        (shown,) = elb("DescribeTargetHealth", TargetGroupArn=group, Include=include)["TargetHealthDescriptions"]
+        (shown,) = elb("DescribeTargetHealth", TargetGroupArn=group, Include=include)[
+            "TargetHealthDescriptions"
+        ]
         assert shown == plain | more
 
 
@@ -200,9 +206,17 @@ def test_include(elb: Elb) -> None:
             {"Id": "i-0123456789abcdef0", "AvailabilityZone": "us-east-1a"},
             "An Availability Zone cannot be specified for targets of target type 'instance'",
         ),
-        ({}, {"Id": "i-0123456789abcdef0"}, "The IP address 'i-0123456789abcdef0' is not a valid IPv4 address"),
+        (
+            {},
+            {"Id": "i-0123456789abcdef0"},
+            "The IP address 'i-0123456789abcdef0' is not a valid IPv4 address",
+        ),
         ({}, {"Id": "fd00::1"}, "The IP address 'fd00::1' is not a valid IPv4 address"),
-        ({"IpAddressType": "ipv6"}, {"Id": "10.0.0.1"}, "The IP address '10.0.0.1' is not a valid IPv6 address"),
+        (
+            {"IpAddressType": "ipv6"},
+            {"Id": "10.0.0.1"},
+            "The IP address '10.0.0.1' is not a valid IPv6 address",
+        ),
         (
             {},
             {"Id": "8.8.8.8"},
@@ -259,7 +273,9 @@ def test_a_load_balancer_as_a_target(elb: Elb) -> None:
     assert elb.health(group) == [(web, 80, "initial", STARTING)]
     other = elb.load_balancer("other")
     elb.listener(other)
-    assert elb.refusal("RegisterTargets", TargetGroupArn=group, Targets=[{"Id": other}])[0] == "TooManyTargets"
+    assert (
+        elb.refusal("RegisterTargets", TargetGroupArn=group, Targets=[{"Id": other}])[0] == "TooManyTargets"
+    )
     assert elb.refusal("RegisterTargets", TargetGroupArn=group, Targets=[{"Id": web, "Port": 81}]) == (
         "ValidationError",
         "The port of a target of target type 'alb' must be the target group's, '80'",
