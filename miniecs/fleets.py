@@ -20,8 +20,12 @@ class Fleets:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._fleets: dict[str, Fleet] = {}
-        store.subscribe(self._on_commit)
+        self._end_subscription = store.subscribe(self._on_commit)
         self.rebuild()
+
+    def close(self) -> None:
+        """Follow the store no more."""
+        self._end_subscription()
 
     def of(self, cluster_arn: str) -> Fleet:
         fleet = self._fleets.get(cluster_arn)

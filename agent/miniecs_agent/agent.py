@@ -45,7 +45,9 @@ class AgentCore:
     known_arn: the instance's ARN when it registered before. ``arn`` is '' until it is registered.
     """
 
-    def __init__(self, settings: AgentSettings, facts: HostFacts, ids: Ids, known_arn: str | None = None) -> None:
+    def __init__(
+        self, settings: AgentSettings, facts: HostFacts, ids: Ids, known_arn: str | None = None
+    ) -> None:
         self.arn = ""
         self._settings = settings
         self._facts = facts
@@ -53,8 +55,7 @@ class AgentCore:
         self._known_arn = known_arn
         self._effects: list[Effect] = []
         self.tasks = TaskRunner(settings, self._emit, self._health_changed)
-        scale = settings.timing.time_scale
-        self._links = {channel: Link(float(ids.number(61)), scale) for channel in Channel}
+        self._links = {channel: Link(float(ids.number(61))) for channel in Channel}
         self._last_seen = 0  # highest seqNum or timeline
         self._calls: dict[str, tuple[Submit, int]] = {}  # unanswered calls that are not a task's report
         self._call_wakes: dict[str, float] = {}
@@ -203,7 +204,7 @@ class AgentCore:
             return
         wait = min(_REGISTER_DELAY * 2**failures, _REGISTER_DELAY_LIMIT)
         self._calls[key] = (submit, failures + 1)
-        self._call_wakes[key] = now + self._settings.timing.wait(wait)
+        self._call_wakes[key] = now + wait
 
     # ACS
 

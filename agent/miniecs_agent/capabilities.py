@@ -20,10 +20,11 @@ _DOCKER_API = tuple(
     f"com.amazonaws.ecs.capability.docker-remote-api.1.{minor}"
     for minor in (17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32)
 )
-_LOG_DRIVERS = tuple(
-    f"com.amazonaws.ecs.capability.logging-driver.{name}"
-    for name in ("json-file", "none", "awslogs", "syslog", "journald", "gelf", "fluentd", "splunk", "awsfirelens")
+_LOG_DRIVER_NAMES = (
+    *("json-file", "none", "awslogs", "syslog", "journald"),
+    *("gelf", "fluentd", "splunk", "awsfirelens"),
 )
+_LOG_DRIVERS = tuple(f"com.amazonaws.ecs.capability.logging-driver.{name}" for name in _LOG_DRIVER_NAMES)
 
 CAPABILITIES: tuple[str, ...] = (
     *_DOCKER_API,
@@ -81,8 +82,10 @@ class HostFacts:
     docker_version: str = ""
 
 
-def registration(facts: HostFacts, cluster: str, *, token: str, known_arn: str | None = None) -> dict[str, Any]:
-    """RegisterContainerInstance's parameters; with ``known_arn`` a re-registration, without custom attributes."""
+def registration(
+    facts: HostFacts, cluster: str, *, token: str, known_arn: str | None = None
+) -> dict[str, Any]:
+    """RegisterContainerInstance's parameters. A known instance does not send its custom attributes again."""
     identity = {
         "instanceId": facts.instance_id,
         "imageId": facts.ami_id,

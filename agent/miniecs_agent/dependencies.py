@@ -32,7 +32,9 @@ class Never(NamedTuple):
 READY = Ready()
 
 
-def verdict(task: TaskState, container: ContainerState, timing: Timing, now: float) -> Ready | Waiting | Never:
+def verdict(
+    task: TaskState, container: ContainerState, timing: Timing, now: float
+) -> Ready | Waiting | Never:
     """Whether a container that was not created yet may go on."""
     until: float | None = None
     waiting = False

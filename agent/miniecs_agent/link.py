@@ -23,16 +23,15 @@ class LinkState(Enum):
 
 
 class Link:
-    """One websocket's life. ``jitter``: seconds (0-60) added to the silence, so that agents do not act as one."""
+    """One websocket's life. ``jitter``: seconds (0-60) of more silence, so that agents do not act as one."""
 
-    __slots__ = ("_delay", "_scale", "_silence", "heard_at", "retry_at", "state")
+    __slots__ = ("_delay", "_silence", "heard_at", "retry_at", "state")
 
-    def __init__(self, jitter: float, scale: float) -> None:
+    def __init__(self, jitter: float) -> None:
         self.state = LinkState.IDLE
         self.retry_at = 0.0
         self.heard_at = 0.0
-        self._scale = scale
-        self._silence = (SILENCE + jitter) / scale
+        self._silence = SILENCE + jitter
         self._delay = FIRST_DELAY
 
     @property
@@ -59,9 +58,9 @@ class Link:
         """The dial failed. An inactive instance has no business here for long."""
         self.state = LinkState.CLOSED
         if inactive:
-            self.retry_at = now + INACTIVE_DELAY / self._scale
+            self.retry_at = now + INACTIVE_DELAY
             return
-        self.retry_at = now + self._delay / self._scale
+        self.retry_at = now + self._delay
         self._delay = min(self._delay * DELAY_GROWTH, LONGEST_DELAY)
 
     def silent(self, now: float) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 Document = Mapping[str, Any]
 
 DEFAULT_RESTART_PERIOD = 300
+_BAD_OVERRIDES = "Could not unmarshal ContainerOverrides in any supported way"
 
 
 class InvalidTask(Exception):
@@ -145,9 +146,9 @@ def _check_overrides(text: Any, allowed: str | None) -> None:
     try:
         overrides = json.loads(text)
     except (TypeError, ValueError) as problem:
-        raise InvalidTask(f"Could not unmarshal ContainerOverrides in any supported way: {problem}") from problem
+        raise InvalidTask(f"{_BAD_OVERRIDES}: {problem}") from problem
     if not isinstance(overrides, dict):
-        raise InvalidTask("Could not unmarshal ContainerOverrides in any supported way")
+        raise InvalidTask(_BAD_OVERRIDES)
     if allowed is not None and set(overrides) - {allowed}:
         raise InvalidTask(f"unrecognized overrides {sorted(set(overrides) - {allowed})}")
 

@@ -71,7 +71,8 @@ def _starting_step(
                 if isinstance(order, Waiting):
                     return Wait(order.until)
                 if isinstance(order, Never):
-                    return GiveUp(container, f"CannotStartContainerError: {order.reason}", DEPENDENCY_EXIT_CODE)
+                    reason = f"CannotStartContainerError: {order.reason}"
+                    return GiveUp(container, reason, DEPENDENCY_EXIT_CODE)
             return Step(Action.PULL, container)
         case Known.PULLED:
             return Step(Action.CREATE, container)

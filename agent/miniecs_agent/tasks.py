@@ -30,7 +30,7 @@ class AgentSettings:
 
     cluster: str
     timing: Timing = Timing()
-    flush_after: float = 10.0  # container changes wait for the task's own change this long (ECS agent: 10-30 s)
+    flush_after: float = 10.0  # container changes wait this long for their task's own (ECS agent: 10-30 s)
     cleanup_after: float = 10800.0  # stopped containers are kept (ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION)
     report_backoff: float = 1.0  # first wait after a report that nobody answered, doubled up to
     report_backoff_limit: float = 30.0
@@ -234,7 +234,7 @@ class TaskRunner:
         if task is None or task.in_flight is None:
             return
         status, task.in_flight = task.in_flight, None
-        # Only this error means that saying it again is useless: the task is unknown (the ECS agent does the same).
+        # Only this error means that saying it again is useless: the task is unknown (ECS agent: the same).
         if isinstance(answer, ApiFailure) and answer.code != "InvalidParameterException":
             task.changes[:0] = task.unanswered
             wait = min(

@@ -15,6 +15,7 @@ from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, Ide
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
 from miniecs.model.service import Service
+from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
 
@@ -115,4 +116,5 @@ KINDS: tuple[Kind, ...] = (
         key=lambda target: target.key,
         indexes={"target_group": lambda t: t.target_group_arn, "task": lambda t: t.task_arn},
     ),
+    Kind("simulated_instance", SimulatedInstance, indexes={"cluster": lambda i: i.cluster_arn}),
 )

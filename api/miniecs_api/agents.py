@@ -1,0 +1,437 @@
+"""The control plane's side of the agents' two channels: what they are told (ACS), and what they tell (TCS).
+
+Without I/O: a session is given messages as dictionaries and sends through a function, so that an
+in-memory link and a websocket are the same to it. Nothing here remembers what must survive: whatever
+was not acknowledged is made anew from the store, after 20 seconds or at the next connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from miniecs.apply import write_instance, write_task
+from miniecs.clock import Clock
+from miniecs.control.payloads import DefinitionPayload, definition_payload, task_payload
+from miniecs.control.reports import apply_health
+from miniecs.ids import Ids
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.task import Task
+from miniecs.model.task_definition import TaskDefinition
+from miniecs.store import Change, Commit, Store
+
+HEARTBEAT_EVERY = 30.0  # agents give a connection up after 60 to 120 s of silence
+RESEND_AFTER = 20.0
+SILENT_AFTER = 75.0  # no heartbeat was answered for so long: nobody is there
+RECONNECT_WITHIN = 60.0  # of a control plane's start, for agents that were connected before
+TICK_EVERY = 5.0
+TASKS_PER_PAYLOAD = 50
+
+Message = Mapping[str, Any]
+Send = Callable[[dict[str, Any]], None]
+MetricsListener = Callable[[str, Message], None]
+
+_TO_START = ("PENDING", "ACTIVATING")
+
+
+class AgentSession:
+    """One open ACS channel. Made by ``AgentSessions.connect``."""
+
+    __slots__ = (
+        "_answers_heartbeats",
+        "_close",
+        "_heard_at",
+        "_heartbeat_at",
+        "_owner",
+        "_send",
+        "_unacknowledged",
+        "cluster_arn",
+        "instance_arn",
+        "open",
+    )
+
+    def __init__(
+        self,
+        owner: AgentSessions,
+        instance: ContainerInstance,
+        send: Send,
+        close: Callable[[], None],
+        now: float,
+    ) -> None:
+        self.instance_arn = instance.arn
+        self.cluster_arn = instance.cluster_arn
+        self.open = True
+        self._owner = owner
+        self._send = send
+        self._close = close
+        self._unacknowledged: dict[str, tuple[float, tuple[str, ...]]] = {}  # message -> (sent at, tasks)
+        self._answers_heartbeats = False  # agent 1.48.1 does not
+        self._heard_at = now
+        self._heartbeat_at = now
+
+    def receive(self, now: float, message: Message) -> None:
+        """A message from the agent. What is not understood is ignored, as agents do."""
+        self._heard_at = now
+        body = message.get("message")
+        if not isinstance(body, Mapping):
+            return
+        match message.get("type"):
+            case "AckRequest" | "NackRequest":
+                self._unacknowledged.pop(body.get("messageId", ""), None)
+            case "HeartbeatAckRequest":
+                self._answers_heartbeats = True
+            case "TaskStopVerificationMessage":
+                self._verify(now, body)
+
+    def closed(self, now: float) -> None:
+        """The agent hung up, or the line broke."""
+        self._owner.session_closed(now, self)
+
+    def hang_up(self) -> None:
+        """End the channel from this side; the agent dials again at once."""
+        self.open = False
+        self._close()
+
+    def send_tasks(self, now: float, payloads: Iterable[dict[str, Any]]) -> None:
+        """Tell of tasks, in as many messages as it takes, each to be acknowledged."""
+        payloads = list(payloads)
+        for start in range(0, len(payloads), TASKS_PER_PAYLOAD):
+            part = payloads[start : start + TASKS_PER_PAYLOAD]
+            body = self._body(now)
+            body["seqNum"] = body["timeline"] = self._owner.next_number(now)
+            body["tasks"] = part
+            self._unacknowledged[body["messageId"]] = (now, tuple([task["arn"] for task in part]))
+            self._send({"type": "PayloadMessage", "message": body})
+
+    def send_manifest(self, now: float, tasks: Iterable[tuple[str, str]]) -> None:
+        """(ARN, desired status) of every task that should be known to the agent."""
+        body = self._body(now)
+        body["timeline"] = self._owner.next_number(now)
+        body["tasks"] = [
+            {"taskArn": arn, "taskClusterArn": self.cluster_arn, "desiredStatus": status}
+            for arn, status in tasks
+        ]
+        self._send({"type": "TaskManifestMessage", "message": body})
+
+    def tick(self, now: float) -> None:
+        """Heartbeats; what was not acknowledged, again; and an end to a line that nobody answers."""
+        if self._answers_heartbeats and now - self._heard_at > SILENT_AFTER:
+            self.hang_up()
+            self._owner.session_closed(now, self)
+            return
+        if now >= self._heartbeat_at:
+            self.heartbeat(now)
+        late = [id for id, (sent, _) in self._unacknowledged.items() if now - sent >= RESEND_AFTER]
+        if late:
+            tasks = dict.fromkeys(task for id in late for task in self._unacknowledged.pop(id)[1])
+            self.send_tasks(now, self._owner.still_due(self.instance_arn, tasks))
+
+    def heartbeat(self, now: float) -> None:
+        self._heartbeat_at = now + HEARTBEAT_EVERY
+        body = {"healthy": True, "messageId": self._owner.ids.uuid()}
+        self._send({"type": "HeartbeatMessage", "message": body})
+
+    def _verify(self, now: float, body: Message) -> None:
+        stop = [
+            {**candidate, "desiredStatus": "STOPPED"}
+            for candidate in body.get("stopCandidates") or ()
+            if self._owner.must_not_run(self.instance_arn, candidate.get("taskArn", ""))
+        ]
+        if stop:
+            answer = {
+                "messageId": body.get("messageId", ""),
+                "generatedAt": int(now * 1000),
+                "stopTasks": stop,
+            }
+            self._send({"type": "TaskStopVerificationAck", "message": answer})
+
+    def _body(self, now: float) -> dict[str, Any]:
+        return {
+            "clusterArn": self.cluster_arn,
+            "containerInstanceArn": self.instance_arn,
+            "messageId": self._owner.ids.uuid(),
+            "generatedAt": int(now * 1000),
+        }
+
+
+class TelemetrySession:
+    """One open TCS channel. Made by ``AgentSessions.telemetry``."""
+
+    __slots__ = ("_close", "_heartbeat_at", "_owner", "_send", "instance_arn", "open")
+
+    def __init__(
+        self, owner: AgentSessions, instance_arn: str, send: Send, close: Callable[[], None], now: float
+    ) -> None:
+        self.instance_arn = instance_arn
+        self.open = True
+        self._owner = owner
+        self._send = send
+        self._close = close
+        self._heartbeat_at = now + HEARTBEAT_EVERY
+
+    def receive(self, now: float, message: Message) -> None:
+        body = message.get("message")
+        if not isinstance(body, Mapping):
+            return
+        match message.get("type"):
+            case "PublishHealthRequest":
+                self._owner.health_published(now, self.instance_arn, body)
+                self._send({"type": "AckPublishHealth", "message": {"message": "ok"}})
+            case "PublishMetricsRequest":
+                if self._owner.metrics is not None:
+                    self._owner.metrics(self.instance_arn, body)
+                self._send({"type": "AckPublishMetric", "message": {"message": "ok"}})
+            case "PublishInstanceStatusRequest":
+                self._owner.instance_status_published(now, self.instance_arn, body)
+                self._send({"type": "AckPublishInstanceStatus", "message": {"message": "ok"}})
+
+    def closed(self, now: float) -> None:
+        """The agent hung up, or the line broke."""
+        self._owner.telemetry_closed(self)
+
+    def hang_up(self) -> None:
+        self.open = False
+        self._close()
+
+    def tick(self, now: float) -> None:
+        if now >= self._heartbeat_at:
+            self._heartbeat_at = now + HEARTBEAT_EVERY
+            self._send({"type": "HeartbeatMessage", "message": {"healthy": True}})
+
+
+class AgentSessions:
+    """All agents' channels, one of each kind a container instance; follows the store's commits.
+
+    Whoever owns the time calls ``tick`` every TICK_EVERY seconds. ``send`` and ``close`` functions must not
+    call back into sessions: they put into a queue.
+    """
+
+    def __init__(
+        self, store: Store, ids: Ids, clock: Clock, *, metrics: MetricsListener | None = None
+    ) -> None:
+        self.ids = ids
+        self.metrics = metrics
+        self._store = store
+        self._clock = clock
+        self._sessions: dict[str, AgentSession] = {}
+        self._telemetry: dict[str, TelemetrySession] = {}
+        self._shared: dict[str, tuple[TaskDefinition, DefinitionPayload]] = {}
+        self._number = 0
+        self._started_at = clock.now()
+        self._awaited: set[str] = set()  # instances that were connected when the control plane went down
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Begin to follow the store. Agents that were connected before have a minute to come back."""
+        self._started_at = self._clock.now()
+        self._awaited = {i.arn for i in self._store.all(ContainerInstance) if i.agent_connected}
+        self._unsubscribe = self._store.subscribe(self._on_commit)
+
+    def stop(self) -> None:
+        """Hang up on everybody and follow the store no more; who was connected stays marked so."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Hang up on everybody: after the store was wiped no instance is registered any more."""
+        for session in self._sessions.values():
+            session.hang_up()
+        for telemetry in self._telemetry.values():
+            telemetry.hang_up()
+        self._sessions.clear()
+        self._telemetry.clear()
+        self._shared.clear()
+        self._awaited.clear()
+
+    def is_connected(self, instance_arn: str) -> bool:
+        return instance_arn in self._sessions
+
+    # Channels
+
+    def connect(
+        self, now: float, instance_arn: str, send: Send, close: Callable[[], None]
+    ) -> AgentSession | None:
+        """An agent opened ACS; None when its instance is not registered (InactiveInstanceException).
+
+        It is told at once what it should be running. A connection that it had before is hung up.
+        """
+        instance = self._store.get(ContainerInstance, instance_arn)
+        if instance is None or instance.status == "INACTIVE":
+            return None
+        old = self._sessions.pop(instance_arn, None)
+        if old is not None:
+            old.hang_up()
+        session = self._sessions[instance_arn] = AgentSession(self, instance, send, close, now)
+        self._awaited.discard(instance_arn)
+        session.heartbeat(now)
+        tasks = self._store.find(Task, "instance", instance_arn)
+        wanted = [(task, status) for task in tasks if (status := _told(task)) is not None]
+        session.send_tasks(now, (self._payload(task, status) for task, status in wanted))
+        session.send_manifest(now, ((task.arn, status) for task, status in wanted))
+        self._mark(now, instance_arn, connected=True, because="its agent connected")
+        return session
+
+    def telemetry(
+        self, now: float, instance_arn: str, send: Send, close: Callable[[], None]
+    ) -> TelemetrySession | None:
+        """An agent opened TCS; None when its instance is not registered."""
+        instance = self._store.get(ContainerInstance, instance_arn)
+        if instance is None or instance.status == "INACTIVE":
+            return None
+        old = self._telemetry.pop(instance_arn, None)
+        if old is not None:
+            old.hang_up()
+        session = self._telemetry[instance_arn] = TelemetrySession(self, instance_arn, send, close, now)
+        return session
+
+    def session_closed(self, now: float, session: AgentSession) -> None:
+        """The end of a channel; of no interest when another has replaced it already."""
+        session.open = False
+        if self._sessions.get(session.instance_arn) is session:
+            del self._sessions[session.instance_arn]
+            self._mark(now, session.instance_arn, connected=False, because="its agent's connection ended")
+
+    def telemetry_closed(self, session: TelemetrySession) -> None:
+        session.open = False
+        if self._telemetry.get(session.instance_arn) is session:
+            del self._telemetry[session.instance_arn]
+
+    def tick(self, now: float) -> float:
+        """Everything that is due; when to call again."""
+        for session in list(self._sessions.values()):
+            session.tick(now)
+        for telemetry in list(self._telemetry.values()):
+            telemetry.tick(now)
+        if self._awaited and now - self._started_at > RECONNECT_WITHIN:
+            for arn in sorted(self._awaited):
+                self._mark(now, arn, connected=False, because="its agent did not come back")
+            self._awaited.clear()
+        return now + TICK_EVERY
+
+    def _mark(self, now: float, instance_arn: str, *, connected: bool, because: str) -> None:
+        with self._store.transaction() as tx:
+            instance = tx.get(ContainerInstance, instance_arn)
+            if instance is not None and instance.agent_connected != connected:
+                after = replace(instance, agent_connected=connected)
+                write_instance(tx, instance, after, now=now, because=because)
+
+    # From the store to the agents
+
+    def _on_commit(self, commit: Commit) -> None:
+        due: dict[str, list[tuple[Task, str]]] = {}
+        for change in commit.changes:
+            if change.kind is Task:
+                self._task_changed(change, due)
+            elif change.kind is ContainerInstance:
+                self._instance_changed(change)
+        if due:
+            now = self._clock.now()
+            for instance_arn, tasks in due.items():
+                payloads = [self._payload(task, status) for task, status in tasks]
+                self._sessions[instance_arn].send_tasks(now, payloads)
+
+    def _task_changed(self, change: Change, due: dict[str, list[tuple[Task, str]]]) -> None:
+        after: Task | None = change.after
+        if after is None or after.container_instance_arn not in self._sessions:
+            return
+        status = _due(after)
+        if status is None:
+            return
+        before: Task | None = change.before
+        already = (
+            before is not None
+            and before.container_instance_arn == after.container_instance_arn
+            and _due(before) == status
+        )
+        if not already:
+            due.setdefault(after.container_instance_arn, []).append((after, status))
+
+    def _instance_changed(self, change: Change) -> None:
+        after: ContainerInstance | None = change.after
+        if after is not None and after.status != "INACTIVE":
+            return
+        session = self._sessions.pop(change.key, None)
+        if session is not None:
+            session.hang_up()
+        telemetry = self._telemetry.pop(change.key, None)
+        if telemetry is not None:
+            telemetry.hang_up()
+
+    def _payload(self, task: Task, status: str) -> dict[str, Any]:
+        definition = self._store.get(TaskDefinition, task.task_definition_arn)
+        if definition is None:
+            raise RuntimeError(f"{task.arn} outlived its task definition {task.task_definition_arn}")
+        cached = self._shared.get(definition.arn)
+        if cached is None or cached[0] is not definition:
+            cached = self._shared[definition.arn] = (definition, definition_payload(definition))
+        return task_payload(task, definition, desired_status=status, shared=cached[1])
+
+    def still_due(self, instance_arn: str, task_arns: Iterable[str]) -> list[dict[str, Any]]:
+        """Payloads, as of now, of those tasks that the agent has yet to act on."""
+        payloads = []
+        for arn in task_arns:
+            task = self._store.get(Task, arn)
+            status = _due(task) if task is not None and task.container_instance_arn == instance_arn else None
+            if task is not None and status is not None:
+                payloads.append(self._payload(task, status))
+        return payloads
+
+    def must_not_run(self, instance_arn: str, task_arn: str) -> bool:
+        """Whether a task that an agent runs has no business there."""
+        task = self._store.get(Task, task_arn)
+        return task is None or task.container_instance_arn != instance_arn or _told(task) != "RUNNING"
+
+    def next_number(self, now: float) -> int:
+        """Sequence numbers and timelines: milliseconds, so that they grow over restarts as well."""
+        self._number = max(self._number + 1, int(now * 1000))
+        return self._number
+
+    # From the agents to the store
+
+    def health_published(self, now: float, instance_arn: str, body: Message) -> None:
+        """PublishHealthRequest: the health checks of containers."""
+        with self._store.transaction() as tx:
+            for published in body.get("tasks") or ():
+                task = tx.get(Task, published.get("taskArn", ""))
+                if task is None or task.container_instance_arn != instance_arn:
+                    continue
+                definition = tx.get(TaskDefinition, task.task_definition_arn)
+                if definition is None:
+                    continue
+                health = {
+                    container["containerName"]: container["healthStatus"]
+                    for container in published.get("containers") or ()
+                    if container.get("healthStatus") in ("HEALTHY", "UNHEALTHY", "UNKNOWN")
+                }
+                after = apply_health(task, definition, health, now=now)
+                if after is not task:
+                    write_task(tx, task, after, now=now, because="its health checks said so")
+
+    def instance_status_published(self, now: float, instance_arn: str, body: Message) -> None:
+        """PublishInstanceStatusRequest: whether the host's container runtime works."""
+        runtime = next((s for s in body.get("statuses") or () if s.get("type") == "ContainerRuntime"), None)
+        if runtime is None:
+            return
+        with self._store.transaction() as tx:
+            instance = tx.get(ContainerInstance, instance_arn)
+            if instance is not None and instance.health_status != runtime.get("status"):
+                after = replace(instance, health_status=runtime.get("status"))
+                write_instance(tx, instance, after, now=now, because="its agent said so")
+
+
+def _due(task: Task) -> str | None:
+    """What the agent has yet to be told, or to do: RUNNING, STOPPED, or nothing."""
+    if task.last_status in _TO_START and task.wanted:
+        return "RUNNING"
+    return "STOPPED" if task.last_status == "STOPPING" else None
+
+
+def _told(task: Task) -> str | None:
+    """What an agent that knows nothing is to do about a task: it runs on while its targets drain."""
+    if task.last_status in ("RUNNING", "DEACTIVATING"):
+        return "RUNNING"
+    return _due(task)
+

@@ -1,0 +1,180 @@
+"""What can go wrong with a simulated cluster: each fault a method, ended by the clock or by ``heal``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from miniecs.model.instance import ContainerInstance
+from miniecs_agent.behaviours import NORMAL, OUT_OF_MEMORY, Behaviour
+from miniecs_agent.simulated import SimulatedHost
+
+if TYPE_CHECKING:
+    from miniecs.sim.world import World
+
+KINDS = (
+    "lose host",
+    "lose zone",
+    "cut link",
+    "slow pulls",
+    "failed pulls",
+    "container crash",
+    "out of memory",
+    "failing health check",
+    "failing probes",
+    "duplicate reports",
+    "delayed reports",
+    "control plane killed",
+    "control plane killed between plan and apply",
+    "agent restart",
+)
+
+
+class Faults:
+    """Faults of one world. Those on a container say False, and count nothing, when it does not run."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._sick: list[tuple[SimulatedHost, str, str]] = []
+
+    # Hosts
+
+    def lose_host(self, host: SimulatedHost, *, noticed_after: float = 60.0, replace: bool = True) -> None:
+        """The machine is gone. Later its instance is deregistered, as after an EC2 termination."""
+        self._world.history.fault("lose host", host=host.arn)
+        self._lose(host, noticed_after, replace)
+
+    def lose_zone(self, zone: str, *, noticed_after: float = 60.0, replace: bool = True) -> int:
+        """Every host of a zone is gone; how many."""
+        hosts = [host for host in self._world.hosts() if host.facts.zone == zone]
+        if hosts:
+            self._world.history.fault("lose zone", zone=zone, hosts=len(hosts))
+        for host in hosts:
+            self._lose(host, noticed_after, replace)
+        return len(hosts)
+
+    def _lose(self, host: SimulatedHost, noticed_after: float, replace: bool) -> None:
+        host.lose()
+        self._world.network.cut(host.facts.instance_id)
+        at = self._world.now + noticed_after
+        self._world.timeline.call_at(at, partial(self._notice, host, replace))
+
+    def _notice(self, host: SimulatedHost, replace: bool) -> None:
+        """EC2 tells ECS that the instance has terminated, and its Auto Scaling group starts another."""
+        world = self._world
+        if not world.is_up:
+            world.timeline.call_at(world.now + 5.0, partial(self._notice, host, replace))
+            return
+        instance = world.store.get(ContainerInstance, host.arn)
+        if instance is not None and instance.status != "INACTIVE":
+            world.call(
+                "ecs",
+                "DeregisterContainerInstance",
+                cluster=world.cluster,
+                containerInstance=host.arn,
+                force=True,
+            )
+        world.network.heal(host.facts.instance_id)
+        world.instances.remove(host.arn)
+        if replace:
+            world.add_host(zone=host.facts.zone, type=host.facts.instance_type)
+
+    def restart_agent(self, host: SimulatedHost) -> None:
+        """The agent's process ends and starts again; its containers run on."""
+        self._world.history.fault("agent restart", host=host.arn)
+        host.restart_agent()
+
+    # Links
+
+    def cut_link(self, host: SimulatedHost, seconds: float) -> None:
+        """Nothing gets through between host and control plane for so long."""
+        self._world.history.fault("cut link", host=host.arn, seconds=seconds)
+        self._world.network.cut(host.facts.instance_id)
+        self._later(seconds, partial(self._heal_link, host))
+
+    def _heal_link(self, host: SimulatedHost) -> None:
+        if host.alive:
+            self._world.network.heal(host.facts.instance_id)
+
+    def duplicate_reports(self, percent: int, seconds: float) -> None:
+        """So many of the agents' calls arrive twice, the second up to 20 s later."""
+        self._world.history.fault("duplicate reports", percent=percent, seconds=seconds)
+        network = self._world.network
+        network.duplicated_percent = percent
+        self._later(seconds, lambda: setattr(network, "duplicated_percent", 0))
+
+    def delay_reports(self, percent: int, seconds: float) -> None:
+        """So many of the agents' calls take up to 20 s, so that they overtake each other."""
+        self._world.history.fault("delayed reports", percent=percent, seconds=seconds)
+        network = self._world.network
+        network.delayed_percent = percent
+        self._later(seconds, lambda: setattr(network, "delayed_percent", 0))
+
+    # Containers
+
+    def slow_pulls(self, host: SimulatedHost, seconds: float, *, lasting: float) -> None:
+        """Every pull on the host takes so many seconds more."""
+        self._world.history.fault("slow pulls", host=host.arn, seconds=seconds)
+        self._pulls(host, (seconds, False), lasting)
+
+    def failed_pulls(self, host: SimulatedHost, *, lasting: float) -> None:
+        """No pull on the host succeeds."""
+        self._world.history.fault("failed pulls", host=host.arn)
+        self._pulls(host, (0.0, True), lasting)
+
+    def _pulls(self, host: SimulatedHost, outcome: tuple[float, bool], lasting: float) -> None:
+        host.engine.pull_fault = lambda _image: outcome
+        self._later(lasting, lambda: setattr(host.engine, "pull_fault", None))
+
+    def crash(self, host: SimulatedHost, task_arn: str, container: str, exit_code: int = 1) -> bool:
+        """A container ends by itself."""
+        if not host.engine.crash(task_arn, container, exit_code):
+            return False
+        self._world.history.fault("container crash", task=task_arn, container=container)
+        return True
+
+    def out_of_memory(self, host: SimulatedHost, task_arn: str, container: str) -> bool:
+        """A container is killed for its memory."""
+        if not host.engine.crash(task_arn, container, 137, OUT_OF_MEMORY):
+            return False
+        self._world.history.fault("out of memory", task=task_arn, container=container)
+        return True
+
+    def fail_health_check(self, host: SimulatedHost, task_arn: str, container: str) -> bool:
+        """A container's health check fails from now on."""
+        if not host.engine.set_health(task_arn, container, "UNHEALTHY"):
+            return False
+        self._world.history.fault("failing health check", task=task_arn, container=container)
+        return True
+
+    def fail_probes(self, host: SimulatedHost, task_arn: str, container: str, code: int | None = 503) -> None:
+        """A container answers its load balancer's probes with this code (None: not at all) from now on."""
+        self._world.history.fault("failing probes", task=task_arn, container=container)
+        host.engine.change_behaviour(task_arn, container, Behaviour(answers=code))
+        self._sick.append((host, task_arn, container))
+
+    # The control plane
+
+    def kill_control_plane(self, down_for: float, *, at_next_plan: bool = False) -> None:
+        """Its process is killed, now or between planning and applying, and started again on its store."""
+        name = "control plane killed" + (" between plan and apply" if at_next_plan else "")
+        self._world.history.fault(name, seconds=down_for)
+        self._world.kill_control_plane(down_for, at_next_plan=at_next_plan)
+
+    # The end
+
+    def heal(self) -> None:
+        """End every fault that still lasts; what was lost stays lost."""
+        network = self._world.network
+        network.duplicated_percent = network.delayed_percent = 0
+        for host in self._world.hosts():
+            host.engine.pull_fault = None
+            network.heal(host.facts.instance_id)
+        for host, task_arn, container in self._sick:
+            host.engine.change_behaviour(task_arn, container, NORMAL)
+        self._sick.clear()
+
+    def _later(self, seconds: float, fn: Callable[[], None]) -> None:
+        self._world.timeline.call_at(self._world.now + seconds, fn)
+

@@ -1,0 +1,317 @@
+"""What must be true of every simulated history, checked at every commit and after every plan.
+
+Written against the store's objects and the rules of DESIGN alone, not with the functions of
+``control``: a wrong count there must not be repeated here. Incremental, so that it can always be on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from miniecs.control.plan import Key
+from miniecs.model import arns
+from miniecs.model.event import EventKind
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.load_balancing import Target
+from miniecs.model.service import Service
+from miniecs.model.task import STATUS_ORDER, Task
+from miniecs.model.task_definition import TaskDefinition
+from miniecs.reconciler import Reconciler
+from miniecs.store import Change, Commit
+
+if TYPE_CHECKING:
+    from miniecs.sim.world import World
+
+_STOPPED_BY_US = "ServiceSchedulerInitiated"
+_CONTAINER_ORDER = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
+ORPHAN_AFTER = 180.0  # seconds for a container of a stopped task to end, links being in order
+
+
+class InvariantBroken(AssertionError):
+    """Something that must never happen has happened; ``name`` is the invariant's."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name}: {what}")
+        self.name = name
+
+
+class Invariants:
+    """Follows a world. Raises InvariantBroken from within the step that broke one."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._store = world.store
+        self._cpu: dict[str, int] = defaultdict(int)  # instance -> CPU units held
+        self._memory: dict[str, int] = defaultdict(int)
+        self._ports: dict[tuple[str, str, int], str] = {}  # (instance, protocol, host port) -> task
+        self._ports_of: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
+        self._ran: dict[str, tuple[str | None, ...]] = {}  # task -> its containers' runtime ids
+        self._planned: Key | None = None
+        self._reconciler: Reconciler | None = None
+        self.checks = 0
+        self._unsubscribe = self._store.subscribe(self._on_commit)
+
+    def follow(self, reconciler: Reconciler) -> None:
+        """The reconciler whose plans are checked. What it and the fleets follow, they now hear before us."""
+        self._reconciler = reconciler
+        self._planned = None
+        self._unsubscribe()
+        self._unsubscribe = self._store.subscribe(self._on_commit)
+
+    def planned(self, key: Key) -> None:
+        """A plan of this key is about to be applied."""
+        self._planned = key
+
+    # At every commit
+
+    def _on_commit(self, commit: Commit) -> None:
+        self.checks += 1
+        stopped: dict[str, list[Task]] = {}
+        started: set[str] = set()
+        for change in commit.changes:
+            if change.kind is not Task:
+                continue
+            self._check_task(change)
+            before, after = change.before, change.after
+            if after is None or after.service_arn is None:
+                continue
+            if before is None:
+                started.add(after.service_arn)
+            elif before.wanted and not after.wanted and after.stop_code == _STOPPED_BY_US:
+                stopped.setdefault(after.service_arn, []).append(before)
+        for service_arn, tasks in stopped.items():
+            self._check_floor(service_arn, tasks)
+        for service_arn in started:
+            self._check_ceiling(service_arn)
+        key, self._planned = self._planned, None
+        if key is not None:
+            self._check_settled(key)
+
+    def _check_task(self, change: Change) -> None:
+        before: Task | None = change.before
+        after: Task | None = change.after
+        if before is not None and after is not None:
+            self._check_forward(before, after)
+        self._check_held(before, after)
+        if after is not None:
+            if after.container_instance_arn is not None and not after.because:
+                _broken("every placement says why", after.arn)
+            if not after.is_stopped:
+                self._hold_ports(after)
+
+    def _check_forward(self, before: Task, after: Task) -> None:
+        if STATUS_ORDER[after.last_status] < STATUS_ORDER[before.last_status]:
+            _broken(
+                "lastStatus never goes back", f"{after.arn} {before.last_status} -> {after.last_status}"
+            )
+        if after.wanted and not before.wanted:
+            _broken("a task that is to stop stays so", after.arn)
+        if after.version < before.version:
+            _broken("versions only grow", after.arn)
+        if before.container_instance_arn not in (None, after.container_instance_arn):
+            _broken("a task never moves", after.arn)
+        if before.containers is after.containers:
+            return
+        for old, new in zip(before.containers, after.containers, strict=True):
+            if _CONTAINER_ORDER[new.last_status] < _CONTAINER_ORDER[old.last_status]:
+                _broken("a container's lastStatus never goes back", f"{after.arn} {new.name}")
+            if old.runtime_id is not None and new.runtime_id != old.runtime_id:
+                _broken("no container is started twice", f"{after.arn} {new.name}")
+
+    # Capacity and ports
+
+    def _check_held(self, before: Task | None, after: Task | None) -> None:
+        held, holds = _holds(before), _holds(after)
+        if held and not holds:
+            assert before is not None and before.container_instance_arn is not None
+            self._cpu[before.container_instance_arn] -= before.reserved_cpu
+            self._memory[before.container_instance_arn] -= before.reserved_memory
+            for port in self._ports_of.pop(before.arn, ()):
+                self._ports.pop(port, None)
+        elif holds and not held:
+            assert after is not None and after.container_instance_arn is not None
+            arn = after.container_instance_arn
+            self._cpu[arn] += after.reserved_cpu
+            self._memory[arn] += after.reserved_memory
+            instance = self._store.get(ContainerInstance, arn)
+            if instance is None or instance.status != "ACTIVE" or not instance.agent_connected:
+                _broken("tasks are placed on ACTIVE, connected instances", after.arn)
+            elif self._cpu[arn] > instance.cpu or self._memory[arn] > instance.memory:
+                _broken(
+                    "no host holds more than it has",
+                    f"{arn} {self._cpu[arn]}/{instance.cpu} CPU {self._memory[arn]}/{instance.memory} MiB",
+                )
+            self._hold_static_ports(after)
+
+    def _hold_static_ports(self, task: Task) -> None:
+        definition = self._store.get(TaskDefinition, task.task_definition_arn)
+        if definition is None or definition.network_mode not in ("bridge", "host"):
+            return
+        for container in definition.container_definitions:
+            for mapping in container.port_mappings:
+                fixed = mapping.host_port or (
+                    mapping.container_port if definition.network_mode == "host" else None
+                )
+                if fixed:
+                    self._hold_port(task, mapping.protocol, fixed)
+
+    def _hold_ports(self, task: Task) -> None:
+        for container in task.containers:
+            if container.last_status == "RUNNING":
+                for binding in container.network_bindings:
+                    if binding.host_port is not None:
+                        self._hold_port(task, binding.protocol, binding.host_port)
+
+    def _hold_port(self, task: Task, protocol: str, port: int) -> None:
+        key = (task.container_instance_arn or "", protocol, port)
+        owner = self._ports.get(key)
+        if owner == task.arn:
+            return
+        if owner is not None:
+            _broken("no host port twice", f"{protocol} {port} of {key[0]}: {owner} and {task.arn}")
+        self._ports[key] = task.arn
+        self._ports_of[task.arn].append(key)
+
+    # The bounds of services
+
+    def _check_floor(self, service_arn: str, stopped: Iterable[Task]) -> None:
+        """Our own stops never push healthy tasks below minimumHealthyPercent."""
+        service = self._store.get(Service, service_arn)
+        if service is None or service.status != "ACTIVE" or service.scheduling_strategy == "DAEMON":
+            return
+        lost = [task for task in stopped if self._is_healthy(service, task)]
+        if not lost:
+            return
+        percent = service.deployment_configuration.minimum_healthy_percent
+        floor = math.ceil(service.desired_count * percent / 100)
+        left = [
+            task
+            for task in self._store.find(Task, "service", service_arn)
+            if task.wanted and self._is_healthy(service, task)
+        ]
+        if len(left) < floor:
+            _broken(
+                "our stops never go below minimumHealthyPercent",
+                f"{service.name}: {len(left)} healthy after stopping {len(lost)}, "
+                f"{percent} % of {service.desired_count} are {floor}",
+            )
+
+    def _check_ceiling(self, service_arn: str) -> None:
+        """Our starts never go above maximumPercent; tasks that are stopping count until they are gone."""
+        service = self._store.get(Service, service_arn)
+        if service is None or service.scheduling_strategy == "DAEMON":
+            return
+        percent = service.deployment_configuration.maximum_percent
+        ceiling = math.floor(service.desired_count * percent / 100)
+        live = [task for task in self._store.find(Task, "service", service_arn) if self._counts(task)]
+        if len(live) > ceiling:
+            _broken(
+                "our starts never go above maximumPercent",
+                f"{service.name}: {len(live)} tasks, {percent} % of {service.desired_count} are {ceiling}",
+            )
+
+    def _counts(self, task: Task) -> bool:
+        """Tasks of a deregistered instance are lost already; they are only not yet marked so."""
+        instance = self._store.get(ContainerInstance, task.container_instance_arn or "")
+        return instance is not None and instance.status != "INACTIVE"
+
+    def _is_healthy(self, service: Service, task: Task) -> bool:
+        """ECS's rule, read off the objects: targets and container checks, or 40 s of RUNNING without any."""
+        if task.last_status != "RUNNING" or not self._counts(task):
+            return False
+        deployment = next((d for d in service.deployments if d.id == task.deployment_id), None)
+        definition = self._store.get(TaskDefinition, task.task_definition_arn)
+        if deployment is None or definition is None:
+            return False
+        checked = any(c.essential and c.health_check is not None for c in definition.container_definitions)
+        balanced = [b for b in deployment.revision.load_balancers if b.target_group_arn is not None]
+        if checked and task.health_status != "HEALTHY":
+            return False
+        if balanced:
+            targets = self._store.find(Target, "task", task.arn)
+            return len(targets) >= len(balanced) and all(target.state == "healthy" for target in targets)
+        if checked:
+            return True
+        return self._world.now - (task.started_at or 0.0) >= self._world.timing.healthy_after
+
+    # Plans
+
+    def _check_settled(self, key: Key) -> None:
+        """Planning again right after applying gives an empty plan."""
+        assert self._reconciler is not None
+        again = self._reconciler.plan(key, self._world.now)
+        if again.actions:
+            _broken("planning again right after applying gives an empty plan", f"{key}: {again.actions}")
+
+    # At the end of a run
+
+    def check_at_rest(self) -> None:
+        """Nothing is left to do; what is wanted runs, on the hosts as well as on paper."""
+        world = self._world
+        for key in world.reconciler.keys():
+            plan = world.reconciler.plan(key, world.now)
+            if plan.actions:
+                _broken("nothing is left to do at rest", f"{key}: {plan.actions}")
+        for service in self._store.all(Service):
+            self._check_service_at_rest(service)
+        self._check_engines()
+
+    def _check_service_at_rest(self, service: Service) -> None:
+        tasks = self._store.find(Task, "service", service.arn)
+        running = [task for task in tasks if task.wanted and task.last_status == "RUNNING"]
+        if service.status != "ACTIVE":
+            if tasks:
+                _broken("a deleted service has no tasks", service.name)
+            return
+        if len(running) != service.desired_count or len(tasks) != len(running):
+            why = self._store.events(service.arn, (EventKind.DECISION, EventKind.SERVICE_MESSAGE), limit=3)
+            _broken(
+                "after the faults running = desired",
+                f"{service.name}: {len(running)} of {service.desired_count} run, {len(tasks)} there; "
+                f"{[event.message for event in why]}",
+            )
+        if service.primary.rollout_state != "COMPLETED" or len(service.deployments) != 1:
+            _broken("after the faults every deployment ends", f"{service.name}: {service.deployments}")
+
+    def _check_engines(self) -> None:
+        """What the hosts really run is what the store says that they run."""
+        world = self._world
+        really: dict[str, str] = {}
+        for host in world.hosts():
+            instance = self._store.get(ContainerInstance, host.arn)
+            if instance is None or instance.status == "INACTIVE":
+                continue
+            for container in host.engine.running():
+                task = self._store.get(Task, container.task.arn)
+                if task is None or task.is_stopped:
+                    _broken("a stopped task runs nowhere", container.task.arn)
+                elif task.container_instance_arn != host.arn:
+                    _broken("a task runs where it was placed", container.task.arn)
+                else:
+                    really[task.arn] = host.arn
+        for task in self._store.find(Task, "cluster", world.cluster_arn):
+            if task.last_status == "RUNNING" and task.arn not in really:
+                _broken("RUNNING is never only on paper", task.arn)
+
+    def check_explained(self) -> None:
+        """Every service whose placement is blocked has said why."""
+        for service in self._store.all(Service):
+            for deployment in service.deployments:
+                if deployment.blocked_until > self._world.now and not self._store.events(
+                    service.arn, (EventKind.DECISION,), limit=1
+                ):
+                    _broken("whatever is not placed says why", service.name)
+        for task in self._store.find(Task, "cluster", self._world.cluster_arn):
+            if task.last_status == "PENDING" and not task.because:
+                _broken("whatever is pending says why", arns.name_of(task.arn))
+
+
+def _holds(task: Task | None) -> bool:
+    return task is not None and task.container_instance_arn is not None and not task.is_stopped
+
+
+def _broken(name: str, what: str) -> None:
+    raise InvariantBroken(name, what)
