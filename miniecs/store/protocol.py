@@ -50,7 +50,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one transaction did, told to listeners right after it is durable."""
+    """What one transaction did, told to listeners right after it is durable.
+
+    Changes are kind by kind, within a kind in the order in which the objects were first written.
+    """
 
     seq: int
     changes: Sequence[Change]

@@ -15,12 +15,10 @@ def cluster(name: str = "default", status: str = "ACTIVE") -> Cluster:
     return Cluster(f"{ACCOUNT}:cluster/{name}", name, status)
 
 
-def task(
-    id: str, status: str = "PENDING", instance: str | None = None, service: str | None = WEB, cluster: str = DEFAULT
-) -> Task:
+def task(id: str, status: str = "PENDING", instance: str | None = None, service: str | None = WEB) -> Task:
     return Task(
         arn=f"{ACCOUNT}:task/default/{id}",
-        cluster_arn=cluster,
+        cluster_arn=DEFAULT,
         task_definition_arn=f"{ACCOUNT}:task-definition/web:1",
         group="service:web",
         last_status=status,
