@@ -1,0 +1,96 @@
+"""The explain page: why a service, task, container instance or cluster is as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from miniecs.config import Timing
+from miniecs.control.explain import explain_service, explain_task
+from miniecs.control.view import View
+from miniecs.model import arns
+from miniecs.model.cluster import Cluster
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.service import Service
+from miniecs.model.task import Task
+from miniecs_api.pages import events, instances, names, tasks
+
+
+def page(view: View, name: str, *, now: float, timing: Timing, cluster: str | None = None) -> dict[str, Any]:
+    """kind, arn, lines (sentences for people) and details (figures for programs).
+
+    Raises NotFound and Ambiguous.
+    """
+    thing = names.find(view, name, cluster=cluster)
+    match thing:
+        case Service():
+            lines, details = _service(view, thing, now, timing)
+        case Task():
+            lines, details = explain_task(view, thing, now=now), tasks.render(view, thing, now)
+        case ContainerInstance():
+            lines, details = _instance(view, thing)
+        case Cluster():
+            lines, details = _cluster(view, thing)
+    scale = timing.time_scale
+    if scale != 1.0:
+        lines.append(f"All of ECS's waits are {scale:g} times shorter here (--time-scale {scale:g}).")
+    return {"kind": names.kind_of(thing), "arn": thing.arn, "lines": lines, "details": details}
+
+
+def _service(view: View, service: Service, now: float, timing: Timing) -> tuple[list[str], dict[str, Any]]:
+    details = {
+        "status": service.status,
+        "desired": service.desired_count,
+        "steady": service.steady,
+        "deployments": [
+            {
+                "id": deployment.id,
+                "status": deployment.status,
+                "definition": arns.name_of(deployment.revision.task_definition_arn),
+                "rolloutState": deployment.rollout_state,
+                "rolloutStateReason": deployment.rollout_state_reason,
+                "desired": deployment.desired_count,
+                "running": view.count(Task, "deployment", (deployment.id, "RUNNING")),
+                "failedTasks": deployment.failed_tasks,
+            }
+            for deployment in service.deployments
+        ],
+        "tasks": [tasks.render(view, task, now) for task in view.find(Task, "service", service.arn)],
+        "events": [events.render(event) for event in view.events(service.arn, limit=10)],
+    }
+    return explain_service(view, service, now=now, timing=timing), details
+
+
+def _instance(view: View, instance: ContainerInstance) -> tuple[list[str], dict[str, Any]]:
+    details = instances.render(view, instance)
+    cpu, memory = details["cpu"], details["memory"]
+    agent = "connected" if instance.agent_connected else "not connected: it is given no new tasks"
+    lines = [
+        f"Container instance {details['id']} ({details['type'] or 'unknown type'}, "
+        f"{details['zone'] or 'no zone'}) is {instance.status}; its agent is {agent}.",
+        f"Free: {cpu['remaining']} of {cpu['registered']} CPU units, "
+        f"{memory['remaining']} of {memory['registered']} MiB.",
+    ]
+    held = view.find(Task, "instance", instance.arn)
+    if instance.status == "DRAINING":
+        left = f"{len(held)} tasks have yet to leave it." if held else "Nothing is left on it."
+        lines.append(f"It takes no new tasks and its services replace those that it has. {left}")
+    lines += (
+        f"Task {arns.name_of(task.arn)[:8]} of {arns.name_of(task.task_definition_arn)} ({task.group}) is "
+        f"{task.last_status}: {task.reserved_cpu} CPU units, {task.reserved_memory} MiB."
+        for task in held
+    )
+    return lines, details
+
+
+def _cluster(view: View, cluster: Cluster) -> tuple[list[str], dict[str, Any]]:
+    details = instances.page(view, cluster=cluster.arn)
+    shown = details["instances"]
+    lines = [f"Cluster {cluster.name} is {cluster.status}, with {len(shown)} container instances."]
+    lines += (
+        f"{i['id'][:8]} in {i['zone']}: {i['status']}, {i['cpu']['remaining']} of {i['cpu']['registered']} "
+        f"CPU units and {i['memory']['remaining']} of {i['memory']['registered']} MiB free."
+        for i in shown
+    )
+    if not shown:
+        lines.append("Nothing can be placed in it. `miniecs instance add` adds a container instance.")
+    return lines, details

@@ -1,0 +1,79 @@
+"""The status page: what the server is, and each cluster in numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from miniecs import __version__
+from miniecs.control.view import View
+from miniecs.model import arns
+from miniecs.model.cluster import Cluster
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.service import Service
+from miniecs.model.task import Task, TaskStatus
+from miniecs_api.pages import PagesServer
+
+
+def page(server: PagesServer) -> dict[str, Any]:
+    settings = server.settings
+    return {
+        "version": __version__,
+        "runtime": settings.runtime,
+        "account": server.scope.account,
+        "region": server.scope.region,
+        "timeScale": settings.time_scale,
+        "endpoint": server.endpoint,
+        "dataDir": settings.data_dir,
+        "clusters": [
+            _cluster(server.store, cluster)
+            for cluster in server.store.all(Cluster)
+            if cluster.status != "INACTIVE"
+        ],
+    }
+
+
+def _cluster(view: View, cluster: Cluster) -> dict[str, Any]:
+    instances = [i for i in view.find(ContainerInstance, "cluster", cluster.arn) if i.status != "INACTIVE"]
+    services = [s for s in view.find(Service, "cluster", cluster.arn) if s.status != "INACTIVE"]
+    scope = arns.scope_of(cluster.arn)
+    return {
+        "name": cluster.name,
+        "arn": cluster.arn,
+        "account": scope.account,
+        "region": scope.region,
+        "status": cluster.status,
+        "instances": {
+            "registered": len(instances),
+            "connected": sum(instance.agent_connected for instance in instances),
+            "draining": sum(instance.status == "DRAINING" for instance in instances),
+        },
+        "services": [_service(view, service) for service in services],
+        "tasks": _tasks(view, cluster),
+    }
+
+
+def _service(view: View, service: Service) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "arn": service.arn,
+        "status": service.status,
+        "desired": service.desired_count,
+        "running": view.count(Task, "service", (service.arn, TaskStatus.RUNNING)),
+        "pending": sum(
+            view.count(Task, "service", (service.arn, status))
+            for status in (TaskStatus.PROVISIONING, TaskStatus.PENDING, TaskStatus.ACTIVATING)
+        ),
+        "rolloutState": service.primary.rollout_state if service.deployments else None,
+        "steady": service.steady,
+    }
+
+
+def _tasks(view: View, cluster: Cluster) -> dict[str, int]:
+    """Tasks by lastStatus, in the order in which tasks pass through it; only those that occur."""
+    counts = {
+        status.value: view.count(Task, "cluster", (cluster.arn, status))
+        for status in TaskStatus
+        if status is not TaskStatus.STOPPED
+    }
+    counts["STOPPED"] = len(view.find(Task, "cluster", cluster.arn)) - sum(counts.values())
+    return {status: count for status, count in counts.items() if count}

@@ -1,0 +1,73 @@
+"""The tasks page, for `miniecs ps`: one flat line for each task, with what AWS spreads over four calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from miniecs.control.view import View
+from miniecs.model import arns
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.task import NetworkBinding, Task
+from miniecs_api.pages.names import in_cluster
+
+_ANY = ("0.0.0.0", "::", "")
+
+
+def page(view: View, now: float, *, cluster: str | None = None, stopped: bool = False) -> dict[str, Any]:
+    """All tasks, oldest first; those of one cluster (name or ARN) when given, stopped ones when asked for."""
+    return {
+        "tasks": [
+            render(view, task, now)
+            for task in view.all(Task)
+            if (stopped or not task.is_stopped) and (cluster is None or in_cluster(task, cluster))
+        ]
+    }
+
+
+def render(view: View, task: Task, now: float) -> dict[str, Any]:
+    """One task. Times are epoch seconds; ageSeconds counts from the launch, or from the end of a stopped one."""
+    instance = view.get(ContainerInstance, task.container_instance_arn or "")
+    scope = arns.scope_of(task.arn)
+    since = task.stopped_at if task.is_stopped and task.stopped_at is not None else task.created_at
+    return {
+        "id": arns.name_of(task.arn),
+        "arn": task.arn,
+        "cluster": arns.name_of(task.cluster_arn),
+        "account": scope.account,
+        "region": scope.region,
+        "service": arns.name_of(task.service_arn) if task.service_arn else None,
+        "group": task.group,
+        "definition": arns.name_of(task.task_definition_arn),
+        "lastStatus": task.last_status,
+        "desiredStatus": task.desired_status,
+        "health": task.health_status,
+        "zone": task.availability_zone or (instance.availability_zone if instance else None),
+        "instance": arns.name_of(task.container_instance_arn) if task.container_instance_arn else None,
+        "addresses": addresses(task, instance),
+        "createdAt": task.created_at,
+        "startedAt": task.started_at,
+        "stoppedAt": task.stopped_at,
+        "ageSeconds": round(max(0.0, now - since), 3),
+        "stopCode": task.stop_code,
+        "stoppedReason": task.stopped_reason,
+    }
+
+
+def addresses(task: Task, instance: ContainerInstance | None) -> list[str]:
+    """Where the published ports of a RUNNING task are: a URL for each TCP port, ``udp://…`` for the others."""
+    if task.last_status != "RUNNING":
+        return []
+    host = instance.private_ip if instance else None
+    return [
+        _address(binding, host)
+        for container in task.containers
+        for binding in container.network_bindings
+        if binding.host_port is not None or binding.host_port_range is not None
+    ]
+
+
+def _address(binding: NetworkBinding, host: str | None) -> str:
+    scheme = "udp" if binding.protocol == "udp" else "http"
+    name = host if binding.bind_ip in _ANY and host else binding.bind_ip
+    port = binding.host_port_range if binding.host_port is None else binding.host_port
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
