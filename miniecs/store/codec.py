@@ -92,6 +92,8 @@ class Codec:
 
     def decode_event(self, seq: int, row: EventRow, known: dict[str, str]) -> Event:
         body, name, state = row
+        if (name is None) != (state is None):
+            raise ValueError("its state is there by half")
         event = self._form(Event).decode(body)
         self._form(Event).share(event, known)
         assert isinstance(event, Event)

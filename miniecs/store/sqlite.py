@@ -102,7 +102,10 @@ class SqliteStore(Engine):
     def _load(self) -> None:
         known: dict[str, str] = {}
         tables = {table.name: table for table in self._tables.values()}
-        self._seq, event_seq = self._connection.execute("SELECT seq, event_seq FROM meta").fetchone()
+        numbers = self._connection.execute("SELECT seq, event_seq FROM meta").fetchone()
+        if numbers is None:
+            raise _damaged(self._path, "its numbers are missing")
+        self._seq, event_seq = numbers
         rows = self._connection.execute("SELECT kind, key, seq, body FROM objects ORDER BY id")
         for kind, key, seq, body in rows:
             try:
@@ -111,9 +114,9 @@ class SqliteStore(Engine):
                 if table.key(thing) != key:
                     raise ValueError(f"its key is {table.key(thing)!r}")
                 table.write(table.key(thing), thing, table.values(thing), seq)
-            except ValueError as error:
+                self._seq = max(self._seq, seq)
+            except (TypeError, ValueError) as error:
                 raise _damaged(self._path, f"{kind} {key}: {error}") from error
-            self._seq = max(self._seq, seq)
         events = self._connection.execute("SELECT seq, body, state_kind, state FROM events ORDER BY seq")
         for seq, *row in events:
             try:
@@ -211,7 +214,8 @@ def _trouble(error: sqlite3.Error, path: str) -> StoreError:
             )
         case sqlite3.SQLITE_READONLY:
             return StoreFull(f"{path} cannot be written: it is read-only. Nothing was changed.")
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR:
+            # The last one: our SQL does not fit the tables.
             return _damaged(path, str(error))
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreError(
