@@ -22,7 +22,7 @@ def service_model() -> ServiceModel:
 
 
 class Ecs:
-    """``ecs("CreateCluster", …)`` calls the operation: botocore must accept what goes in and know what comes out."""
+    """``ecs("CreateCluster", …)``: botocore must accept what goes in, and know what comes out."""
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[2] / "data" / "taskdefs"
 FILES = sorted(path.name for path in FOLDER.glob("*.json") if path.name != "manifest.json")
 
-NO_ROLE_FOR_LOGS = "Fargate requires task definition to have execution role ARN to support log driver awslogs."
+NO_ROLE_FOR_LOGS = (
+    "Fargate requires task definition to have execution role ARN to support log driver awslogs."
+)
 REFUSED = {
     "aws-containers-task-definitions__jetty_jetty_fargate__1.json": NO_ROLE_FOR_LOGS,
     "aws-containers-task-definitions__nginx_nginx_fargate__1.json": NO_ROLE_FOR_LOGS,
