@@ -28,6 +28,7 @@ class _Counts:
     floor: int
     ceiling: int
     keep: int  # serving tasks to leave: desired while substitutes can start first, else the floor
+    starved: bool  # tasks are missing and cannot start before others stop
 
 
 def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
@@ -44,7 +45,8 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     rest = _rest(draft, anchor) if need else ""
     starts = 0 if rest else min(need, headroom)
     starved = need > starts and rest in ("", "blocked")
-    counts = _Counts(census.serving, census.running, floor, ceiling, floor if starved else desired)
+    keep = floor if starved else desired
+    counts = _Counts(census.serving, census.running, floor, ceiling, keep, starved)
 
     for task in census.strays:
         draft.stop(task, "its deployment is gone")
@@ -53,13 +55,13 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
             draft.stop(task, "its container instance is DRAINING and it does not run yet")
     if starts:
         _launch(draft, anchor, starts, target, counts)
-    _replace(draft, anchor, target, counts, starved=starved)
+    _replace(draft, anchor, target, counts)
     _scale_in(draft, anchor, target, counts)
     for cohort in census.cohorts:
         if cohort is kept:
             _tidy_failed(draft, cohort, counts)
         elif cohort is not anchor:
-            _retire(draft, cohort, counts, starved=starved)
+            _retire(draft, cohort, counts)
     if starved and not starts and not rest:
         _tell_stuck(draft, counts)
 
@@ -93,7 +95,7 @@ def _launch(draft: Draft, anchor: Cohort, starts: int, target: int, counts: _Cou
     draft.launch(anchor.deployment, starts, because, replaced=replaced)
 
 
-def _replace(draft: Draft, anchor: Cohort, target: int, counts: _Counts, *, starved: bool) -> None:
+def _replace(draft: Draft, anchor: Cohort, target: int, counts: _Counts) -> None:
     """Stop unhealthy tasks and those on DRAINING instances once healthy ones have taken their place."""
     bad = len(anchor.unhealthy) + len(anchor.leaving)
     ready = max(0, len(anchor.healthy) + bad - target)
@@ -102,13 +104,13 @@ def _replace(draft: Draft, anchor: Cohort, target: int, counts: _Counts, *, star
         draft.stop_unhealthy(task, why)
         counts.running -= 1
     ready -= len(anchor.unhealthy[:ready])
-    if starved and anchor.unhealthy and not draft.census.stopping and not draft.stops:
+    if counts.starved and anchor.unhealthy and not draft.census.stopping and not draft.stops:
         because = "no substitute can start before it stops; unhealthy tasks stop one at a time"
         draft.stop_unhealthy(anchor.unhealthy[0], because)
         counts.running -= 1
     why = "its container instance is DRAINING; "
     for task in _unprotected(draft, anchor.leaving):
-        if ready <= 0 and not starved:
+        if ready <= 0 and not counts.starved:
             break
         if _may_stop(task, anchor, counts, counts.floor):
             draft.stop(task, why + _arithmetic(draft, counts))
@@ -170,12 +172,12 @@ def _tidy_failed(draft: Draft, cohort: Cohort, counts: _Counts) -> None:
             _count_stop(task, cohort, counts)
 
 
-def _retire(draft: Draft, cohort: Cohort, counts: _Counts, *, starved: bool) -> None:
+def _retire(draft: Draft, cohort: Cohort, counts: _Counts) -> None:
     """Stop an older deployment's tasks as far as the bounds allow: the least useful ones first."""
     for task in _unprotected(draft, cohort.pending):
         draft.stop(task, "a newer deployment has taken over and it does not run yet")
     for task in _unprotected(draft, cohort.unhealthy):
-        if starved or counts.running > counts.keep:
+        if counts.starved or counts.running > counts.keep:
             draft.stop_unhealthy(task, "a newer deployment has taken over; " + _arithmetic(draft, counts))
             counts.running -= 1
     healthy_leaving = [task for task in cohort.leaving if task.arn in cohort.leaving_healthy]
@@ -200,9 +202,9 @@ def _arithmetic(draft: Draft, counts: _Counts) -> str:
     percent = draft.service.deployment_configuration.minimum_healthy_percent
     desired = draft.service.desired_count
     text = f"{counts.serving} of {desired} healthy, minimumHealthyPercent {percent} keeps {counts.floor}"
-    if counts.keep > counts.floor:
-        return f"{text}: stops 1 now that its substitute is healthy"
-    return f"{text}: stops 1 before starting 1"
+    if counts.starved:
+        return f"{text}: stops 1 before starting 1"
+    return f"{text}: stops 1 now that its substitute is healthy"
 
 
 def _unprotected(draft: Draft, tasks: Iterable[Task]) -> list[Task]:
