@@ -37,6 +37,8 @@ def registry() -> Mapping[tuple[str, str], Operation]:
         for module in import_module(f"miniecs_api.{service}").MODULES:
             for name, function in vars(module).items():
                 if getattr(function, "__aws__", False) and function.__module__ == module.__name__:
+                    if name not in names:
+                        raise TypeError(f"{module.__name__}.{name} is no operation of {service}")
                     found[service, names[name]] = function
     return found
 

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Container, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from miniecs.ids import Ids
@@ -24,7 +25,7 @@ from miniecs_api.wire.codec import Codec, codec
 from miniecs_api.wire.errors import AwsError
 from miniecs_api.wire.protocols import Headers, Reply
 from miniecs_api.wire.protocols import Protocol as Wire
-from miniecs_api.wire.recognise import Request, recognise, with_form
+from miniecs_api.wire.recognise import Credential, Request, recognise, with_form
 
 log = logging.getLogger("miniecs.api")
 
@@ -98,6 +99,7 @@ class Door:
         self._settings = settings
         self._ids = ids
         self._gate = Gate(settings.bind, settings.allow_hosts)
+        self._scopes = lru_cache(maxsize=1024)(self._scope)
         self._codecs: dict[tuple[str | None, str | None, Wire, str], Codec] = {}
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
@@ -129,7 +131,7 @@ class Door:
             if request.protocol is Wire.QUERY and _may_be_ours(request.service):
                 fields = self._fields(scope, headers, body)
                 request = with_form(request, fields)
-            where = self._scope(request)
+            where = self._scopes(request.credential)
             if request.service is None:
                 raise _unrecognised()
             if not self._is_ours(request.service, request.operation):
@@ -169,8 +171,7 @@ class Door:
         """Whether we answer, if only to say that we cannot; else the rest of AWS does."""
         return service in OURS or service in BLOCKED or (service, operation) in self._implemented
 
-    def _scope(self, request: Request) -> Scope:
-        credential = request.credential
+    def _scope(self, credential: Credential | None) -> Scope:
         region = credential.region if credential else None
         if region is not None and not _REGION.fullmatch(region):
             raise AwsError("InvalidSignatureException", "Credential should be scoped to a valid region.", 403)

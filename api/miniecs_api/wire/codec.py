@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from miniecs_api.wire import cbor, json, parse, query
@@ -44,7 +44,9 @@ class Codec:
     def parse(self, body: Any) -> Parsed:
         """The parameters in a body (in the query protocol: in the fields of a form). Raises AwsError."""
         return self._input.parse(
-            self._decode(body), mismatch_code=self._mismatch_code, violation_code=self._violation_code
+            partial(self._decode, body),
+            mismatch_code=self._mismatch_code,
+            violation_code=self._violation_code,
         )
 
     def render(self, result: dict[str, Any], request_id: str) -> Reply:

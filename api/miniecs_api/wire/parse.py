@@ -1,7 +1,8 @@
 """Shapes compiled into readers: one walk that converts a decoded body and judges it against the model.
 
 Unknown members are dropped and null ones absent, as AWS has it. What a scalar looks like differs by
-protocol and is given by the caller; structures, lists and maps do not.
+protocol and is given by the caller; structures, lists and maps do not. Readers change what they are given in
+place, for it was decoded for this one request: most of a body is strings that stay as they are.
 """
 
 from __future__ import annotations
@@ -87,11 +88,10 @@ def whole(kind: str) -> Reader:
     limit, java = _RANGES[kind], _JAVA[kind]
 
     def read(value: Any) -> int:
-        number = value
-        if value.__class__ is float and value.is_integer():
-            number = int(value)
-        if number.__class__ is int and -limit <= number < limit:
-            return number
+        if value.__class__ is int and -limit <= value < limit:
+            return value
+        if value.__class__ is float and value.is_integer() and -limit <= value < limit:
+            return int(value)
         raise mismatch(value, java)
 
     return read
@@ -178,6 +178,8 @@ class Readers:
         holds = validate.predicate(shape) if self._checked else None
         if holds is None:
             return read
+        if shape.type == "string" and shape.enum:
+            return self._enum(read, holds)
 
         def read_and_judge(value: Any) -> Any:
             value = read(value)
@@ -187,9 +189,21 @@ class Readers:
 
         return read_and_judge
 
+    @staticmethod
+    def _enum(read: Reader, holds: Reader) -> Reader:
+        def read_enum(value: Any) -> Any:
+            # Only strings are in the set of values, so one look tells type and constraint at once.
+            if value.__class__ is str and holds(value):
+                return value
+            read(value)
+            raise Violation
+
+        return read_enum
+
     def structure(self, shape: Shape) -> Reader:
-        members = {name: (self._plain(ref), self.reader(ref)) for name, ref in shape.members.items()}
-        required = shape.required if self._checked else frozenset()
+        plain = {name: cls for name, ref in shape.members.items() if (cls := self._plain(ref))}
+        readers = {name: self.reader(ref) for name, ref in shape.members.items()}
+        required = tuple(shape.required) if self._checked else ()
         java, union = self._java_class(shape), shape.union
 
         def read(value: Any) -> dict[str, Any]:
@@ -197,22 +211,28 @@ class Readers:
                 if value.__class__ is list:
                     raise Mismatch(f"Unrecognized collection type class {java}")
                 raise Violation if value is None else Mismatch("Expected null")
-            read: dict[str, Any] = {}
+            dropped = []
             name = ""
             try:
                 for name, item in value.items():
-                    if item is None or name not in members:
+                    if plain.get(name) is item.__class__:
                         continue
-                    plain, reader = members[name]
-                    read[name] = item if item.__class__ is plain else reader(item)
+                    reader = readers.get(name)
+                    if reader is None or item is None:
+                        dropped.append(name)
+                    elif (read := reader(item)) is not item:
+                        value[name] = read
             except Mismatch as error:
                 error.path.append(name)
                 raise
-            if required and not required <= read.keys():
-                raise Violation
-            if union and len(read) != 1:
-                raise Mismatch(f"Exactly one member of {shape.name} must be set, not {len(read)}")
-            return read
+            for name in dropped:
+                del value[name]
+            for name in required:
+                if name not in value:
+                    raise Violation
+            if union and len(value) != 1:
+                raise Mismatch(f"Exactly one member of {shape.name} must be set, not {len(value)}")
+            return value
 
         return read
 
@@ -224,14 +244,15 @@ class Readers:
                 if value.__class__ is dict:
                     raise Mismatch("Start of structure or map found where not expected.")
                 raise Violation if value is None else Mismatch("Expected list or null")
-            read: list[Any] = []
+            index = 0
             try:
-                for item in value:
-                    read.append(item if item.__class__ is plain else element(item))
+                for index, item in enumerate(value):
+                    if item.__class__ is not plain and (read := element(item)) is not item:
+                        value[index] = read
             except Mismatch as error:
-                error.path.append(f"[{len(read)}]")
+                error.path.append(f"[{index}]")
                 raise
-            return read
+            return value
 
         return read
 
@@ -245,13 +266,14 @@ class Readers:
                 raise Violation if value is None else Mismatch("Expected map or null")
             name = ""
             try:
-                read: dict[str, Any] = {}
                 for name, item in value.items():
-                    read[key(name)] = item if item.__class__ is plain else element(item)
-                return read
+                    key(name)
+                    if item.__class__ is not plain and (read := element(item)) is not item:
+                        value[name] = read
             except Mismatch as error:
                 error.path.append(str(name))
                 raise
+            return value
 
         return read
 
@@ -281,23 +303,30 @@ class Input:
         self._unchecked = unchecked.reader(operation.input) if operation.input else _no_members
         self._service = service
 
-    def parse(self, body: Any, *, mismatch_code: str, violation_code: str) -> Parsed:
-        """Raises AwsError with the given codes for a wrong type and for broken constraints."""
+    def parse(
+        self, decode: Callable[[], dict[str, Any]], *, mismatch_code: str, violation_code: str
+    ) -> Parsed:
+        """The parameters in what ``decode`` makes of the body, anew at each call.
+
+        Raises AwsError with the given codes for a wrong type and for broken constraints.
+        """
+        body = decode()
+        given = len(body)
         try:
             try:
                 params = self._read(body)
             except Violation:
                 # A wrong type further on comes first: AWS deserializes it all before it validates any.
-                params = self._unchecked(body)
+                params = self._unchecked(decode())
                 raise AwsError(violation_code, self._violations(params)) from None
         except Mismatch as error:
             where = ".".join(reversed(error.path)).replace(".[", "[")
             hint = f"at {where}: {error.message}" if where else None
             raise AwsError(mismatch_code, error.message, hint=hint) from None
-        if len(params) == len(body):
+        if len(params) == given:
             return Parsed(params, ())
         known = self._shape.members if self._shape else ()
-        return Parsed(params, tuple(name for name in body if name not in known))
+        return Parsed(params, tuple(name for name in decode() if name not in known))
 
     def _violations(self, params: dict[str, Any]) -> str:
         assert self._shape is not None

@@ -69,10 +69,21 @@ class Request:
 
 
 def recognise(method: str, path: str, query: bytes, headers: Mapping[bytes, bytes]) -> Request:
-    credential = _credential_of(query, headers)
+    # Of a signature the scope, which comes first, is the same from call to call.
+    scope, _, _ = headers.get(b"authorization", b"").partition(b",")
+    target, content_type = headers.get(b"x-amz-target"), headers.get(b"content-type", b"")
+    remembered = target is not None and not query
+    look = _recognise_again if remembered else _recognise
+    return look(method, path, query, target, content_type, scope)
+
+
+def _recognise(
+    method: str, path: str, query: bytes, target: bytes | None, content_type: bytes, authorization: bytes
+) -> Request:
+    credential = _credential_of(query, authorization)
     service = _SIGNING_NAMES.get(credential.service, credential.service) if credential else None
-    media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
-    if (target := headers.get(b"x-amz-target")) is not None:
+    media = content_type.partition(b";")[0].strip().lower().decode("latin-1")
+    if target is not None:
         prefix, _, operation = target.decode("latin-1").rpartition(".")
         protocol = Protocol.JSON_1_0 if media.endswith("json-1.0") else Protocol.JSON_1_1
         return Request(protocol, service or TARGETS.get(prefix), operation or None, credential, media)
@@ -87,6 +98,9 @@ def recognise(method: str, path: str, query: bytes, headers: Mapping[bytes, byte
     return Request(protocol, service, None, credential, media)
 
 
+_recognise_again = lru_cache(maxsize=1024)(_recognise)
+
+
 def with_form(request: Request, fields: Mapping[str, str]) -> Request:
     """The request, now that its Action and Version are known."""
     by_version = VERSIONS.get(fields.get("Version", ""))
@@ -97,19 +111,14 @@ def with_form(request: Request, fields: Mapping[str, str]) -> Request:
     return replace(request, service=service, operation=fields.get("Action"), protocol=protocol)
 
 
-def _credential_of(query: bytes, headers: Mapping[bytes, bytes]) -> Credential | None:
-    header = headers.get(b"authorization", b"")
-    start = header.find(b"Credential=")
-    if start >= 0:
-        end = header.find(b",", start)
-        return _credential(header[start + 11 : end if end > 0 else None].strip())
-    start = query.find(b"X-Amz-Credential=")
-    if start >= 0:
-        return _credential(unquote_to_bytes(query[start + 17 :].partition(b"&")[0]))
-    return None
+def _credential_of(query: bytes, authorization: bytes) -> Credential | None:
+    _, found, scope = authorization.partition(b"Credential=")
+    if found:
+        return _credential(scope.strip())
+    _, found, scope = query.partition(b"X-Amz-Credential=")
+    return _credential(unquote_to_bytes(scope.partition(b"&")[0])) if found else None
 
 
-@lru_cache(maxsize=1024)
 def _credential(scope: bytes) -> Credential | None:
     """``AKID/20250101/us-east-1/ecs/aws4_request``; version 4A has no region."""
     match scope.decode("latin-1").split("/"):
