@@ -97,13 +97,14 @@ def modify_listener(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     siblings = ctx.tx.find(Listener, "load_balancer", balancer.arn)
     if any(other.port == port and other.arn != before.arn for other in siblings):
         raise _duplicate(balancer.arn)
-    after = replace(before, protocol=protocol, port=port, **_secured(before, protocol, params))
     place = actions.Place(balancer, protocol, port)
+    given = params.get("DefaultActions")
     after = replace(
-        after,
-        default_actions=actions.checked(
-            ctx, place, params["DefaultActions"] if "DefaultActions" in params else before.default_actions
-        ),
+        before,
+        protocol=protocol,
+        port=port,
+        default_actions=actions.checked(ctx, place, before.default_actions if given is None else given),
+        **_secured(before, protocol, params),
     )
     for rule in ctx.tx.find(Rule, "listener", before.arn):
         actions.check_groups(ctx, place, forwarded_to(rule.actions))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any
@@ -37,14 +37,13 @@ class Subnet:
 
 def describe_subnet(ctx: Context, id: str) -> Subnet | None:
     """What is known of a subnet; None when nobody made it."""
-    for cluster in ctx.tx.find(Cluster, "scope", ctx.scope):
-        for instance in ctx.tx.find(ContainerInstance, "cluster", cluster.arn):
-            if instance.attribute("ecs.subnet-id") == id:
-                return Subnet(
-                    id,
-                    instance.availability_zone or f"{ctx.scope.region}a",
-                    instance.attribute("ecs.vpc-id") or default_vpc_id(ctx.scope),
-                )
+    for instance in _container_instances(ctx):
+        if instance.attribute("ecs.subnet-id") == id:
+            return Subnet(
+                id,
+                instance.availability_zone or f"{ctx.scope.region}a",
+                instance.attribute("ecs.vpc-id") or default_vpc_id(ctx.scope),
+            )
     return None
 
 
@@ -99,8 +98,16 @@ def security_groups(ctx: Context, ids: Iterable[str]) -> tuple[str, ...]:
 
 def check_vpc(ctx: Context, id: str) -> None:
     """Raises ValidationError for what cannot be a VPC's id, and under --strict for one nobody made."""
-    if not _is_id("vpc", id) or (ctx.settings.strict and id != default_vpc_id(ctx.scope)):
+    made = not ctx.settings.strict or any(
+        instance.attribute("ecs.vpc-id") == id for instance in _container_instances(ctx)
+    )
+    if not _is_id("vpc", id) or not made:
         raise invalid(f"The VPC ID '{id}' is not found")
+
+
+def _container_instances(ctx: Context) -> Iterator[ContainerInstance]:
+    for cluster in ctx.tx.find(Cluster, "scope", ctx.scope):
+        yield from ctx.tx.find(ContainerInstance, "cluster", cluster.arn)
 
 
 def _mappings(params: Mapping[str, Any], type: str) -> list[dict[str, Any]]:

@@ -284,8 +284,13 @@ def test_a_load_balancer_as_a_target(elb: Elb) -> None:
 
 def test_strict_knows_the_registered_container_instances(elb: Elb, make_aws: Callable[..., Aws]) -> None:
     elb.aws = make_aws(settings=ApiSettings(strict=True))
-    group = elb.target_group(TargetType="instance", VpcId="vpc-09fb161df20f21d72")
+    wanted = {"Name": "blue", "Protocol": "HTTP", "Port": 80, "VpcId": "vpc-real"}
+    assert elb.refusal("CreateTargetGroup", **wanted) == (
+        "ValidationError",
+        "The VPC ID 'vpc-real' is not found",
+    )
     elb.container_instance("i-00000000000000001")
+    group = elb.target_group(TargetType="instance", VpcId="vpc-real")
     elb("RegisterTargets", TargetGroupArn=group, Targets=[{"Id": "i-00000000000000001"}])
     assert elb.refusal("RegisterTargets", TargetGroupArn=group, Targets=[{"Id": "i-00000000000000002"}]) == (
         "InvalidTarget",
