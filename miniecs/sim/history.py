@@ -37,6 +37,11 @@ class History:
             self.actions[type(action).__name__] += 1
         self._entries.append((self._clock.now(), "plan", key, plan))
 
+    @property
+    def elapsed(self) -> float:
+        """Simulated seconds since the start."""
+        return self._clock.now() - self._start
+
     def lines(self, last: int = 400) -> list[str]:
         """The last entries as text, with seconds since the start."""
         return [

@@ -1,0 +1,406 @@
+"""One random run: a cluster, services, users who change their minds, and faults; then it must come to rest.
+
+A run is decided by its seed alone. It ends when all invariants held all the time and what is
+wanted at the end runs; or with the first one that was broken, and the history that led there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from miniecs.ids import Ids
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.service import Service
+from miniecs.model.task import Task
+from miniecs.sim.faults import Faults
+from miniecs.sim.invariants import InvariantBroken
+from miniecs.sim.world import World
+from miniecs_agent.simulated import SimulatedHost
+from miniecs_api.wire.errors import AwsError
+
+MIN_HOSTS = 20
+FAULTS = 12  # in each run
+USER_STEPS = 10
+REST_LIMIT = 2400.0  # seconds after the last fault until everything must be as wanted
+
+GOOD_IMAGE = "httpd:2.4"
+BAD_IMAGES = (
+    "sim/exit-1-after-5",
+    "sim/pull-fails",
+    "sim/start-fails",
+    "sim/oom-after-10",
+    "sim/ignores-sigterm",
+    "sim/never-healthy",
+    "sim/unhealthy-after-30",
+    "sim/answers-503",
+)
+
+
+@dataclass
+class Outcome:
+    """How a run went. failure is '' when it went well."""
+
+    seed: int
+    failure: str = ""
+    history: list[str] = field(default_factory=list)
+    actions: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    commits: int = 0
+    seconds: float = 0.0  # simulated
+
+
+def run(seed: int) -> Outcome:
+    """The run of this seed."""
+    outcome = Outcome(seed)
+    choices = Ids(seed * 2 + 1)  # of its own, so that what is chosen does not depend on what happens
+    world = World(
+        seed,
+        hosts=MIN_HOSTS + choices.number(5),
+        zones=3,
+        types=("m5.large", "c5.xlarge"),
+    )
+    try:
+        Run(world, choices).play()
+    except InvariantBroken as broken:
+        outcome.failure = str(broken)
+    outcome.history = world.history.lines() if outcome.failure else []
+    outcome.actions, outcome.faults = world.history.actions, world.history.faults
+    outcome.commits = world.invariants.checks if world.invariants is not None else 0
+    outcome.seconds = world.history.elapsed
+    return outcome
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A sort of service: what its task definition and its CreateService have besides the usual."""
+
+    name: str
+    container: dict[str, Any] = field(default_factory=dict)
+    service: dict[str, Any] = field(default_factory=dict)
+    network_mode: str = "bridge"
+    balanced: bool = False
+    sidecar: bool = False
+
+
+_HEALTH_CHECK = {"command": ["CMD-SHELL", "true"], "interval": 5, "timeout": 2, "retries": 2}
+_DYNAMIC = [{"containerPort": 80, "hostPort": 0}]
+_KINDS = (
+    Kind("plain"),
+    Kind(
+        "checked",
+        {"healthCheck": _HEALTH_CHECK},
+        {"deploymentConfiguration": {"minimumHealthyPercent": 50, "maximumPercent": 100}},
+    ),
+    Kind(
+        "balanced",
+        {"portMappings": _DYNAMIC},
+        {
+            "healthCheckGracePeriodSeconds": 20,
+            "deploymentConfiguration": {"minimumHealthyPercent": 75, "maximumPercent": 150},
+        },
+        balanced=True,
+    ),
+    Kind(
+        "static",
+        {"portMappings": [{"containerPort": 80, "hostPort": 8080}]},
+        {
+            "placementStrategy": [{"type": "binpack", "field": "memory"}],
+            "deploymentConfiguration": {
+                "minimumHealthyPercent": 100,
+                "maximumPercent": 200,
+                "deploymentCircuitBreaker": {"enable": True, "rollback": False},
+            },
+        },
+    ),
+    Kind(
+        "paired",
+        {"stopTimeout": 5},
+        {
+            "placementConstraints": [{"type": "distinctInstance"}],
+            "deploymentConfiguration": {"minimumHealthyPercent": 67, "maximumPercent": 134},
+        },
+        sidecar=True,
+    ),
+    Kind("daemon", {}, {"schedulingStrategy": "DAEMON"}),
+    Kind("host-network", {"portMappings": [{"containerPort": 9090}]}, network_mode="host"),
+)
+
+
+class Run:
+    """The users and the bad luck of one run."""
+
+    def __init__(self, world: World, choices: Ids) -> None:
+        self._world = world
+        self._choices = choices
+        self._faults = Faults(world)
+        self._services: dict[str, Kind] = {}
+        self._revisions = 0
+
+    def play(self) -> None:
+        world = self._world
+        world.run(5.0)
+        for kind in self._some(_KINDS, 4):
+            self._create(kind)
+        world.run(60.0 + self._choices.number(60))
+        steps: list[Callable[[], None]] = [self._user_step] * USER_STEPS + [self._fault] * FAULTS
+        while steps:
+            step = steps.pop(self._choices.number(len(steps)))
+            step()
+            world.run(self._choices.number(60_000) / 1000)
+            self._check_explained()
+        self._come_to_rest()
+
+    # Users
+
+    def _create(self, kind: Kind) -> None:
+        definition = self._register(kind, GOOD_IMAGE)
+        params: dict[str, Any] = {
+            "serviceName": kind.name,
+            "taskDefinition": definition,
+            **kind.service,
+        }
+        if kind.service.get("schedulingStrategy") != "DAEMON":
+            params["desiredCount"] = 3 + self._choices.number(8)
+        if kind.balanced:
+            params["loadBalancers"] = [
+                {"targetGroupArn": self._target_group(), "containerName": "main", "containerPort": 80}
+            ]
+        self._world.ecs("CreateService", **params)
+        self._services[kind.name] = kind
+
+    def _register(self, kind: Kind, image: str) -> str:
+        main: dict[str, Any] = {
+            "name": "main",
+            "image": image,
+            "cpu": 64 + 64 * self._choices.number(4),
+            "memory": 128 + 64 * self._choices.number(6),
+            **kind.container,
+        }
+        containers = [main]
+        if kind.sidecar:
+            main["dependsOn"] = [
+                {"containerName": "init", "condition": "SUCCESS"},
+                {"containerName": "side", "condition": "START"},
+            ]
+            containers += [
+                {"name": "init", "image": "sim/exit-0-after-2", "memory": 32, "essential": False},
+                {"name": "side", "image": "envoy", "memory": 64, "essential": False},
+            ]
+        self._revisions += 1
+        answer = self._world.ecs(
+            "RegisterTaskDefinition",
+            family=kind.name,
+            networkMode=kind.network_mode,
+            containerDefinitions=containers,
+        )
+        arn: str = answer["taskDefinition"]["taskDefinitionArn"]
+        return arn
+
+    def _target_group(self) -> str:
+        world = self._world
+        balancer = world.elbv2(
+            "CreateLoadBalancer", Name="front", Subnets=["subnet-11111111", "subnet-22222222"]
+        )["LoadBalancers"][0]["LoadBalancerArn"]
+        group: str = world.elbv2(
+            "CreateTargetGroup",
+            Name="web",
+            Protocol="HTTP",
+            Port=80,
+            VpcId="vpc-11111111",
+            HealthCheckIntervalSeconds=5,
+            HealthCheckTimeoutSeconds=2,
+            HealthyThresholdCount=2,
+        )["TargetGroups"][0]["TargetGroupArn"]
+        delay = str(10 + self._choices.number(50))
+        world.elbv2(
+            "ModifyTargetGroupAttributes",
+            TargetGroupArn=group,
+            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": delay}],
+        )
+        world.elbv2(
+            "CreateListener",
+            LoadBalancerArn=balancer,
+            Protocol="HTTP",
+            Port=80,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        )
+        return group
+
+    def _user_step(self) -> None:
+        """Something that a user does; AWS may refuse it, as things change."""
+        steps = (
+            self._deploy_good,
+            self._deploy_good,
+            self._deploy_bad,
+            self._scale,
+            self._scale,
+            self._force_deployment,
+            self._drain,
+            self._undrain,
+            self._run_task,
+            self._stop_task,
+            self._delete_service,
+        )
+        self._world.run_until(lambda: self._world.is_up, limit=120.0)
+        step = steps[self._choices.number(len(steps))]
+        try:
+            step()
+        except AwsError as refused:
+            self._world.history.note("refuse", refused.code, {"message": refused.message})
+
+    def _deploy_good(self) -> None:
+        kind = self._any_service()
+        if kind is not None:
+            self._update(kind, taskDefinition=self._register(kind, GOOD_IMAGE))
+
+    def _deploy_bad(self) -> None:
+        kind = self._any_service()
+        if kind is not None:
+            self._update(kind, taskDefinition=self._register(kind, self._one(BAD_IMAGES)))
+
+    def _scale(self) -> None:
+        kind = self._any_service()
+        if kind is not None and kind.service.get("schedulingStrategy") != "DAEMON":
+            self._update(kind, desiredCount=self._choices.number(13))
+
+    def _force_deployment(self) -> None:
+        kind = self._any_service()
+        if kind is not None:
+            self._update(kind, forceNewDeployment=True)
+
+    def _update(self, kind: Kind, **params: Any) -> None:
+        self._world.ecs("UpdateService", service=kind.name, **params)
+
+    def _drain(self) -> None:
+        hosts = self._some(self._world.hosts(), 1 + self._choices.number(2))
+        self._set_state([host.arn for host in hosts if host.arn], "DRAINING")
+
+    def _undrain(self) -> None:
+        draining = [
+            instance.arn
+            for instance in self._world.store.find(ContainerInstance, "cluster", self._world.cluster_arn)
+            if instance.status == "DRAINING"
+        ]
+        self._set_state(draining[:10], "ACTIVE")
+
+    def _set_state(self, arns: list[str], status: str) -> None:
+        if arns:
+            self._world.ecs("UpdateContainerInstancesState", containerInstances=arns, status=status)
+
+    def _run_task(self) -> None:
+        image = self._one((GOOD_IMAGE, "sim/exit-0-after-20", "sim/exit-3"))
+        definition = self._register(Kind("once"), image)
+        self._world.ecs("RunTask", taskDefinition=definition, count=1 + self._choices.number(4))
+
+    def _stop_task(self) -> None:
+        tasks = [task for task in self._world.tasks() if task.wanted]
+        if tasks:
+            self._world.ecs("StopTask", task=self._one(tasks).arn, reason="enough")
+
+    def _delete_service(self) -> None:
+        if len(self._services) > 3:
+            kind = self._any_service()
+            assert kind is not None
+            self._world.ecs("DeleteService", service=kind.name, force=True)
+            del self._services[kind.name]
+
+    # Bad luck
+
+    def _fault(self) -> None:
+        world, faults = self._world, self._faults
+        host = self._one(world.hosts())
+        seconds = 5.0 + self._choices.number(120)
+        match self._choices.number(14):
+            case 0:
+                faults.lose_host(host, noticed_after=seconds)
+            case 1 if self._choices.number(3) == 0:
+                faults.lose_zone(self._one(world.zones), noticed_after=seconds)
+            case 2 | 1:
+                faults.cut_link(host, seconds)
+            case 3:
+                faults.slow_pulls(host, 5.0 + self._choices.number(40), lasting=seconds)
+            case 4:
+                faults.failed_pulls(host, lasting=seconds)
+            case 5:
+                self._on_container(faults.crash)
+            case 6:
+                self._on_container(faults.out_of_memory)
+            case 7:
+                self._on_container(faults.fail_health_check)
+            case 8:
+                self._on_balanced(faults.fail_probes)
+            case 9:
+                faults.duplicate_reports(10 + self._choices.number(60), seconds)
+            case 10:
+                faults.delay_reports(10 + self._choices.number(60), seconds)
+            case 11:
+                faults.restart_agent(host)
+            case 12:
+                if world.is_up:
+                    faults.kill_control_plane(1.0 + self._choices.number(90))
+            case _:
+                if world.is_up:
+                    faults.kill_control_plane(1.0 + self._choices.number(30), at_next_plan=True)
+
+    def _on_container(self, fault: Callable[[SimulatedHost, str, str], bool]) -> None:
+        """Try a fault on running containers until one takes it."""
+        hosts = self._world.hosts()
+        first = self._choices.number(len(hosts))
+        for host in (*hosts[first:], *hosts[:first]):
+            for container in host.engine.running():
+                if fault(host, container.task.arn, container.spec.name):
+                    return
+
+    def _on_balanced(self, fault: Callable[[SimulatedHost, str, str], None]) -> None:
+        for task in self._world.tasks("RUNNING", service="balanced"):
+            host = self._world.instances.get(task.container_instance_arn or "")
+            if host is not None and host.alive:
+                fault(host, task.arn, "main")
+                return
+
+    # The end
+
+    def _come_to_rest(self) -> None:
+        """No more faults, only good images and hosts that may be used: everything must end as wanted."""
+        world = self._world
+        self._faults.heal()
+        world.run(200.0)  # hosts that were lost are noticed and replaced, the control plane is up
+        self._undrain()
+        world.run_until(lambda: world.is_up, limit=200.0)
+        for kind in list(self._services.values()):
+            self._update(kind, taskDefinition=self._register(kind, GOOD_IMAGE))
+        end = world.now + REST_LIMIT
+        while world.now < end and not self._is_at_rest():
+            world.run(20.0)
+        world.run(200.0)  # what is only slow has ended by now
+        assert world.invariants is not None
+        world.invariants.check_at_rest()
+
+    def _is_at_rest(self) -> bool:
+        store = self._world.store
+        if any(service.status == "ACTIVE" and not service.steady for service in store.all(Service)):
+            return False
+        return not any(
+            task.desired_status == "STOPPED" or task.last_status != "RUNNING"
+            for task in store.find(Task, "cluster", self._world.cluster_arn)
+            if not task.is_stopped
+        )
+
+    def _check_explained(self) -> None:
+        if self._world.invariants is not None:
+            self._world.invariants.check_explained()
+
+    # Choosing
+
+    def _any_service(self) -> Kind | None:
+        return self._one(list(self._services.values())) if self._services else None
+
+    def _one(self, things: Any) -> Any:
+        return things[self._choices.number(len(things))]
+
+    def _some(self, things: Any, count: int) -> list[Any]:
+        left = list(things)
+        return [left.pop(self._choices.number(len(left))) for _ in range(min(count, len(left)))]
