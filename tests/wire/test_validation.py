@@ -231,7 +231,6 @@ CBOR_BODIES = [
     bytes.fromhex("d81c81d81d00"),  # a list that holds itself
     bytes.fromhex("a16a45766964656e6365c1fb7ff0000000000000"),  # the end of time
     b"\x5b\xff\xff\xff\xff\xff\xff\xff\xff",
-    b"\xa1\x80\x01",
 ]
 
 

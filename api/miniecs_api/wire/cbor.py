@@ -27,7 +27,6 @@ def decode(body: bytes) -> dict[str, Any]:
             semantic_decoders={28: _refuse, 29: _refuse},
             object_hook=_without_undefined,
             max_depth=MAX_DEPTH,
-            strict_hashable_types=True,
         )
     except (cbor2.CBORError, ValueError, OverflowError) as error:
         raise AwsError("SerializationException", f"The request body is not valid CBOR: {error}") from None
