@@ -30,6 +30,8 @@ def decide(draft: Draft) -> int:
     floor, ceiling = bounds(desired, draft.service.deployment_configuration)
     startable = [arn for arn in missing if eligible[arn].connected and arn not in waiting]
     _roll(draft, startable, settled, desired, floor, ceiling)
+    if any(eligible[arn].connected for arn in missing) and not draft.wakes:
+        draft.say_stuck(floor, ceiling)
     return desired
 
 

@@ -86,6 +86,24 @@ class Draft:
         version = self.view.version(Task, task.arn)
         self.stops.append(StopTask(task, version, SERVICE_SCHEDULER, reason, because))
 
+    def say_once(self, text: str, because: str, *, name: str = "", level: str = "INFO") -> None:
+        """Add a service event unless it was said lately and nothing has been resolved since."""
+        if messages.is_unsaid(self.view, self.service, text, now=self.now, timing=self.timing):
+            self.said.append(Say(self.service, text, because, name, level))
+
+    def say_stuck(self, floor: int, ceiling: int) -> None:
+        """Say that the bounds leave no move, unless something still moves by itself."""
+        census = self.census
+        moving = self.stops or self.launches or census.stopping
+        if moving or any(cohort.pending for cohort in census.cohorts) or census.running > floor:
+            return
+        config = self.service.deployment_configuration
+        because = (
+            f"minimumHealthyPercent {config.minimum_healthy_percent} keeps {floor} and maximumPercent"
+            f" {config.maximum_percent} allows {ceiling}: no task can stop first and none can start first"
+        )
+        self.say_once(messages.STUCK, because)
+
     def remaining(self, cohort: Cohort) -> int:
         """Wanted tasks of a deployment once what is decided is done."""
         stopped = sum(stop.task.deployment_id == cohort.deployment.id for stop in self.stops)

@@ -15,7 +15,6 @@ from miniecs.control import messages
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import FAILED, bounds, next_launch_at
 from miniecs.control.draft import Draft
-from miniecs.control.plan import Say
 from miniecs.model.task import Task
 
 
@@ -63,7 +62,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
         elif cohort is not anchor:
             _retire(draft, cohort, counts)
     if starved and not starts and not rest:
-        _tell_stuck(draft, counts)
+        draft.say_stuck(floor, ceiling)
 
 
 def _anchor(cohorts: list[Cohort]) -> Cohort:
@@ -146,7 +145,8 @@ def _scale_in(draft: Draft, anchor: Cohort, target: int, counts: _Counts) -> Non
     running = _unprotected(draft, [*anchor.settling, *anchor.healthy])
     healthy = {task.arn for task in anchor.healthy}
     spare = counts.serving - counts.floor
-    for task in draft.order(draft.service, running):
+    ordered = draft.order(draft.service, running) if excess < len(running) else running
+    for task in ordered:
         if excess <= 0:
             return
         if task.arn in healthy:
@@ -224,23 +224,4 @@ def _tell_protected(draft: Draft, anchor: Cohort) -> None:
         for task in anchor.tasks()
     )
     if count:
-        _say_once(draft, messages.protected(anchor.deployment.id, count), f"{count} tasks are protected")
-
-
-def _tell_stuck(draft: Draft, counts: _Counts) -> None:
-    """Say that the bounds leave no move, unless something still moves by itself."""
-    census = draft.census
-    moving = draft.stops or census.stopping or any(cohort.pending for cohort in census.cohorts)
-    if moving or counts.running > counts.floor:
-        return
-    config = draft.service.deployment_configuration
-    because = (
-        f"minimumHealthyPercent {config.minimum_healthy_percent} keeps {counts.floor} and maximumPercent"
-        f" {config.maximum_percent} allows {counts.ceiling}: no task can stop first and none can start first"
-    )
-    _say_once(draft, messages.STUCK, because)
-
-
-def _say_once(draft: Draft, text: str, because: str) -> None:
-    if messages.is_unsaid(draft.view, draft.service, text, now=draft.now, timing=draft.timing):
-        draft.said.append(Say(draft.service, text, because))
+        draft.say_once(messages.protected(anchor.deployment.id, count), f"{count} tasks are protected")

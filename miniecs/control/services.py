@@ -101,12 +101,8 @@ def _tell_impaired(draft: Draft) -> None:
     primary = draft.service.primary
     if deployments.next_launch_at(primary, draft.timing) <= draft.now:
         return
-    if messages.is_unsaid(
-        draft.view, draft.service, messages.IMPAIRED, now=draft.now, timing=draft.timing
-    ):
-        because = f"{primary.launch_failures} launches in a row ended before RUNNING; the next one waits"
-        name = "SERVICE_TASK_START_IMPAIRED"
-        draft.said.append(Say(draft.service, messages.IMPAIRED, because, name=name, level="WARN"))
+    because = f"{primary.launch_failures} launches in a row ended before RUNNING; the next one waits"
+    draft.say_once(messages.IMPAIRED, because, name="SERVICE_TASK_START_IMPAIRED", level="WARN")
 
 
 def _progress(draft: Draft, desired: int) -> list[Action]:

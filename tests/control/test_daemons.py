@@ -1,0 +1,114 @@
+"""DAEMON services: which instances, in which order, within which bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from miniecs.control.messages import STUCK
+from miniecs.control.plan import LaunchTasks, Say, SetService, StopTask
+from miniecs.model import arns
+from miniecs.model.instance import Attribute, ContainerInstance
+from miniecs.model.service import Deployment, PlacementConstraint, Service
+from miniecs.model.task import Task
+
+from .cases import NOW, FakeView, completed, definition, deployment, instance, service, stopping, task
+from .test_rolling import plan
+
+
+def daemon(*deployments: Deployment, low: int = 0, high: int = 100, **fields: Any) -> Service:
+    return service(0, *deployments, low=low, high=high, scheduling_strategy="DAEMON", **fields)
+
+
+def decided(of: Service, *things: Task | ContainerInstance) -> tuple[list[str], list[str]]:
+    """(instances on which a task is launched, tasks that are stopped)"""
+    actions = plan(FakeView(of, definition(1), definition(2), *things)).actions
+    hosts: list[str] = []
+    for action in actions:
+        if isinstance(action, LaunchTasks):
+            hosts = sorted(arns.name_of(arn) for arn in action.only_hosts or ())
+            assert action.count == len(hosts)
+    return hosts, [arns.name_of(action.task.arn) for action in actions if isinstance(action, StopTask)]
+
+
+ONE, TWO, THREE = (instance(n) for n in (1, 2, 3))
+
+
+def test_one_task_on_each_active_connected_instance() -> None:
+    assert decided(daemon(deployment(1)), ONE, TWO, instance(3, status="DRAINING")) == (["ci1", "ci2"], [])
+    assert decided(daemon(deployment(1)), ONE, TWO, task("a")) == (["ci2"], [])
+    assert decided(daemon(deployment(1)), ONE, instance(2, agent_connected=False), task("a")) == ([], [])
+    assert decided(daemon(deployment(1))) == ([], [])
+
+
+def test_constraints_and_required_attributes_choose_the_instances() -> None:
+    rule = PlacementConstraint("memberOf", "attribute:disk == ssd")
+    with_disk = instance(2, attributes=(Attribute("disk", "ssd"),))
+    spec = daemon(deployment(1), placement_constraints=(rule,))
+    assert decided(spec, ONE, with_disk) == (["ci2"], [])
+    assert decided(spec, ONE, with_disk, task("a"), task("b", on=2)) == ([], ["a"])
+
+
+def test_two_on_one_instance_are_one_too_many() -> None:
+    assert decided(daemon(completed(1, 1)), ONE, task("a"), task("b")) == ([], ["b"])
+
+
+def test_the_next_task_waits_until_the_last_has_gone() -> None:
+    assert decided(daemon(completed(1, 1)), ONE, stopping("a")) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "hosts", "stopped"),
+    [
+        (0, 100, [], ["a", "b", "c"]),
+        (34, 100, [], ["a"]),
+        (67, 100, [], []),
+        (100, 200, ["ci1", "ci2", "ci3"], []),
+        (100, 134, ["ci1"], []),
+    ],
+)
+def test_a_rolling_update_over_all_instances(
+    low: int, high: int, hosts: list[str], stopped: list[str]
+) -> None:
+    spec = daemon(deployment(2), completed(1, 3), low=low, high=high)
+    old = [task(name, 1, on=n) for n, name in ((1, "a"), (2, "b"), (3, "c"))]
+    assert decided(spec, ONE, TWO, THREE, *old) == (hosts, stopped)
+
+
+def test_bounds_that_leave_no_move_are_told() -> None:
+    spec = daemon(deployment(2), completed(1, 1), low=100, high=100)
+    actions = plan(FakeView(spec, definition(1), definition(2), ONE, task("a"))).actions
+    assert [action.text for action in actions if isinstance(action, Say)] == [STUCK]
+    spec = daemon(deployment(2), completed(1, 1))
+    actions = plan(FakeView(spec, definition(1), definition(2), ONE, stopping("a"))).actions
+    assert not [action for action in actions if isinstance(action, Say)]
+
+
+def test_beside_the_old_task_the_new_one_takes_over_when_it_is_healthy() -> None:
+    spec = daemon(deployment(2), completed(1, 1), low=100, high=200)
+    assert decided(spec, ONE, task("old", 1), task("new", 2, started_at=NOW - 1)) == ([], [])
+    assert decided(spec, ONE, task("old", 1), task("new", 2)) == ([], ["old"])
+
+
+def test_the_daemon_leaves_a_draining_instance_after_all_others() -> None:
+    spec = daemon(completed(1, 1))
+    leaving = instance(1, status="DRAINING")
+    lone = task("lone", service_arn=None, deployment_id=None)
+    assert decided(spec, leaving, task("a"), lone) == ([], [])
+    assert decided(spec, leaving, task("a")) == ([], ["a"])
+    assert decided(spec, leaving, task("a", status="PENDING"), lone) == ([], ["a"])
+
+
+def test_an_unhealthy_daemon_is_replaced_where_it_is() -> None:
+    spec = daemon(completed(1, 1))
+    view = FakeView(spec, definition(1, check=True), ONE, task("a", health_status="UNHEALTHY"))
+    stops = [action for action in plan(view).actions if isinstance(action, StopTask)]
+    assert [stop.reason for stop in stops] == ["Task failed container health checks"]
+    assert not [action for action in plan(view).actions if isinstance(action, LaunchTasks)]
+
+
+def test_the_count_is_found_and_kept_on_the_service() -> None:
+    history = plan(FakeView(daemon(deployment(1)), definition(1), ONE, TWO, task("a"), task("b", on=2)))
+    after = next(action.after for action in history.actions if isinstance(action, SetService))
+    assert (after.desired_count, after.primary.desired_count, after.steady) == (2, 2, True)
