@@ -8,11 +8,13 @@ ListenerAttribute.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from miniecs.model.load_balancing import Listener, LoadBalancer, TargetGroup
 
 BOOLEAN = ("true", "false")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _DAY = 86400
 _WEEK = 604800
 
@@ -37,7 +39,7 @@ class Attribute:
             return True
         if self.span is not None:
             low, high = self.span
-            return value.isascii() and value.isdecimal() and low <= int(value) <= high
+            return _NUMBER.fullmatch(value) is not None and low <= int(value) <= high
         return not self.words and len(value) <= self.max_length
 
 

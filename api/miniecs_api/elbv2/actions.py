@@ -33,6 +33,7 @@ _UNCHANGED = {
     "Query": "#{query}",
 }
 _PLACEHOLDER = re.compile(r"#\{([^}]*)\}")
+_PORT = re.compile(r"[0-9]{1,5}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
 _GROUPS = {
     # listener protocol: the target groups' protocols that it can forward to
@@ -188,7 +189,7 @@ def _redirect(place: Place, config: Mapping[str, Any]) -> dict[str, Any]:
     if place.protocol == "HTTPS" and stored["Protocol"] == "HTTP":
         raise _wrong("You cannot redirect HTTPS to HTTP")
     port = stored["Port"]
-    if port != "#{port}" and not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+    if port != "#{port}" and not (_PORT.fullmatch(port) and 1 <= int(port) <= 65535):
         raise _wrong("The Port parameter must be an integer between 1 and 65535, or '#{port}'")
     if not (_HOST.fullmatch(_PLACEHOLDER.sub("x", stored["Host"])) and _uses(stored["Host"], "host")):
         raise _wrong(

@@ -112,7 +112,7 @@ def check_regex(pattern: str) -> None:
     """Raises ValidationError unless it is a regular expression."""
     try:
         re.compile(pattern)
-    except re.error as problem:
+    except (re.error, OverflowError, RecursionError) as problem:  # a{99999999999}, ((((…
         raise invalid(f"Regular expression '{pattern}' is not valid: {problem}") from problem
 
 

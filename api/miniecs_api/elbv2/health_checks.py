@@ -15,7 +15,8 @@ from miniecs_api.elbv2.refusals import invalid
 
 _HTTP = ("HTTP", "HTTPS")
 _CHECK_PROTOCOLS = ("HTTPS", "HTTP", "TCP")
-_CODES = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+_CODES = re.compile(r"[0-9]{1,3}(?:-[0-9]{1,3})?(?:,[0-9]{1,3}(?:-[0-9]{1,3})?)*")
+_PORT = re.compile(r"[0-9]{1,5}")
 _PATH = re.compile(r"/[!-~]*")  # printable, no spaces
 _GRPC_PATH = "/AWS.ALB/healthcheck"
 
@@ -114,10 +115,9 @@ def _codes_within(codes: str, low: int, high: int) -> bool:
 
 
 def _check(check: HealthCheck) -> None:
-    if check.port != "traffic-port" and not (
-        check.port.isascii() and check.port.isdecimal() and 1 <= int(check.port) <= 65535
-    ):
-        raise invalid(f"Health check port '{check.port}' must be 'traffic-port' or in the range '1-65535'")
+    port = check.port
+    if port != "traffic-port" and not (_PORT.fullmatch(port) and 1 <= int(port) <= 65535):
+        raise invalid(f"Health check port '{port}' must be 'traffic-port' or in the range '1-65535'")
     if check.path is not None and not _PATH.fullmatch(check.path):
         raise invalid(f"Health check path '{check.path}' must begin with '/' and contain no spaces")
     if check.interval <= check.timeout:

@@ -175,6 +175,11 @@ def test_what_nothing_acts_on_says_so(elb: Elb) -> None:
             "'idle_timeout.timeout_seconds' value '1.5' must be between '1-4000' inclusive",
         ),
         (
+            pairs(idle_timeout__timeout_seconds="1" * 5000),
+            "ValidationError",
+            f"'idle_timeout.timeout_seconds' value '{'1' * 5000}' must be between '1-4000' inclusive",
+        ),
+        (
             pairs(deletion_protection__enabled="True"),
             "ValidationError",
             "'deletion_protection.enabled' value 'True' must be one of [true, false]",

@@ -116,6 +116,10 @@ FIELDS = "[path-pattern,host-header,http-header,http-request-method,query-string
             "Regular expression '(' is not valid: missing ), unterminated subpattern at position 0",
         ),
         (
+            [{"Field": "path-pattern", "RegexValues": ["a{99999999999}"]}],
+            "Regular expression 'a{99999999999}' is not valid: the repetition number is too large",
+        ),
+        (
             [{"Field": "host-header", "Values": ["a_b.com"]}],
             "Condition value 'a_b.com' contains a character that is not valid",
         ),

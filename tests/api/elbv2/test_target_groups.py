@@ -149,6 +149,14 @@ def test_health_checks(elb: Elb, params: dict[str, Any], expected: dict[str, Any
             {"HealthCheckPort": "0"},
             "Health check port '0' must be 'traffic-port' or in the range '1-65535'",
         ),
+        (
+            {"HealthCheckPort": "8" * 5000},
+            f"Health check port '{'8' * 5000}' must be 'traffic-port' or in the range '1-65535'",
+        ),
+        (
+            {"Matcher": {"HttpCode": "2" * 5000}},
+            f"Health check matcher HttpCode '{'2' * 5000}' must be within '200-499'",
+        ),
         ({"HealthCheckPath": "up"}, "Health check path 'up' must begin with '/' and contain no spaces"),
         (
             {"HealthCheckEnabled": False},
