@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 
 from miniecs.apply import Applier
 from miniecs.config import Timing
-from miniecs.control import instances, services, targets, tasks
+from miniecs.control import definitions, instances, services, targets, tasks
 from miniecs.control.plan import Key, Plan
 from miniecs.control.wakes import Wakes
 from miniecs.fleets import Fleets
@@ -22,6 +22,7 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.task import Task
+from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Commit, Stale, Store
 from miniecs_scheduler import Decision, Request, Strategy, place, scale_in_order
 
@@ -111,6 +112,8 @@ class Reconciler:
                 return instances.plan(view, key.id, now=now, timing=timing)
             case "cluster":
                 return instances.plan_cluster(view, key.id, now=now, timing=timing)
+            case "definition":
+                return definitions.plan(view, key.id, now=now, timing=timing)
             case "idempotency":
                 return instances.plan_token(view, key.id, now=now)
         raise ValueError(f"no control loop is called {key.loop}")
@@ -123,6 +126,7 @@ class Reconciler:
             *(Key("task", task.arn) for task in self._store.all(Task)),
             *(Key("target", target.key) for target in self._store.all(Target)),
             *(Key("service", service.arn) for service in self._store.all(Service)),
+            *(Key("definition", definition.arn) for definition in self._store.all(TaskDefinition)),
             *(Key("idempotency", record.key) for record in self._store.all(IdempotencyRecord)),
         ]
 

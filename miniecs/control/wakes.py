@@ -16,6 +16,7 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.task import Task
+from miniecs.model.task_definition import TaskDefinition
 
 
 class Change(Protocol):
@@ -67,6 +68,9 @@ class Wakes:
             elif kind is Cluster:
                 if change.after is not None and change.after.status == "INACTIVE":
                     self._touch("cluster", change.after.arn)
+            elif kind is TaskDefinition:
+                if change.after is not None and change.after.status == "DELETE_IN_PROGRESS":
+                    self._touch("definition", change.after.arn)
             elif kind is IdempotencyRecord and change.after is not None:
                 self._touch("idempotency", change.after.key)
 
@@ -87,6 +91,9 @@ class Wakes:
             self._touch("instance", instance.arn)
         for cluster in self._view.all(Cluster):
             self._touch("cluster", cluster.arn)
+        for definition in self._view.all(TaskDefinition):
+            if definition.status == "DELETE_IN_PROGRESS":
+                self._touch("definition", definition.arn)
         for record in self._view.all(IdempotencyRecord):
             self._touch("idempotency", record.key)
 

@@ -27,8 +27,8 @@ MANAGED: dict[str, Any] = {
 }
 BAD_NAME = (
     "The specified capacity provider name is invalid. Up to 255 characters are allowed, including letters "
-    '(upper and lowercase), numbers, underscores, and hyphens. The name cannot be prefixed with "aws", "ecs", '
-    'or "fargate". Specify a valid name and try again.'
+    '(upper and lowercase), numbers, underscores, and hyphens. The name cannot be prefixed with "aws", '
+    '"ecs", or "fargate". Specify a valid name and try again.'
 )
 BAD_GROUP = (
     "The specified Auto Scaling group ARN is invalid. Specify a valid ARN in this account and Region and try "
