@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any
 
 from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START, stop
 from miniecs.control.transitions import reached, versioned
@@ -42,16 +42,12 @@ class ContainerReport:
     health_status: str | None = None
 
 
-class AttachmentReport(NamedTuple):
-    """A network interface seen on the host, by its attachment's ARN or id."""
-
-    attachment: str
-    status: str
-
-
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """One SubmitTaskStateChange. A container may appear twice, first RUNNING, then STOPPED."""
+    """One SubmitTaskStateChange. A container may appear twice, first RUNNING, then STOPPED.
+
+    attachments: (attachment ARN or id, status) of network interfaces seen on the host.
+    """
 
     task_arn: str
     status: str | None = None  # PENDING RUNNING STOPPED
@@ -70,20 +66,71 @@ def apply_report(task: Task, definition: TaskDefinition, report: TaskReport, *, 
     containers = _laid_over(task.containers, report.containers)
     if report.status == "STOPPED":
         containers = _all_stopped(containers)
-    after = replace(
-        task,
-        containers=containers,
-        network_interface=_attached(task.network_interface, report.attachments),
-        pull_started_at=task.pull_started_at or report.pull_started_at,
-        pull_stopped_at=task.pull_stopped_at or report.pull_stopped_at,
-        connectivity=task.connectivity or "CONNECTED",
-        connectivity_at=task.connectivity_at if task.connectivity else now,
-    )
-    if report.status == "RUNNING" and not reached(after, "RUNNING"):
-        after = replace(after, last_status="RUNNING", started_at=now)
-    after = _ended(after, definition, report, now=now)
-    after = _with_health(after, definition)
-    return task if after == task else versioned(task, after)
+    changes = _news(task, report, containers, now)
+    changes |= _end(task, definition, report, containers, now)
+    if not changes:
+        return task
+    after = replace(task, **changes)
+    if any(container.health_status for container in report.containers):
+        after = _with_health(after, definition)
+    if task.wanted and after.execution_stopped_at is not None:
+        code, reason = _why_it_ended(after, definition, report.reason)
+        after = stop(after, now=now, code=code, reason=reason)
+    return versioned(task, after)
+
+
+def _news(
+    task: Task, report: TaskReport, containers: tuple[Container, ...], now: float
+) -> dict[str, Any]:
+    """The fields that the report adds to, with their new values."""
+    changes: dict[str, Any] = {}
+    if containers is not task.containers:
+        changes["containers"] = containers
+    if report.status == "RUNNING" and not reached(task, "RUNNING"):
+        changes |= {"last_status": "RUNNING", "started_at": now}
+    if report.pull_started_at is not None and task.pull_started_at is None:
+        changes["pull_started_at"] = report.pull_started_at
+    if report.pull_stopped_at is not None and task.pull_stopped_at is None:
+        changes["pull_stopped_at"] = report.pull_stopped_at
+    if task.connectivity is None:
+        changes |= {"connectivity": "CONNECTED", "connectivity_at": now}
+    if report.attachments:
+        interface = _attached(task.network_interface, report.attachments)
+        if interface is not task.network_interface:
+            changes["network_interface"] = interface
+    return changes
+
+
+def _end(
+    task: Task,
+    definition: TaskDefinition,
+    report: TaskReport,
+    containers: tuple[Container, ...],
+    now: float,
+) -> dict[str, Any]:
+    """What follows from containers that have stopped: one essential container ends the task."""
+    ended = report.status == "STOPPED"
+    if not ended and not _stopped_essential(containers, definition):
+        return {}
+    changes: dict[str, Any] = {}
+    if task.execution_stopped_at is None:
+        changes["execution_stopped_at"] = report.execution_stopped_at or now
+    if ended and not reached(task, "DEPROVISIONING"):
+        if definition.network_mode == "awsvpc":
+            changes["last_status"] = "DEPROVISIONING"
+        else:
+            changes |= {"last_status": "STOPPED", "stopped_at": now}
+    return changes
+
+
+def _stopped_essential(
+    containers: tuple[Container, ...], definition: TaskDefinition
+) -> list[Container]:
+    stopped = [container for container in containers if container.last_status == "STOPPED"]
+    if not stopped:
+        return stopped
+    essential = {container.name for container in definition.container_definitions if container.essential}
+    return [container for container in stopped if container.name in essential]
 
 
 def apply_health(
@@ -107,32 +154,36 @@ def apply_health(
 def _laid_over(
     containers: tuple[Container, ...], reports: Iterable[ContainerReport]
 ) -> tuple[Container, ...]:
-    known = {container.name: container for container in containers}
+    """The containers with what is new of them; the same tuple when nothing is."""
+    laid = list(containers)
+    changed = False
     for report in reports:
-        container = known.get(report.name)
-        if container is not None:
-            known[report.name] = _container(container, report)
-    return tuple(known.values())
+        for place, container in enumerate(laid):
+            if container.name == report.name:
+                laid[place] = _container(container, report)
+                changed = changed or laid[place] is not container
+    return tuple(laid) if changed else containers
 
 
 def _container(container: Container, report: ContainerReport) -> Container:
-    status = container.last_status
-    if report.status is not None and _CONTAINER_ORDER[report.status] > _CONTAINER_ORDER[status]:
-        status = report.status
-    after = replace(
-        container,
-        last_status=status,
-        health_status=report.health_status or container.health_status,
-        exit_code=report.exit_code if container.exit_code is None else container.exit_code,
-        reason=container.reason or report.reason,
-        runtime_id=report.runtime_id or container.runtime_id,
-        image_digest=report.image_digest or container.image_digest,
-        network_bindings=report.network_bindings or container.network_bindings,
-    )
-    return container if after == container else after
+    changes: dict[str, Any] = {}
+    status = report.status
+    if status is not None and _CONTAINER_ORDER[status] > _CONTAINER_ORDER[container.last_status]:
+        changes["last_status"] = status
+    if container.exit_code is None and report.exit_code is not None:
+        changes["exit_code"] = report.exit_code
+    if container.reason is None and report.reason:
+        changes["reason"] = report.reason
+    for name in ("health_status", "runtime_id", "image_digest", "network_bindings"):
+        value = getattr(report, name)
+        if value and value != getattr(container, name):
+            changes[name] = value
+    return replace(container, **changes) if changes else container
 
 
 def _all_stopped(containers: tuple[Container, ...]) -> tuple[Container, ...]:
+    if all(container.last_status == "STOPPED" for container in containers):
+        return containers
     return tuple(
         container if container.last_status == "STOPPED" else replace(container, last_status="STOPPED")
         for container in containers
@@ -150,30 +201,11 @@ def _attached(
     return interface
 
 
-def _ended(task: Task, definition: TaskDefinition, report: TaskReport, *, now: float) -> Task:
-    """Follow what has stopped: one essential container is enough to end the task."""
-    essential = {container.name for container in definition.container_definitions if container.essential}
-    stopped = [c for c in task.containers if c.last_status == "STOPPED" and c.name in essential]
-    ended = report.status == "STOPPED"
-    if not stopped and not ended:
-        return task
-    if task.execution_stopped_at is None:
-        task = replace(task, execution_stopped_at=report.execution_stopped_at or now)
-    if task.wanted:
-        code, reason = _why_it_ended(task, stopped, report.reason)
-        task = stop(task, now=now, code=code, reason=reason)
-    if not ended or reached(task, "DEPROVISIONING"):
-        return task
-    if definition.network_mode == "awsvpc":
-        return replace(task, last_status="DEPROVISIONING")
-    return replace(task, last_status="STOPPED", stopped_at=now)
-
-
-def _why_it_ended(task: Task, stopped: list[Container], told: str | None) -> tuple[str, str]:
+def _why_it_ended(task: Task, definition: TaskDefinition, told: str | None) -> tuple[str, str]:
     """(stopCode, stoppedReason). The cause of a failed start stands in its container's reason."""
     never_ran = task.started_at is None and all(
         container.exit_code is None or (container.reason or "").startswith(_NEVER_RAN)
-        for container in stopped
+        for container in _stopped_essential(task.containers, definition)
     )
     if never_ran:
         return FAILED_TO_START, told or "Task failed to start"

@@ -183,3 +183,19 @@ def test_task_health_is_that_of_essential_containers_with_checks(
     assert after.health_status == expected
     assert after.version == before.version + 1
     assert apply_health(after, PAIR, health, now=NOW) is after
+
+
+def test_a_report_may_carry_health_too() -> None:
+    running = apply_report(a_pair(), PAIR, report("RUNNING", one("RUNNING", health_status="HEALTHY")), now=NOW)
+    assert (running.health_status, running.containers[0].health_status) == ("HEALTHY", "HEALTHY")
+
+
+def test_a_container_in_the_report_twice_is_read_in_order() -> None:
+    said = report("RUNNING", one("RUNNING", runtime_id="d0c"), one("STOPPED", exit_code=3))
+    seen = apply_report(task("a", status="PENDING"), definition(), said, now=NOW)
+    assert (seen.last_status, seen.desired_status, seen.stop_code) == (
+        "RUNNING",
+        "STOPPED",
+        "EssentialContainerExited",
+    )
+    assert (seen.containers[0].runtime_id, seen.containers[0].exit_code) == ("d0c", 3)
