@@ -186,7 +186,8 @@ def test_task_health_is_that_of_essential_containers_with_checks(
 
 
 def test_a_report_may_carry_health_too() -> None:
-    running = apply_report(a_pair(), PAIR, report("RUNNING", one("RUNNING", health_status="HEALTHY")), now=NOW)
+    said = report("RUNNING", one("RUNNING", health_status="HEALTHY"))
+    running = apply_report(a_pair(), PAIR, said, now=NOW)
     assert (running.health_status, running.containers[0].health_status) == ("HEALTHY", "HEALTHY")
 
 
