@@ -73,6 +73,7 @@ class Reconciler:
         self._heap.clear()
         self._due.clear()
         self._rested.clear()
+        self._retry.clear()
         self._wakes.restart()
 
     def _on_commit(self, commit: Commit) -> None:

@@ -14,7 +14,7 @@ from miniecs.control.launch import host_of
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
-from miniecs_scheduler import Host, parse_expression
+from miniecs_scheduler import Expression, Host, parse_expression
 
 
 def decide(draft: Draft) -> int:
@@ -54,9 +54,21 @@ def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, Hos
             name in host.attributes and (value is None or host.attributes[name] == value)
             for name, value in required.items()
         )
-        if fits and all(rule.matches(host) for rule in rules):
+        if fits and all(_matches(draft, rule, host) for rule in rules):
             found[instance.arn] = host
     return found
+
+
+def _matches(draft: Draft, rule: Expression, host: Host) -> bool:
+    """A rule on the instance's tasks counts those of others: the daemon's own must not decide for it."""
+    if not rule.varies:
+        return rule.matches(host)
+    others = [
+        task
+        for task in draft.view.find(Task, "instance", host.id)
+        if task.service_arn != draft.service.arn
+    ]
+    return rule.matches(host, len(others), {task.group for task in others})
 
 
 def _settled(draft: Draft, primary: Cohort, eligible: dict[str, Host]) -> set[str]:

@@ -43,7 +43,7 @@ def registrations(
     used: dict[str, bool] = {}
     for task, balancer in lacking:
         group = view.get(TargetGroup, balancer.target_group_arn or "")
-        address = _address(view, task, balancer) if group is not None else None
+        address = _address(view, task, balancer, group) if group is not None else None
         if group is None or address is None:
             continue
         if group.arn not in used:
@@ -97,7 +97,9 @@ def said_of(service: Service, actions: Iterable[DeregisterTarget]) -> list[Actio
     return said
 
 
-def _address(view: View, task: Task, balancer: ServiceLoadBalancer) -> tuple[str, int] | None:
+def _address(
+    view: View, task: Task, balancer: ServiceLoadBalancer, group: TargetGroup
+) -> tuple[str, int] | None:
     """(id, port) of the target, None while it is not known."""
     if task.network_interface is not None:
         return task.network_interface.private_ipv4, balancer.container_port
@@ -105,6 +107,8 @@ def _address(view: View, task: Task, balancer: ServiceLoadBalancer) -> tuple[str
     port = _host_port(view, task, balancer)
     if instance is None or port is None:
         return None
+    if group.target_type == "ip" and instance.private_ip is not None:
+        return instance.private_ip, port
     return instance.ec2_instance_id or arns.name_of(instance.arn), port
 
 

@@ -156,6 +156,7 @@ def task(name: str, of: int = 1, status: str = "RUNNING", **fields: Any) -> Task
     on = fields.pop("on", 1)
     running = status not in ("PROVISIONING", "PENDING", "ACTIVATING")
     defaults: dict[str, Any] = {
+        "group": "service:web",
         "deployment_id": f"ecs-svc/{of}",
         "service_arn": arns.service(SCOPE, "default", "web"),
         "container_instance_arn": arns.container_instance(SCOPE, "default", f"ci{on}"),
@@ -167,7 +168,6 @@ def task(name: str, of: int = 1, status: str = "RUNNING", **fields: Any) -> Task
         arns.task(SCOPE, "default", name),
         CLUSTER.arn,
         arns.task_definition(SCOPE, "web", of),
-        "service:web",
         last_status=status,
         **{**defaults, **fields},
     )

@@ -50,6 +50,14 @@ def test_constraints_and_required_attributes_choose_the_instances() -> None:
     assert decided(spec, ONE, with_disk, task("a"), task("b", on=2)) == ([], ["a"])
 
 
+def test_a_rule_on_tasks_does_not_count_the_daemons_own() -> None:
+    rule = PlacementConstraint("memberOf", "runningTasksCount < 1 and not(task:group == family:other)")
+    spec = daemon(completed(1, 1), placement_constraints=(rule,))
+    other = task("other", service_arn=None, group="family:other", on=2)
+    assert decided(spec, ONE, TWO, task("a"), other) == ([], [])
+    assert decided(spec, ONE, TWO, task("a"), task("b", on=2), other) == ([], ["b"])
+
+
 def test_two_on_one_instance_are_one_too_many() -> None:
     assert decided(daemon(completed(1, 1)), ONE, task("a"), task("b")) == ([], ["b"])
 

@@ -19,6 +19,7 @@ from miniecs.control.plan import (
 from miniecs.model import arns
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import CircuitBreaker, DeploymentConfiguration, Service
+from miniecs.model.task import NetworkInterface, Task
 
 from .cases import (
     GROUP_ARN,
@@ -196,6 +197,27 @@ def test_running_tasks_are_registered_with_every_target_group_once() -> None:
         for x in plan(world(balanced, group(), a, target(a, 40001), b, target(b, 40002))).actions
         if isinstance(x, RegisterTarget)
     ]
+
+
+def test_addresses_of_targets() -> None:
+    balanced = service(1, deployment(1, desired_count=1, balanced=True))
+    a = listening(task("a"), 40001)
+
+    def registered(of: Task, *things: object) -> list[tuple[str, int]]:
+        view = FakeView(balanced, of, *things)
+        actions = plan(view).actions
+        return [(x.target.id, x.target.port) for x in actions if isinstance(x, RegisterTarget)]
+
+    host = instance(1, private_ip="10.0.0.1")
+    assert registered(a, definition(1), host, group()) == [("i-1", 40001)]
+    assert registered(a, definition(1), host, group(target_type="ip")) == [("10.0.0.1", 40001)]
+    bare = instance(1, ec2_instance_id=None)
+    assert registered(a, definition(1), bare, group()) == [("ci1", 40001)]
+    assert registered(task("a"), definition(1, network_mode="host"), host, group()) == [("i-1", 80)]
+    interface = NetworkInterface("eni-1", "att", "subnet-1", "02:00", "10.0.9.9")
+    own = task("a", network_interface=interface)
+    ip = group(target_type="ip")
+    assert registered(own, definition(1, network_mode="awsvpc"), host, ip) == [("10.0.9.9", 80)]
 
 
 def test_a_task_without_a_published_port_is_not_registered_yet() -> None:
