@@ -64,8 +64,17 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
         return explain.page(server.store, name, now=now, timing=server.timing, cluster=cluster)
 
     @app.get("/_miniecs/instances")
-    async def show_instances(cluster: str | None = None) -> dict[str, Any]:
-        return instances.page(server.store, cluster=cluster)
+    async def show_instances(name: str | None = None, cluster: str | None = None) -> dict[str, Any]:
+        if name is None:
+            return instances.page(server.store, cluster=cluster)
+        return {"instances": [instances.render(server.store, _instance(name, cluster))]}
+
+    def _instance(name: str, cluster: str | None) -> ContainerInstance:
+        found = names.find(server.store, name, kinds=(ContainerInstance,), cluster=cluster)
+        assert isinstance(found, ContainerInstance)
+        if found.status == "INACTIVE":
+            raise names.NotFound(f"Container instance {name} is not registered any more.")
+        return found
 
     @app.post("/_miniecs/instances", status_code=201)
     async def add_instance(new: NewInstance) -> dict[str, Any]:
@@ -81,10 +90,7 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
 
     @app.delete("/_miniecs/instances")
     async def remove_instance(name: str, cluster: str | None = None, force: bool = False) -> dict[str, Any]:
-        found = names.find(server.store, name, kinds=(ContainerInstance,), cluster=cluster)
-        assert isinstance(found, ContainerInstance)
-        if found.status == "INACTIVE":
-            raise names.NotFound(f"Container instance {name} was removed before.")
+        found = _instance(name, cluster)
         instances.check_removal(server.store, found, force=force)
         await server.remove_instance(found.arn)
         return {"arn": found.arn, "removed": True}

@@ -25,7 +25,7 @@ def page(view: View, now: float, *, cluster: str | None = None, stopped: bool = 
 
 
 def render(view: View, task: Task, now: float) -> dict[str, Any]:
-    """One task. Times are epoch seconds; ageSeconds counts from the launch, or from the end of a stopped one."""
+    """One task. Times are epoch seconds; ageSeconds counts from the launch, or from a stopped one's end."""
     instance = view.get(ContainerInstance, task.container_instance_arn or "")
     scope = arns.scope_of(task.arn)
     since = task.stopped_at if task.is_stopped and task.stopped_at is not None else task.created_at
@@ -54,7 +54,7 @@ def render(view: View, task: Task, now: float) -> dict[str, Any]:
 
 
 def addresses(task: Task, instance: ContainerInstance | None) -> list[str]:
-    """Where the published ports of a RUNNING task are: a URL for each TCP port, ``udp://…`` for the others."""
+    """Where a RUNNING task's published ports are: a URL for each TCP port, ``udp://…`` for the others."""
     if task.last_status != "RUNNING":
         return []
     host = instance.private_ip if instance else None

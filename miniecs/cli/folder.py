@@ -1,0 +1,241 @@
+"""The data folder: whose it is, with what settings, and which processes work on it.
+
+settings.json    what `up` decided, read by the server
+server.json      written by the server while it listens: pid, endpoint, version
+supervisor.json  locked by the supervisor for as long as it lives: its pid and the server's
+up.lock          held while `up` or `down` change any of this
+logs/            server.log and supervisor.log
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from miniecs.cli import processes, settings
+from miniecs.cli.problem import ASKED_WRONGLY, Problem
+from miniecs.config import ServerSettings
+
+_LOG_LIMIT = 10_000_000  # bytes; an older log is kept beside it as .1
+_LOCK_STEP = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that lives. endpoint is None until it listens."""
+
+    pid: int
+    endpoint: str | None
+    version: str | None
+
+
+class DataFolder:
+    """One data folder. Reading it never fails because something else is writing or has died."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings_file = path / "settings.json"
+        self.server_file = path / "server.json"
+        self.supervisor_file = path / "supervisor.json"
+        self.lock_file = path / "up.lock"
+        self.logs = path / "logs"
+
+    def check(self) -> None:
+        """Raise Problem for a folder that is not ours: `down --purge` must never remove somebody's files."""
+        try:
+            foreign = self.path.is_dir() and any(self.path.iterdir()) and not self._is_ours()
+        except OSError as error:
+            raise self._unusable(error) from error
+        if foreign:
+            raise Problem(
+                f"{self.path} holds files that are not of miniecs. Choose an empty or a new folder with "
+                "--data-dir.",
+                ASKED_WRONGLY,
+            )
+
+    def _unusable(self, error: OSError) -> Problem:
+        return Problem(
+            f"The data folder {self.path} cannot be used: {error.strerror}. Choose another with --data-dir.",
+            ASKED_WRONGLY,
+        )
+
+    def _is_ours(self) -> bool:
+        ours = (self.settings_file, self.server_file, self.supervisor_file, self.lock_file, self.logs)
+        return any(file.exists() for file in ours)
+
+    @property
+    def exists(self) -> bool:
+        return self.path.is_dir() and self._is_ours()
+
+    # Settings
+
+    def settings(self) -> ServerSettings | None:
+        """What `up` decided last, None before the first time. Raises Problem for a damaged file."""
+        try:
+            text = self.settings_file.read_text()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._damaged(str(error)) from error
+        try:
+            return settings.from_document(json.loads(text), self.path)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, why: str) -> Problem:
+        return Problem(
+            f"{self.settings_file} is damaged ({why}). Remove it and give `miniecs up` its options again; "
+            "the state beside it is kept.",
+            ASKED_WRONGLY,
+        )
+
+    def save(self, decided: ServerSettings) -> None:
+        """Replace the settings, wholly or not at all."""
+        new = self.settings_file.with_suffix(".new")
+        try:
+            new.write_text(json.dumps(asdict(decided), indent=2) + "\n")
+            os.replace(new, self.settings_file)
+        except OSError as error:
+            raise Problem(f"{self.settings_file} cannot be written: {error.strerror}.") from error
+
+    # Who works on it
+
+    def server(self) -> Running | None:
+        """The living server of this folder, however it was started; None when there is none."""
+        told = _read(self.server_file)
+        for pid in (told.get("pid"), _read(self.supervisor_file).get("server")):
+            if isinstance(pid, int) and processes.is_ours(pid, "server", self.path):
+                listens = told.get("pid") == pid
+                return Running(
+                    pid,
+                    str(told["endpoint"]) if listens else None,
+                    str(told["version"]) if listens else None,
+                )
+        return None
+
+    def supervisor(self) -> int | None:
+        """The pid of the living supervisor, whose lock is the proof; None when there is none."""
+        try:
+            file = self.supervisor_file.open("r+")
+        except OSError:
+            return None
+        with file:
+            if _try_lock(file):
+                return None
+            for _ in range(20):  # it has the lock an instant before it has written its pid
+                pid = _read(self.supervisor_file).get("pid")
+                if isinstance(pid, int):
+                    return pid
+                processes.pause(_LOCK_STEP)
+        return None
+
+    @contextlib.contextmanager
+    def supervising(self) -> Iterator[IO[str]]:
+        """Be this folder's supervisor; ``note`` writes to the file. Raises Problem when there is one."""
+        with self.supervisor_file.open("a+") as file:
+            # Whoever asks who the supervisor is holds the lock for a moment.
+            for _ in range(20):
+                if _try_lock(file):
+                    break
+                processes.pause(_LOCK_STEP)
+            else:
+                raise Problem(f"Another miniecs supervises {self.path}.")
+            yield file
+
+    @staticmethod
+    def note(file: IO[str], pid: int, server: int | None) -> None:
+        """Write into the supervisor's own, locked file who it is and whom it watches."""
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps({"pid": pid, "server": server}))
+        file.flush()
+
+    @contextlib.contextmanager
+    def changing(self, patience: float = 90.0) -> Iterator[None]:
+        """Keep other `up` and `down` from this folder, which is made; waits for one that is at work."""
+        for _ in range(int(patience / _LOCK_STEP)):
+            try:
+                self.logs.mkdir(parents=True, exist_ok=True)
+                file = self.lock_file.open("a+")
+            except OSError as error:
+                raise self._unusable(error) from error
+            with file:
+                # A file that was purged while we waited for it guards nothing.
+                if _try_lock(file) and _is_at(file, self.lock_file):
+                    yield
+                    return
+            processes.pause(_LOCK_STEP)
+        raise Problem(f"Another `miniecs up` or `miniecs down` is busy with {self.path}. Try again.")
+
+    # Logs and end
+
+    def log(self, name: str) -> Path:
+        """The path of a log to append to; a long one is put aside first."""
+        path = self.logs / f"{name}.log"
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size > _LOG_LIMIT:
+                os.replace(path, path.with_suffix(".log.1"))
+        return path
+
+    def forget_processes(self) -> None:
+        """After their end: remove what a killed process left behind."""
+        self.server_file.unlink(missing_ok=True)
+        self.supervisor_file.unlink(missing_ok=True)
+
+    def purge(self) -> None:
+        """Remove the folder with all that is in it."""
+        try:
+            shutil.rmtree(self.path)
+        except OSError as error:
+            raise Problem(f"{self.path} could not be removed: {error}.") from error
+
+
+def last_line(log: Path, after: int) -> str:
+    """The last line that was written to a log beyond an offset; '' when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(after)
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def size(log: Path) -> int:
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
+def _try_lock(file: IO[str]) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object, {} when there is none (yet)."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+

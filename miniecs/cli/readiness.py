@@ -1,0 +1,95 @@
+"""Whether the cluster that `up` promised is there, asked over the AWS wire as anyone would.
+
+Not from the status page: that one would make a server that only just started load its web framework.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from miniecs.cli.client import AwsProblem, Caller, Client, NoAnswer
+from miniecs.cli.folder import DataFolder
+from miniecs.cli.output import counted
+from miniecs.config import ServerSettings
+
+_PAGE = 100  # container instances in one DescribeContainerInstances
+_TIMEOUT = 5.0
+
+
+class State(NamedTuple):
+    """What is there so far. pid and endpoint are set as soon as the server answers."""
+
+    pid: int | None = None
+    endpoint: str | None = None
+    instances: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def listens(self) -> bool:
+        return self.endpoint is not None
+
+    @property
+    def connected(self) -> int:
+        return sum(instance["agentConnected"] for instance in self.instances)
+
+    @property
+    def ready(self) -> bool:
+        return self.listens and self.connected == len(self.instances)
+
+
+def look(folder: DataFolder, settings: ServerSettings) -> State:
+    """The state at this moment; never raises for a server that is not there (yet)."""
+    running = folder.server()
+    if running is None or running.endpoint is None:
+        return State()
+    client = Client(running.endpoint, _TIMEOUT)
+    try:
+        client.get("health")
+        return State(running.pid, running.endpoint, tuple(_instances(client, settings)))
+    except NoAnswer:
+        return State()
+
+
+def _instances(client: Client, settings: ServerSettings) -> list[dict[str, Any]]:
+    """All container instances of `up`'s cluster, none when the cluster is not there."""
+    caller = Caller(settings.account, settings.region)
+    found: list[dict[str, Any]] = []
+    token: dict[str, str] = {}
+    while True:
+        try:
+            page = client.ecs(
+                caller, "ListContainerInstances", cluster=settings.cluster, maxResults=_PAGE, **token
+            )
+        except AwsProblem as problem:
+            if problem.code == "ClusterNotFoundException":
+                return []
+            raise
+        if arns := page["containerInstanceArns"]:
+            described = client.ecs(
+                caller, "DescribeContainerInstances", cluster=settings.cluster, containerInstances=arns
+            )
+            found += described["containerInstances"]
+        if "nextToken" not in page:
+            return found
+        token = {"nextToken": page["nextToken"]}
+
+
+def describe(state: State, settings: ServerSettings) -> str:
+    """The cluster in one line, e.g. ``cluster default: 3 container instances in 3 zones, t3.medium, …``."""
+    name = f"cluster {settings.cluster}"
+    if not state.instances:
+        return f"{name}: no container instances" if settings.instances else "no cluster (--instances 0)"
+    shapes = {_shape(instance) for instance in state.instances}
+    zones = {_attribute(instance, "ecs.availability-zone") for instance in state.instances}
+    each = f", {shapes.pop()} each" if len(shapes) == 1 else ", of several types"
+    text = f"{counted(len(state.instances), 'container instance')} in {counted(len(zones), 'zone')}"
+    return f"{name}: {text}{each}"
+
+
+def _shape(instance: dict[str, Any]) -> str:
+    amounts = {r["name"]: r["integerValue"] for r in instance["registeredResources"] if "integerValue" in r}
+    type = _attribute(instance, "ecs.instance-type")
+    return f"{type} with {amounts.get('CPU', 0)} CPU units and {amounts.get('MEMORY', 0)} MiB"
+
+
+def _attribute(instance: dict[str, Any], name: str) -> str | None:
+    return next((a.get("value") for a in instance["attributes"] if a["name"] == name), None)

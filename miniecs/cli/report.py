@@ -1,0 +1,106 @@
+"""What `up` says while it starts: a line for each thing that is ready, or one JSON document at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from miniecs.cli import output, readiness
+from miniecs.cli.folder import DataFolder
+from miniecs.cli.internal import DEFAULT_DATA_DIR
+from miniecs.cli.readiness import State
+from miniecs.config import ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What there is to do. how: started (nothing runs), adopted (a server without supervisor), running."""
+
+    how: str
+    settings: ServerSettings
+
+
+class Report:
+    """Tells of one start; ``since`` is when it began."""
+
+    def __init__(self, folder: DataFolder, plan: Plan, as_json: bool, since: float) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._json = as_json
+        self._since = since
+        self._listens = False
+
+    def seen(self, state: State, now: float) -> bool:
+        """Say what is new in the state; True when it is ready."""
+        if state.listens and not self._listens:
+            self._listens = True
+            self._say(self._server(state, now))
+        if not state.ready:
+            return False
+        if self._json:
+            output.print_json(self._document(state, now))
+            sys.stdout.flush()
+        else:
+            self._say(readiness.describe(state, self._plan.settings) + self._older(state))
+            self._say(f"endpoint {state.endpoint}{self._scale()}")
+        return True
+
+    def next_steps(self) -> None:
+        """The three commands to try next."""
+        folder = "" if _is_chosen_without_option(self._folder.path) else f" --data-dir {self._folder.path}"
+        self._say(f'\nTry next:\n  eval "$(miniecs env{folder})"')
+        self._say(f"  aws ecs list-container-instances --cluster {self._plan.settings.cluster}")
+        self._say(f"  miniecs status{folder}")
+
+    def say_ending(self) -> None:
+        self._say("\nCtrl-C ends it.")
+
+    def _say(self, text: str) -> None:
+        if not self._json:
+            print(text, flush=True)
+
+    def _server(self, state: State, now: float) -> str:
+        what = f"simulated runtime, pid {state.pid}"
+        match self._plan.how:
+            case "running":
+                return f"miniecs runs already on {self._folder.path} ({what})"
+            case "adopted":
+                return f"took over the server that was running on {self._folder.path} ({what})"
+        return f"server ready in {now - self._since:.1f} s ({what})"
+
+    def _older(self, state: State) -> str:
+        """The instances of an old data folder are what they were, whatever `up` would make in a new one."""
+        wanted = self._plan.settings.instances
+        if not wanted or len(state.instances) == wanted:
+            return ""
+        return f" (as before; `miniecs instance add` and `rm` change that, --instances {wanted} does not)"
+
+    def _scale(self) -> str:
+        scale = self._plan.settings.time_scale
+        return "" if scale == 1.0 else f", ECS's waits {scale:g} times shorter"
+
+    def _document(self, state: State, now: float) -> dict[str, Any]:
+        decided = self._plan.settings
+        return {
+            "status": self._plan.how,
+            "endpoint": state.endpoint,
+            "pid": state.pid,
+            "supervisorPid": self._folder.supervisor(),
+            "dataDir": str(self._folder.path),
+            "runtime": decided.runtime,
+            "account": decided.account,
+            "region": decided.region,
+            "timeScale": decided.time_scale,
+            "cluster": decided.cluster,
+            "instances": {"registered": len(state.instances), "connected": state.connected},
+            "seconds": round(now - self._since, 3),
+        }
+
+
+def _is_chosen_without_option(path: Path) -> bool:
+    """Whether the next command finds the folder by itself."""
+    chosen = os.environ.get("MINIECS_DATA_DIR") or DEFAULT_DATA_DIR
+    return Path(chosen).expanduser().resolve() == path

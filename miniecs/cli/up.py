@@ -1,0 +1,143 @@
+"""`miniecs up`: a server under a supervisor, in the foreground or left behind, until its cluster is ready."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from miniecs.cli import output, processes, readiness, settings
+from miniecs.cli.folder import DataFolder, last_line, size
+from miniecs.cli.problem import ASKED_WRONGLY, Problem
+from miniecs.cli.readiness import State
+from miniecs.cli.report import Plan, Report
+from miniecs.cli.supervisor import Signals, Supervisor
+from miniecs.clock import SystemClock
+
+_READY_WITHIN = 60.0
+_LOOK_EVERY = 0.05
+_WATCH_EVERY = 0.5
+
+
+def up(folder: DataFolder, given: Mapping[str, Any], *, detach: bool, as_json: bool) -> None:
+    """Start, take over or find the server of this folder; returns when it is ready, or ended by Ctrl-C."""
+    folder.check()
+    if detach:
+        _detached(folder, given, as_json)
+    else:
+        _in_foreground(folder, given, as_json)
+
+
+def _plan(folder: DataFolder, given: Mapping[str, Any]) -> Plan:
+    """Decide, with the folder locked, and save the settings of a start. Raises Problem for other ones."""
+    saved = folder.settings()
+    decided = settings.completed(saved, folder.path, given)
+    supervised, server = folder.supervisor() is not None, folder.server()
+    if supervised or server is not None:
+        differing = settings.differences(saved or decided, given)
+        if differing:
+            raise Problem(
+                f"miniecs runs already on {folder.path} with other settings: {'; '.join(differing)}. End it "
+                "with `miniecs down` first, or choose another --data-dir and --port for a second one.",
+                ASKED_WRONGLY,
+            )
+        return Plan("running" if supervised else "adopted", saved or decided)
+    if decided.port == 0:
+        decided = replace(decided, port=_free_port(decided.bind))
+    folder.save(decided)
+    return Plan("started", decided)
+
+
+def _free_port(bind: str) -> int:
+    """Chosen here and kept: a server that is started again must come back where its clients look for it."""
+    with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
+        probe.bind((bind, 0))
+        return int(probe.getsockname()[1])
+
+
+def _detached(folder: DataFolder, given: Mapping[str, Any], as_json: bool) -> None:
+    clock = SystemClock()
+    since = clock.now()
+    with folder.changing():
+        plan = _plan(folder, given)
+        log = folder.log("supervisor")
+        log_from = size(log)
+        child = None if plan.how == "running" else _spawn_supervisor(folder, log)
+        while child is not None and folder.supervisor() != child.pid and child.poll() is None:
+            processes.pause(_LOOK_EVERY)
+    report = Report(folder, plan, as_json, since)
+    while not report.seen(state := readiness.look(folder, plan.settings), clock.now()):
+        if child is not None and child.poll() is not None:
+            said = last_line(log, log_from).removeprefix("miniecs: ")
+            raise Problem(said or f"The supervisor ended at once; see {log}.", child.returncode or 1)
+        if clock.now() - since > _READY_WITHIN:
+            raise Problem(_unready(folder, state))
+        processes.pause(_LOOK_EVERY)
+    if plan.how != "running":
+        report.next_steps()
+
+
+def _spawn_supervisor(folder: DataFolder, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            processes.command("supervise", folder.path),
+            cwd=folder.path,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+
+
+def _unready(folder: DataFolder, state: State) -> str:
+    if not state.listens:
+        return f"The server did not get ready within {_READY_WITHIN:g} s; see {folder.logs / 'server.log'}."
+    return (
+        f"Only {state.connected} of {output.counted(len(state.instances), 'container instance')} connected "
+        f"within {_READY_WITHIN:g} s; see {folder.logs / 'server.log'}."
+    )
+
+
+def _in_foreground(folder: DataFolder, given: Mapping[str, Any], as_json: bool) -> None:
+    clock = SystemClock()
+    since = clock.now()
+    with ExitStack() as held:
+        with folder.changing():
+            plan = _plan(folder, given)
+            if plan.how != "running":
+                own_file = held.enter_context(folder.supervising())
+                folder.note(own_file, os.getpid(), None)
+        report = Report(folder, plan, as_json, since)
+        if plan.how == "running":
+            _await(folder, plan, report, clock)
+            return
+        signals = held.enter_context(Signals().caught())
+        supervisor = Supervisor(folder, clock, own_file, _say)
+        supervisor.start()
+        held.callback(supervisor.stop)
+        ready = False
+        while not signals.asked_to_end:
+            supervisor.step()
+            if not ready and report.seen(readiness.look(folder, plan.settings), clock.now()):
+                ready = True
+                report.next_steps()
+                report.say_ending()
+            signals.wait(_WATCH_EVERY if ready else _LOOK_EVERY)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _await(folder: DataFolder, plan: Plan, report: Report, clock: SystemClock) -> None:
+    since = clock.now()
+    while not report.seen(state := readiness.look(folder, plan.settings), clock.now()):
+        if clock.now() - since > _READY_WITHIN:
+            raise Problem(_unready(folder, state))
+        processes.pause(_LOOK_EVERY)

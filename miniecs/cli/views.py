@@ -1,0 +1,157 @@
+"""`status`, `ps`, `events` and `explain`: the server's pages as tables and sentences."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from miniecs.cli import output, processes
+from miniecs.cli.client import Client, NoAnswer, connect
+from miniecs.cli.folder import DataFolder
+from miniecs.cli.output import age, counted
+
+_DIGITS = 8  # of an id; a cluster's ids differ in fewer
+_FOLLOW_EVERY = 0.5
+_FOLLOW_PAGE = 1000
+_FOLLOW_PATIENCE = 20  # looks without an answer, ten seconds: a restart takes at most five
+
+
+def status(folder: DataFolder, *, as_json: bool) -> None:
+    page = connect(folder).get("status")
+    running = folder.server()
+    page |= {"pid": running.pid if running else None, "supervisorPid": folder.supervisor()}
+    if as_json:
+        output.print_json(page)
+        return
+    scale = "" if page["timeScale"] == 1 else f", ECS's waits {page['timeScale']:g} times shorter"
+    print(f"miniecs {page['version']} at {page['endpoint']}, {page['runtime']} runtime{scale}")
+    print(f"account {page['account']}, region {page['region']}, data folder {page['dataDir']}")
+    if page["supervisorPid"] is None:
+        print("Nothing restarts the server if it dies; `miniecs up --detach` takes it over.")
+    for cluster in page["clusters"]:
+        print(f"\n{_cluster(cluster, page)}")
+        if cluster["services"]:
+            output.print_table(
+                ("SERVICE", "STATUS", "DESIRED", "RUNNING", "PENDING", "ROLLOUT"),
+                [
+                    (s["name"], s["status"], s["desired"], s["running"], s["pending"], s["rolloutState"])
+                    for s in cluster["services"]
+                ],
+            )
+    if not page["clusters"]:
+        print("\nThere is no cluster.")
+
+
+def _cluster(cluster: dict[str, Any], page: dict[str, Any]) -> str:
+    instances = cluster["instances"]
+    text = f"cluster {cluster['name']}"
+    if (cluster["account"], cluster["region"]) != (page["account"], page["region"]):
+        text += f" (account {cluster['account']}, region {cluster['region']})"
+    text += f": {counted(instances['registered'], 'container instance')}"
+    if instances["connected"] != instances["registered"]:
+        text += f", {instances['connected']} connected"
+    if instances["draining"]:
+        text += f", {instances['draining']} draining"
+    tasks = ", ".join(f"{number} {name}" for name, number in cluster["tasks"].items())
+    return f"{text}; tasks: {tasks or 'none'}"
+
+
+def ps(folder: DataFolder, *, all: bool, cluster: str | None, as_json: bool) -> None:
+    page = connect(folder).get("tasks", cluster=cluster, all=all)
+    if as_json:
+        output.print_json(page)
+        return
+    tasks = page["tasks"]
+    if not tasks:
+        print("No tasks." if all else "No tasks are running. `miniecs ps --all` shows stopped ones.")
+        return
+    headings = ["TASK", "GROUP", "DEFINITION", "STATUS", "HEALTH", "ZONE", "INSTANCE", "ADDRESS", "AGE"]
+    several = len({(task["account"], task["region"], task["cluster"]) for task in tasks}) > 1
+    if several:
+        headings.insert(1, "CLUSTER")
+    if all:
+        headings.append("REASON")
+    output.print_table(headings, [_task_row(task, several, all) for task in tasks])
+
+
+def _task_row(task: dict[str, Any], with_cluster: bool, with_reason: bool) -> list[str]:
+    last, desired = task["lastStatus"], task["desiredStatus"]
+    row = [
+        task["id"][:_DIGITS],
+        task["group"],
+        task["definition"],
+        f"{last} (to stop)" if desired == "STOPPED" and last != "STOPPED" else last,
+        "" if task["health"] == "UNKNOWN" else task["health"],
+        task["zone"],
+        (task["instance"] or "")[:_DIGITS],
+        " ".join(task["addresses"]),
+        age(task["ageSeconds"]),
+    ]
+    if with_cluster:
+        row.insert(1, f"{task['cluster']} ({task['region']})")
+    if with_reason:
+        row.append(task["stoppedReason"])
+    return row
+
+
+def events(
+    folder: DataFolder, resource: str | None, *, follow: bool, limit: int, as_json: bool
+) -> None:
+    """Print events, oldest first. Following, each is a JSON document on a line of its own."""
+    client = connect(folder)
+    page = client.get("events", resource=resource, limit=limit)
+    if as_json and not follow:
+        output.print_json(page)
+        return
+    _print_events(page["events"], as_json)
+    if not follow:
+        if not page["events"]:
+            print("No events.")
+        return
+    try:
+        _follow(folder, client, resource, page["last"], as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def _follow(folder: DataFolder, client: Client, resource: str | None, last: int, as_json: bool) -> None:
+    silent = 0
+    while True:
+        processes.pause(_FOLLOW_EVERY)
+        try:
+            page = client.get("events", resource=resource, after=last, limit=_FOLLOW_PAGE)
+        except NoAnswer:
+            silent += 1
+            if silent > _FOLLOW_PATIENCE:
+                raise
+            continue
+        silent = 0
+        last = page["last"]
+        _print_events(page["events"], as_json)
+
+
+def _print_events(events: list[dict[str, Any]], as_json: bool) -> None:
+    for event in events:
+        if as_json:
+            print(json.dumps(event, ensure_ascii=False), flush=True)
+            continue
+        moment = datetime.fromtimestamp(event["at"]).strftime("%H:%M:%S")
+        because = f"  because {event['because']}" if event["because"] else ""
+        print(f"{moment}  {_about(event['resource'])}  {event['text']}{because}", flush=True)
+
+
+def _about(arn: str) -> str:
+    """What an event is about, in short: ``task 1b2c3d4e``, ``service web``."""
+    type, _, rest = arn.rpartition(":")[2].partition("/")
+    name = rest.rpartition("/")[2]
+    return f"{type} {name[:_DIGITS] if type in ('task', 'container-instance') else name}"
+
+
+def explain(folder: DataFolder, name: str, *, cluster: str | None, as_json: bool) -> None:
+    page = connect(folder).get("explain", name=name, cluster=cluster)
+    if as_json:
+        output.print_json(page)
+        return
+    for line in page["lines"]:
+        print(line)
