@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from miniecs.fleets import Fleets
+from miniecs.ids import Ids
+from miniecs.model.task_definition import TaskDefinition
+from miniecs.store.sqlite import SqliteStore
+from miniecs_api.operations import Operations
+
 if TYPE_CHECKING:
+    from tests.api.conftest import Aws
     from tests.api.ecs.conftest import Ecs
 
 FOLDER = Path(__file__).parents[2] / "data" / "taskdefs"
@@ -60,6 +68,22 @@ def test_a_published_definition(ecs: Ecs, name: str) -> None:
     assert lacking(sent, answered) == []
     described = ecs("DescribeTaskDefinition", taskDefinition=sent["family"])["taskDefinition"]
     assert described == answered
+
+
+def test_a_reopened_store_has_them_all(make_aws: Callable[..., Aws], tmp_path: Path) -> None:
+    aws = make_aws()
+    store = SqliteStore(tmp_path / "state.db")
+    operations = Operations(store, Fleets(store), Ids(seed=1), aws.clock, aws.settings)
+    answered = {}
+    for name in FILES:
+        if name not in REFUSED:
+            params = json.loads((FOLDER / name).read_text())
+            definition = operations.call("ecs", "RegisterTaskDefinition", params, aws.scope).result
+            answered[definition["taskDefinition"]["taskDefinitionArn"]] = definition["taskDefinition"]
+    store.close()
+    reopened = SqliteStore(tmp_path / "state.db")
+    assert {d.arn: d.wire() for d in reopened.all(TaskDefinition)} == answered
+    reopened.close()
 
 
 def test_a_difference_is_noticed() -> None:
