@@ -6,6 +6,7 @@ outlives its revisions; it also knows its newest ACTIVE one, which a bare family
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from miniecs_api.operation import operation, read_operation
 from miniecs_api.wire.errors import AwsError
 
 _MAX_DELETES = 10
+_REVISION = re.compile(r"[0-9]{1,10}")
 _UNKNOWN = "Unable to describe task definition."
 
 
@@ -150,7 +152,7 @@ def _split(ctx: Context, reference: str) -> tuple[str | None, int | None]:
     family, colon, number = name.partition(":")
     if not colon:
         return family, None
-    if not (number.isascii() and number.isdigit()):
+    if not _REVISION.fullmatch(number):
         raise _client_error(f"Invalid revision number. Number: {number}")
     return family, int(number)
 

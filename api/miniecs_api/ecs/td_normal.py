@@ -18,8 +18,9 @@ from miniecs_api.wire.errors import AwsError
 MAX_BYTES = 64 * 1024
 MAX_CONTAINERS = 10
 
-_CPU = re.compile(r"(\d*\.?\d+)\s*vcpu", re.IGNORECASE)
-_MEMORY = re.compile(r"(\d*\.?\d+)\s*gb", re.IGNORECASE)
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_CPU = re.compile(r"([0-9]{0,6}\.?[0-9]{1,6})\s*vcpu", re.IGNORECASE)
+_MEMORY = re.compile(r"([0-9]{0,6}\.?[0-9]{1,6})\s*gb", re.IGNORECASE)
 _VOLUME_KINDS = (
     "host",
     "dockerVolumeConfiguration",
@@ -112,7 +113,7 @@ def _size(given: str | None, unit: re.Pattern[str], name: str) -> str | None:
     if given is None or given == "":
         return None
     text = given.strip()
-    if text.isascii() and text.isdigit():
+    if _WHOLE.fullmatch(text):
         return str(int(text))
     found = unit.fullmatch(text)
     if found is None:

@@ -506,6 +506,9 @@ TASK = {
     "task cpu": (task(cpu="64"), f"Invalid 'cpu' setting for task. {TROUBLESHOOTING}"),
     "much task cpu": (task(cpu="196609"), f"Invalid 'cpu' setting for task. {TROUBLESHOOTING}"),
     "words for cpu": (task(cpu="two"), f"Invalid 'cpu' setting for task. {TROUBLESHOOTING}"),
+    "endless cpu": (task(cpu="9" * 5000), f"Invalid 'cpu' setting for task. {TROUBLESHOOTING}"),
+    "endless vCPU": (task(cpu="9" * 400 + " vCPU"), f"Invalid 'cpu' setting for task. {TROUBLESHOOTING}"),
+    "other digits": (task(cpu="٣٠٠"), f"Invalid 'cpu' setting for task. {TROUBLESHOOTING}"),
     "task memory": (task(memory="5"), f"Invalid 'memory' setting for task. {TROUBLESHOOTING}"),
     "words for memory": (task(memory="2 MB"), f"Invalid 'memory' setting for task. {TROUBLESHOOTING}"),
     "sum of cpu": (

@@ -166,11 +166,12 @@ def test_describing_what_is_not_there(ecs: Ecs, reference: str) -> None:
     )
 
 
-def test_a_revision_that_is_no_number(ecs: Ecs) -> None:
+@pytest.mark.parametrize("number", ["new", "", "-1", "1.0", "٣", "9" * 5000])
+def test_a_revision_that_is_no_number(ecs: Ecs, number: str) -> None:
     for operation in ("DescribeTaskDefinition", "DeregisterTaskDefinition"):
-        assert ecs.refusal(operation, taskDefinition="web:new") == (
+        assert ecs.refusal(operation, taskDefinition=f"web:{number}") == (
             "ClientException",
-            "Invalid revision number. Number: new",
+            f"Invalid revision number. Number: {number}",
         )
 
 
