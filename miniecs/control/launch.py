@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from miniecs.ids import Ids
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
 from miniecs.model.container_definition import ContainerDefinition
-from miniecs.model.instance import ContainerInstance
+from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.scope import Tag
 from miniecs.model.service import Deployment, PlacementConstraint, PlacementStrategy, Service
 from miniecs.model.task import Container, Task
@@ -48,7 +49,7 @@ def host_of(instance: ContainerInstance) -> Host:
     """The container instance as the scheduler sees it; only an ACTIVE one takes tasks."""
     return Host(
         id=instance.arn,
-        attributes={attribute.name: attribute.value or "" for attribute in instance.attributes},
+        attributes=_by_name(instance.attributes),
         capacity=Resources(
             cpu=instance.cpu,
             memory=instance.memory,
@@ -63,6 +64,12 @@ def host_of(instance: ContainerInstance) -> Host:
         agent_version=instance.agent_version or "",
         registered_at=instance.registered_at,
     )
+
+
+@lru_cache(maxsize=4096)
+def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
+    """Some 60 capabilities are the same on every host: hosts that are alike share one mapping."""
+    return {attribute.name: attribute.value or "" for attribute in attributes}
 
 
 def demand_of(definition: TaskDefinition, overrides: Mapping[str, Any] | None = None) -> Resources:

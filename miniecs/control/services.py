@@ -99,6 +99,8 @@ def _trip(draft: Draft) -> Plan:
 
 def _tell_impaired(draft: Draft) -> None:
     primary = draft.service.primary
+    if primary.rollout_state == deployments.FAILED:
+        return  # it launches nothing any more
     if deployments.next_launch_at(primary, draft.timing) <= draft.now:
         return
     because = f"{primary.launch_failures} launches in a row ended before RUNNING; the next one waits"

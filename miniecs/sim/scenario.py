@@ -371,7 +371,11 @@ class Run:
         self._undrain()
         world.run_until(lambda: world.is_up, limit=200.0)
         for kind in list(self._services.values()):
-            self._update(kind, taskDefinition=self._register(kind, GOOD_IMAGE))
+            params: dict[str, Any] = {"taskDefinition": self._register(kind, GOOD_IMAGE)}
+            if kind.service.get("schedulingStrategy") != "DAEMON":
+                # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.
+                params["desiredCount"] = 4 + self._choices.number(6)
+            self._update(kind, **params)
         end = world.now + REST_LIMIT
         while world.now < end and not self._is_at_rest():
             world.run(20.0)
