@@ -28,6 +28,7 @@ def main(settings: ServerSettings) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every call to moto
     try:
         listener = _listen(settings)
     except OSError as problem:
