@@ -30,6 +30,7 @@ from miniecs_api.agents import TICK_EVERY, AgentSessions
 from miniecs_api.app import ASGIApp, create_app
 from miniecs_api.context import ApiSettings
 from miniecs_api.door import DoorSettings
+from miniecs_api.links import Prober
 from miniecs_api.operations import Operations
 from miniecs_api.rest import Moto
 from miniecs_api.simulated import StoreJournal
@@ -90,14 +91,16 @@ class Server:
         """Begin to act: agents connect, control loops run. Needs a running event loop."""
         self.sessions.start()
         self._driver = Driver(self.store, self.reconciler, self.clock)
+        timers = LoopTimers(self.clock)
         self._instances = SimulatedInstances(
-            LoopTimers(self.clock),
+            timers,
             DirectNetwork(self.sessions, self.operations, self.scope, self.clock),
             self.ids,
             StoreJournal(self.store),
             self.timing,
         )
         self._instances.start_all()
+        self._prober = Prober(self.store, timers, self.timing, self._instances.probe)
         self._ticker = asyncio.create_task(self._tick())
         if not any(self.store.all(Cluster)):
             self._make_cluster()
@@ -109,6 +112,8 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
         self._driver.stop()
+        self._prober.stop()
+        self._instances.suspend_all()
         self.sessions.stop()
         self.reconciler.close()
         await self.rest_of_aws.close()
