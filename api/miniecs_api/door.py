@@ -169,7 +169,11 @@ class Door:
 
     def _is_ours(self, service: str, operation: str | None) -> bool:
         """Whether we answer, if only to say that we cannot; else the rest of AWS does."""
-        return service in OURS or service in BLOCKED or (service, operation) in self._implemented
+        if service in OURS or service in BLOCKED:
+            return True
+        if service == "sts" and operation not in models.load("sts").operations:
+            return True
+        return (service, operation) in self._implemented
 
     def _scope(self, credential: Credential | None) -> Scope:
         region = credential.region if credential else None

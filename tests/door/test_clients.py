@@ -220,7 +220,13 @@ def test_unknown_operations(server: Server) -> None:
         assert reply.status_code == 400 and "<Code>InvalidAction</Code>" in reply.text
         reply = http.post("/", data={"Version": "2015-12-01"})
         assert reply.status_code == 400 and "<Code>MissingAction</Code>" in reply.text
+        # moto answers the rest of sts, but has no answer to these.
+        reply = http.post("/", data={"Action": "Fly"}, headers=signature("sts"))
+        assert reply.status_code == 400 and "<Code>InvalidAction</Code>" in reply.text
+        reply = http.post("/", data={"Version": "2011-06-15"}, headers=signature("sts"))
+        assert reply.status_code == 400 and "<Code>MissingAction</Code>" in reply.text
     assert server.asked.calls == []
+    assert server.forwarded.requests == []
 
 
 def test_content_types(server: Server) -> None:

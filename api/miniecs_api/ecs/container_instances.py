@@ -292,9 +292,14 @@ def update_container_agent(ctx: Context, params: dict[str, Any]) -> dict[str, An
 @read_operation
 def discover_poll_endpoint(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Where an agent opens its websockets: commands (ACS) and telemetry (TCS)."""
-    cluster = resolve.cluster(ctx, params)
+    cluster = resolve.find_cluster(ctx, params.get("cluster"))
+    if cluster is None or cluster.status == "INACTIVE":
+        # The operation's model has neither ClusterNotFoundException nor InvalidParameterException.
+        raise AwsError("ClientException", "Cluster not found.")
     if params.get("containerInstance"):
-        _require(ctx, cluster, params["containerInstance"])
+        instance = resolve.find_instance(ctx, cluster, params["containerInstance"])
+        if instance is None or instance.status == "INACTIVE":
+            raise AwsError("ClientException", "The referenced container instance was not found.")
     return {
         "endpoint": f"{ctx.settings.endpoint}/acs",
         "telemetryEndpoint": f"{ctx.settings.endpoint}/tcs",

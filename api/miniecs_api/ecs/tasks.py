@@ -133,7 +133,8 @@ def list_tasks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """ARNs of tasks that match every filter; desiredStatus is RUNNING unless given."""
     cluster = resolve.cluster(ctx, params)
     if params.get("daemonName"):
-        raise AwsError("UnsupportedFeatureException", "Daemons are not supported by miniecs yet.")
+        # The operation's model has no UnsupportedFeatureException.
+        raise AwsError("InvalidParameterException", "Daemons are not supported by miniecs yet.")
     if params.get("startedBy") and any(
         params.get(other) for other in ("containerInstance", "family", "serviceName")
     ):

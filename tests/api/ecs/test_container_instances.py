@@ -209,6 +209,15 @@ def test_agent_updates_and_poll_endpoint(cluster: Aws) -> None:
     assert refused(cluster, "UpdateContainerAgent", containerInstance=unknown)[0] == "MissingVersionException"
     answer = cluster.ecs("DiscoverPollEndpoint", containerInstance=known, cluster="default")
     assert answer["endpoint"] != answer["telemetryEndpoint"]
+    # The only codes in its model are ClientException and ServerException.
+    assert refused(cluster, "DiscoverPollEndpoint", cluster="nobody") == (
+        "ClientException",
+        "Cluster not found.",
+    )
+    assert refused(cluster, "DiscoverPollEndpoint", containerInstance="nobody") == (
+        "ClientException",
+        "The referenced container instance was not found.",
+    )
 
 
 def test_reports_about_unknown_tasks_are_dropped_for_good(cluster: Aws) -> None:

@@ -1,0 +1,37 @@
+"""Servers to attack: one that every test of a module shares, and as many of one's own as a test makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .server import RealServer
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., RealServer]]:
+    """``serve(folder, **settings)``: a server that is not started yet; none outlives the test."""
+    made: list[RealServer] = []
+
+    def make(folder: Path | str = "data", **settings: Any) -> RealServer:
+        server = RealServer(tmp_path / folder, **settings)
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """A server without a cluster, for the tests of one module; its log must tell of no bug at the end."""
+    running = RealServer(tmp_path_factory.mktemp("attacked") / "data")
+    try:
+        yield running.start()
+        assert running.trouble() == [], running.said()[-4000:]
+    finally:
+        running.stop()
