@@ -182,10 +182,15 @@ class SimulatedHost:
 
     def _answered(self, core: AgentCore, key: str, answer: Answer) -> None:
         """An answer to an agent that was restarted meanwhile is lost, as a closed socket's is."""
-        if core is self.core:
-            self._do(lambda: core.answered(self._timers.now(), key, answer))
+
+        def step() -> list[Effect]:
+            effects = core.answered(self._timers.now(), key, answer)
             if key == REGISTER and not isinstance(answer, ApiFailure):
-                self._registered(self)
+                self._registered(self)  # not before the core knows its ARN: a direct network answers nested
+            return effects
+
+        if core is self.core:
+            self._do(step)
 
     def _tick(self, core: AgentCore) -> None:
         if core is self.core:
