@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START, stop
-from miniecs.control.transitions import reached, versioned
+from miniecs.control.transitions import is_told, reached, versioned
 from miniecs.model.task import Container, NetworkBinding, NetworkInterface, Task
 from miniecs.model.task_definition import TaskDefinition
 
@@ -70,13 +70,14 @@ def apply_report(task: Task, definition: TaskDefinition, report: TaskReport, *, 
     changes |= _end(task, definition, report, containers, now)
     if not changes:
         return task
-    after = replace(task, **changes)
+    # Almost every report that says something new is told: the version comes with the same copy.
+    after = replace(task, **changes, version=task.version + 1)
     if any(container.health_status for container in report.containers):
         after = _with_health(after, definition)
     if task.wanted and after.execution_stopped_at is not None:
         code, reason = _why_it_ended(after, definition, report.reason)
-        after = stop(after, now=now, code=code, reason=reason)
-    return versioned(task, after)
+        return replace(stop(after, now=now, code=code, reason=reason), version=after.version)
+    return after if is_told(task, after) else replace(after, version=task.version)
 
 
 def _news(
