@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -284,11 +283,11 @@ def test_what_is_not_an_arn_of_a_load_balancer_here(elb: Elb, arn: str) -> None:
 
 def test_scopes_are_apart(elb: Elb) -> None:
     arn = elb.load_balancer()
-    elb.aws.scope = replace(elb.aws.scope, account="111111111111")
+    elb.aws.scope = elb.aws.scope._replace(account="111111111111")
     assert elb("DescribeLoadBalancers")["LoadBalancers"] == []
     assert elb.refusal("DescribeLoadBalancers", LoadBalancerArns=[arn])[0] == "LoadBalancerNotFound"
     assert elb("DeleteLoadBalancer", LoadBalancerArn=arn) == {}
-    elb.aws.scope = replace(elb.aws.scope, account="000000000000")
+    elb.aws.scope = elb.aws.scope._replace(account="000000000000")
     assert len(elb("DescribeLoadBalancers")["LoadBalancers"]) == 1
 
 
