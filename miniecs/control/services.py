@@ -36,12 +36,12 @@ def plan(
     version = view.version(Service, arn)
     if service.status == "INACTIVE":
         return _purge(view, service, version, now=now, timing=timing)
-    if not service.deployments or service.deployment_controller != "ECS":
-        return NOTHING
     counted = census.take(view, service, now=now, timing=timing)
     draft = Draft(view, service, counted, now, timing, order, version, retry)
     if service.status == "DRAINING":
         return _drain(draft)
+    if not service.deployments or service.deployment_controller != "ECS":
+        return NOTHING
     if deployments.has_tripped(service):
         return _trip(draft)
     if service.scheduling_strategy == "DAEMON":

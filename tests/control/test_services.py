@@ -255,6 +255,14 @@ def test_a_deleted_service() -> None:
     assert plan(world(draining)) == Plan((done,))
 
 
+def test_a_deleted_service_without_deployments_becomes_inactive_too() -> None:
+    draining = replace(service(0), deployments=(), status="DRAINING")
+    after = replace(draining, status="INACTIVE", inactive_at=NOW)
+    assert plan(world(draining)) == Plan(
+        (SetService(draining, VERSION, after, "all its tasks are STOPPING or STOPPED"),)
+    )
+
+
 def test_an_inactive_service_is_forgotten_when_its_time_and_its_tasks_are_gone() -> None:
     gone = replace(service(0), status="INACTIVE", inactive_at=NOW - 3599, deployments=())
     assert plan(world(gone)) == Plan(wake_at=NOW + 1)
