@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from miniecs.ids import Ids
 from miniecs.model import arns
@@ -72,9 +72,37 @@ def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
     return {attribute.name: attribute.value or "" for attribute in attributes}
 
 
+class _Shape(NamedTuple):
+    """What every launch of a definition asks of a host, worked out once."""
+
+    definition: TaskDefinition
+    demand: Resources
+    required_attributes: tuple[tuple[str, str | None], ...]
+
+
+_shapes: dict[str, _Shape] = {}
+_MOST_SHAPES = 1_000
+
+
+def _shape(definition: TaskDefinition) -> _Shape:
+    known = _shapes.get(definition.arn)
+    if known is None or known.definition is not definition:
+        if len(_shapes) >= _MOST_SHAPES:
+            _shapes.clear()
+        known = _shapes[definition.arn] = _Shape(
+            definition,
+            _demand_with(definition, {}),
+            tuple((attribute.name, attribute.value) for attribute in definition.requires_attributes),
+        )
+    return known
+
+
 def demand_of(definition: TaskDefinition, overrides: Mapping[str, Any] | None = None) -> Resources:
     """What placement counts for a task: its own cpu and memory, else the sums over its containers."""
-    of_task = overrides or {}
+    return _demand_with(definition, overrides) if overrides else _shape(definition).demand
+
+
+def _demand_with(definition: TaskDefinition, of_task: Mapping[str, Any]) -> Resources:
     of_containers: dict[str, Mapping[str, Any]] = {
         override["name"]: override for override in of_task.get("containerOverrides", ())
     }
@@ -97,6 +125,9 @@ def demand_of_task(task: Task, definition: TaskDefinition | None) -> Resources:
     """What an existing task holds on its host: the amounts counted at launch, and its static host ports."""
     if definition is None:
         return Resources(cpu=task.reserved_cpu, memory=task.reserved_memory)
+    usual = _shape(definition).demand
+    if (usual.cpu, usual.memory) == (task.reserved_cpu, task.reserved_memory):
+        return usual
     return _demand(definition, task.reserved_cpu, task.reserved_memory)
 
 
@@ -121,9 +152,7 @@ def placement_request(
         demand=demand_of(definition, overrides),
         count=count,
         group=group,
-        required_attributes=tuple(
-            (attribute.name, attribute.value) for attribute in definition.requires_attributes
-        ),
+        required_attributes=_shape(definition).required_attributes,
         constraints=tuple(rules),
         strategies=chosen,
         seed=seed,

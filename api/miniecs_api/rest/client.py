@@ -86,7 +86,7 @@ class Moto:
             return self._client
 
     async def _start(self) -> None:
-        secret = self._ids.hex()
+        secret = self._ids.secret()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
