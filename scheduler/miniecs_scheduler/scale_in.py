@@ -7,7 +7,7 @@ most left, so that hosts become empty (ECS developer guide, "Task placement stra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import NamedTuple
 
 from miniecs_scheduler.index import Fleet
@@ -44,6 +44,17 @@ def scale_in_order(
     return [task for _, task in sorted(gone)] + _Emptying(fleet, chain, group).order(candidates)
 
 
+class _Set:
+    """Candidates on hosts with the same values in the attributes that are spread over."""
+
+    __slots__ = ("by_host", "heap", "values")
+
+    def __init__(self, values: tuple[str | None, ...]) -> None:
+        self.values = values
+        self.heap: list[tuple[tuple[int, ...], str, _Candidate]] = []
+        self.by_host: dict[str, list[_Candidate]] = {}
+
+
 class _Emptying:
     """What the hosts look like as tasks are taken away one after another."""
 
@@ -56,46 +67,86 @@ class _Emptying:
         self._freed: dict[str, tuple[int, int]] = {}
 
     def order(self, candidates: list[_Candidate]) -> list[str]:
-        by_host: dict[str, list[_Candidate]] = {}
+        """Hosts with the same values in what is spread over compare by their own numbers alone.
+
+        So each such set keeps its tasks in a heap, and the sets wait in a heap of their own: a stop
+        changes the numbers of its set and its host, not those of every task in the zone.
+        """
+        sets: dict[tuple[str | None, ...], _Set] = {}
         for candidate in candidates:
-            by_host.setdefault(candidate.host.id, []).append(candidate)
-        heap = [(self._key(candidate), candidate.task, candidate) for candidate in candidates]
-        heapify(heap)
+            values = tuple(map(candidate.host.attributes.get, self._chain.values))
+            each = sets.get(values)
+            if each is None:
+                each = sets[values] = _Set(values)
+            each.heap.append((self._host_key(candidate), candidate.task, candidate))
+            each.by_host.setdefault(candidate.host.id, []).append(candidate)
+        for each in sets.values():
+            heapify(each.heap)
+        waiting = [(self._set_key(each), n, each) for n, each in enumerate(sets.values())]
+        heapify(waiting)
         done: set[str] = set()
         ordered = []
-        while heap:
-            key, task, candidate = heappop(heap)
-            if task in done:
+        while waiting:
+            key, n, each = waiting[0]
+            if not self._first(each, done):
+                heappop(waiting)
                 continue
-            fresh = self._key(candidate)
-            if fresh > key:
-                heappush(heap, (fresh, task, candidate))
+            fresh = self._set_key(each)
+            if fresh != key:
+                heapreplace(waiting, (fresh, n, each))
                 continue
+            _, task, candidate = heappop(each.heap)
             done.add(task)
             ordered.append(task)
             self._stop(candidate)
             # A host with more left moves its other tasks forward: what waits in the heap is out of date.
-            for other in by_host[candidate.host.id] if self._chain.fields else ():
+            for other in each.by_host[candidate.host.id] if self._chain.fields else ():
                 if other.task not in done:
-                    heappush(heap, (self._key(other), other.task, other))
+                    heappush(each.heap, (self._host_key(other), other.task, other))
+            if self._first(each, done):
+                heapreplace(waiting, (self._set_key(each), n, each))
         return ordered
 
-    def _key(self, candidate: _Candidate) -> tuple[int, ...]:
-        """Least first: minus the tasks, minus what would be left."""
-        host, numbers = candidate.host, []
+    def _first(self, each: _Set, done: set[str]) -> bool:
+        """Bring the set's true first task to the top of its heap; False when it has none left."""
+        heap = each.heap
+        while heap:
+            key, task, candidate = heap[0]
+            if task in done:
+                heappop(heap)
+                continue
+            fresh = self._host_key(candidate)
+            if fresh <= key:
+                return True
+            heapreplace(heap, (fresh, task, candidate))
+        return False
+
+    def _set_key(self, each: _Set) -> tuple[tuple[int, ...], str]:
+        """The numbers of the set's first task, in the chain's order, and its id. Least first."""
+        host_key, task, _ = each.heap[0]
+        from_host, values = iter(host_key), iter(zip(self._chain.values, each.values, strict=True))
+        numbers = []
         for step in self._chain.steps:
             if step.kind == "value":
-                numbers.append(-self._values[step.name].get(host.attributes.get(step.name), 0))
-            elif step.kind == "host":
-                slot = self._fleet.slots[host.id]
-                numbers.append(self._stopped.get(host.id, 0) - slot.groups.get(self._group, 0))
+                name, value = next(values)
+                numbers.append(-self._values[name].get(value, 0))
             else:
-                free = self._fleet.slots[host.id]
-                cpu, memory = self._freed.get(host.id, (0, 0))
+                numbers.append(next(from_host))
+        return (*numbers, *from_host), task
+
+    def _host_key(self, candidate: _Candidate) -> tuple[int, ...]:
+        """What does not depend on the set: minus the host's tasks, minus what it would have left; chance."""
+        host_id, numbers = candidate.host.id, []
+        for step in self._chain.host_steps:
+            slot = self._fleet.slots[host_id]
+            if step.kind == "host":
+                numbers.append(self._stopped.get(host_id, 0) - slot.groups.get(self._group, 0))
+            else:
+                cpu, memory = self._freed.get(host_id, (0, 0))
                 if step.name == "cpu":
-                    numbers.append(-(free.cpu + cpu + candidate.demand.cpu))
+                    numbers.append(-(slot.cpu + cpu + candidate.demand.cpu))
                 else:
-                    numbers.append(-(free.memory + memory + candidate.demand.memory))
+                    numbers.append(-(slot.memory + memory + candidate.demand.memory))
         return (*numbers, candidate.chance)
 
     def _stop(self, candidate: _Candidate) -> None:
