@@ -6,9 +6,10 @@ goes past typer because what it imports it keeps.
 
 from __future__ import annotations
 
+import os
 import sys
 
-from miniecs.cli.problem import Problem
+from miniecs.cli.problem import FAILED, Problem
 
 __all__ = ["main"]
 
@@ -16,7 +17,13 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line in ``sys.argv`` and exit: 0 done, 1 it failed, 2 it was asked for wrongly."""
     try:
-        sys.exit(_run(sys.argv[1:]))
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:
+        # `miniecs ps | head -1`: nobody reads on, and Python must not find that out once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
     except Problem as problem:
         print(f"miniecs: {problem}", file=sys.stderr)
         sys.exit(problem.exit_code)

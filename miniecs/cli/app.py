@@ -290,9 +290,7 @@ def instance_rm(
     """Switch a container instance off and deregister it."""
     from miniecs.cli import instances
 
-    instances.remove(
-        data_folder(data_dir), id, cluster=cluster, force=force, as_json=output is Output.JSON
-    )
+    instances.remove(data_folder(data_dir), id, cluster=cluster, force=force, as_json=output is Output.JSON)
 
 
 @instance.command("drain")
@@ -306,9 +304,7 @@ def instance_drain(
 
 
 @instance.command("ls")
-def instance_ls(
-    cluster: OfCluster = None, data_dir: DataDir = None, output: Format = Output.TEXT
-) -> None:
+def instance_ls(cluster: OfCluster = None, data_dir: DataDir = None, output: Format = Output.TEXT) -> None:
     """List container instances with what is free on each."""
     from miniecs.cli import instances
 

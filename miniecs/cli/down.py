@@ -23,9 +23,7 @@ def down(folder: DataFolder, *, purge: bool) -> dict[str, Any]:
             processes.end(supervisor, lambda: folder.supervisor() == supervisor, grace=_SUPERVISOR_GRACE)
         left = folder.server()
         if left is not None:
-            processes.end(
-                left.pid, lambda: processes.is_ours(left.pid, "server", folder.path), grace=GRACE
-            )
+            processes.end(left.pid, lambda: processes.is_ours(left.pid, "server", folder.path), grace=GRACE)
         folder.forget_processes()
         if purge:
             folder.purge()

@@ -17,10 +17,14 @@ from miniecs.config import ServerSettings
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What there is to do. how: started (nothing runs), adopted (a server without supervisor), running."""
+    """What there is to do. how: started (nothing runs), adopted (a server without supervisor), running.
+
+    counted: whether this `up` was given --instances.
+    """
 
     how: str
     settings: ServerSettings
+    counted: bool
 
 
 class Report:
@@ -72,11 +76,10 @@ class Report:
         return f"server ready in {now - self._since:.1f} s ({what})"
 
     def _older(self, state: State) -> str:
-        """The instances of an old data folder are what they were, whatever `up` would make in a new one."""
-        wanted = self._plan.settings.instances
-        if not wanted or len(state.instances) == wanted:
+        """A data folder with a cluster keeps its instances, whatever `up` would make in a new one."""
+        if not self._plan.counted or len(state.instances) == self._plan.settings.instances:
             return ""
-        return f" (as before; `miniecs instance add` and `rm` change that, --instances {wanted} does not)"
+        return " (as before: --instances is for a new data folder; `miniecs instance` changes this one)"
 
     def _scale(self) -> str:
         scale = self._plan.settings.time_scale

@@ -31,8 +31,10 @@ _NEVER_LISTENED_DELAY_MAX = 30.0
 
 def restart_delay(deaths_at_once: int, listened: bool) -> float:
     """Seconds before the next start, after so many deaths at once in a row."""
+    if not deaths_at_once:
+        return 0.0
     longest = _LISTENED_DELAY_MAX if listened else _NEVER_LISTENED_DELAY_MAX
-    return float(min(_FIRST_DELAY * 2 ** min(deaths_at_once, 16), longest))
+    return float(min(_FIRST_DELAY * 2 ** min(deaths_at_once - 1, 16), longest))
 
 
 class Supervisor:
@@ -125,7 +127,8 @@ class Supervisor:
         self._deaths_at_once = self._deaths_at_once + 1 if at_once else 0
         delay = restart_delay(self._deaths_at_once, self._listened)
         how = "" if code is None else f" with exit code {code}" if code >= 0 else f" by signal {-code}"
-        self._say(f"the server with pid {self._pid} ended{how}; starting it again in {delay:g} s")
+        when = f"in {delay:g} s" if delay else "now"
+        self._say(f"the server with pid {self._pid} ended{how}; starting it again {when}")
         self._pid = None
         self._start_at = now + delay
         self._folder.note(self._file, os.getpid(), None)

@@ -47,11 +47,11 @@ def _plan(folder: DataFolder, given: Mapping[str, Any]) -> Plan:
                 "with `miniecs down` first, or choose another --data-dir and --port for a second one.",
                 ASKED_WRONGLY,
             )
-        return Plan("running" if supervised else "adopted", saved or decided)
+        return Plan("running" if supervised else "adopted", saved or decided, "instances" in given)
     if decided.port == 0:
         decided = replace(decided, port=_free_port(decided.bind))
     folder.save(decided)
-    return Plan("started", decided)
+    return Plan("started", decided, "instances" in given)
 
 
 def _free_port(bind: str) -> int:

@@ -73,6 +73,8 @@ def ps(folder: DataFolder, *, all: bool, cluster: str | None, as_json: bool) -> 
     if all:
         headings.append("REASON")
     output.print_table(headings, [_task_row(task, several, all) for task in tasks])
+    if page["runtime"] == "simulated" and any(task["addresses"] for task in tasks):
+        print("\nSimulated: nothing listens at these addresses.")
 
 
 def _task_row(task: dict[str, Any], with_cluster: bool, with_reason: bool) -> list[str]:
@@ -95,9 +97,7 @@ def _task_row(task: dict[str, Any], with_cluster: bool, with_reason: bool) -> li
     return row
 
 
-def events(
-    folder: DataFolder, resource: str | None, *, follow: bool, limit: int, as_json: bool
-) -> None:
+def events(folder: DataFolder, resource: str | None, *, follow: bool, limit: int, as_json: bool) -> None:
     """Print events, oldest first. Following, each is a JSON document on a line of its own."""
     client = connect(folder)
     page = client.get("events", resource=resource, limit=limit)

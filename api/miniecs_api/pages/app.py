@@ -48,7 +48,8 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
 
     @app.get("/_miniecs/tasks")
     async def show_tasks(cluster: str | None = None, all: bool = False) -> dict[str, Any]:
-        return tasks.page(server.store, server.clock.now(), cluster=cluster, stopped=all)
+        shown = tasks.page(server.store, server.clock.now(), cluster=cluster, stopped=all)
+        return {"runtime": server.settings.runtime, **shown}
 
     @app.get("/_miniecs/events")
     async def show_events(
