@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
+from ..api.conftest import Aws
 from .server import RealServer
+
+
+@pytest.fixture
+def aws() -> Aws:
+    """Operations as functions, for what the wire does not decide."""
+    return Aws()
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ _CONTAINER = {
     "portMappings": [{"containerPort": 80, "hostPort": 0}],
 }
 _VPC = {"awsvpcConfiguration": {"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}}
-_RESOURCES = [
+RESOURCES = [
     {"name": "CPU", "type": "INTEGER", "integerValue": 2048},
     {"name": "MEMORY", "type": "INTEGER", "integerValue": 3953},
     {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22"]},
@@ -80,7 +80,7 @@ TEMPLATES: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {
             "cluster": "default",
             "instanceIdentityDocument": json.dumps(DOCUMENT),
-            "totalResources": _RESOURCES,
+            "totalResources": RESOURCES,
             "versionInfo": {"agentVersion": "1.105.1", "agentHash": "a8b3e7d3", "dockerVersion": "20.10.24"},
             "attributes": [{"name": "stack", "value": "x"}],
         },

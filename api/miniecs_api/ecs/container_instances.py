@@ -19,10 +19,10 @@ from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.task import Task
 from miniecs_api.context import Context
 from miniecs_api.ecs import resolve
+from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_instance import render_instance
 from miniecs_api.ecs.tagging import to_tags
 from miniecs_api.operation import operation, read_operation
-from miniecs_api.paging import page
 from miniecs_api.wire.errors import AwsError
 from miniecs_scheduler import ExpressionError, parse_expression
 
@@ -223,8 +223,7 @@ def list_container_instances(ctx: Context, params: dict[str, Any]) -> dict[str, 
     ]
     if params.get("filter"):
         instances = _filtered(ctx, cluster, instances, params["filter"])
-    listed, token = page(sorted(instance.arn for instance in instances), params)
-    return {"containerInstanceArns": listed, "nextToken": token}
+    return ecs_page(sorted(instance.arn for instance in instances), params, "containerInstanceArns")
 
 
 def _filtered(

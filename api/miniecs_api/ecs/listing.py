@@ -19,10 +19,14 @@ def ecs_page(
     *,
     key: Callable[[T], str] = str,
     most: int = 100,
+    default: int | None = None,
 ) -> dict[str, Any]:
-    """The result {name: one page of items, nextToken if there is more}; up to ``most`` in a page."""
+    """The result {name: one page of items, nextToken if there is more}; up to ``most`` in a page.
+
+    default: how many where the caller does not say; ``most`` unless told.
+    """
     size = params.get("maxResults")
     if size is not None and not 1 <= size <= most:
         raise AwsError("InvalidParameterException", f"maxResults must be between 1 and {most}.")
-    shown, token = page(items, params, default=most, key=key)
+    shown, token = page(items, params, default=default or most, key=key)
     return {name: [render(item) for item in shown], "nextToken": token}

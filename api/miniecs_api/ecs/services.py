@@ -15,11 +15,11 @@ from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs import launch_params, resolve, service_params
 from miniecs_api.ecs.launch_params import invalid
+from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_service import render_service
 from miniecs_api.ecs.tagging import to_tags
 from miniecs_api.ecs.task_definitions import find_task_definition
 from miniecs_api.operation import operation, read_operation
-from miniecs_api.paging import page
 from miniecs_api.wire.errors import AwsError
 
 _DESCRIBE_LIMIT = 10
@@ -281,8 +281,7 @@ def list_services(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         and (strategy is None or service.scheduling_strategy == strategy)
         and params.get("resourceManagementType", "CUSTOMER") == "CUSTOMER"
     )
-    shown, token = page(listed, params, default=_LIST_DEFAULT)
-    return {"serviceArns": shown, "nextToken": token}
+    return ecs_page(listed, params, "serviceArns", default=_LIST_DEFAULT)
 
 
 def _require_active(ctx: Context, cluster: Cluster, name_or_arn: str) -> Service:

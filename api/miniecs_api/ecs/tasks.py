@@ -23,10 +23,10 @@ from miniecs.model.task import Task
 from miniecs_api.context import Context
 from miniecs_api.ecs import launch_params, resolve
 from miniecs_api.ecs.launch_params import invalid
+from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_task import render_task
 from miniecs_api.ecs.tagging import to_tags
 from miniecs_api.operation import operation, read_operation
-from miniecs_api.paging import page
 from miniecs_api.wire.errors import AwsError
 from miniecs_scheduler import Decision, Rejection, place
 
@@ -152,8 +152,7 @@ def list_tasks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         and (started_by is None or task.started_by == started_by)
         and (family is None or _family(task) == family)
     )
-    shown, token = page(listed, params)
-    return {"taskArns": shown, "nextToken": token}
+    return ecs_page(listed, params, "taskArns")
 
 
 def _candidates(ctx: Context, cluster: Cluster, params: dict[str, Any]) -> list[Task]:
