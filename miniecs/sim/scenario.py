@@ -28,10 +28,10 @@ REST_LIMIT = 2400.0  # seconds after the last fault until everything must be as 
 
 GOOD_IMAGE = "httpd:2.4"
 BAD_IMAGES = (
-    "sim/exit-1-after-5",
+    "sim/exit-1-after-20",
     "sim/pull-fails",
     "sim/start-fails",
-    "sim/oom-after-10",
+    "sim/oom-after-30",
     "sim/ignores-sigterm",
     "sim/never-healthy",
     "sim/unhealthy-after-30",
@@ -41,7 +41,7 @@ BAD_IMAGES = (
 
 @dataclass
 class Outcome:
-    """How a run went. failure is '' when it went well."""
+    """How a run went. failure is '' when it went well. history: its last lines."""
 
     seed: int
     failure: str = ""
@@ -52,8 +52,8 @@ class Outcome:
     seconds: float = 0.0  # simulated
 
 
-def run(seed: int) -> Outcome:
-    """The run of this seed."""
+def run(seed: int, with_history: bool = False) -> Outcome:
+    """The run of this seed. A failed one always has its history."""
     outcome = Outcome(seed)
     choices = Ids(seed * 2 + 1)  # of its own, so that what is chosen does not depend on what happens
     world = World(
@@ -66,7 +66,8 @@ def run(seed: int) -> Outcome:
         Run(world, choices).play()
     except InvariantBroken as broken:
         outcome.failure = str(broken)
-    outcome.history = world.history.lines() if outcome.failure else []
+    if outcome.failure or with_history:
+        outcome.history = world.history.lines()
     outcome.actions, outcome.faults = world.history.actions, world.history.faults
     outcome.commits = world.invariants.checks if world.invariants is not None else 0
     outcome.seconds = world.history.elapsed
