@@ -6,16 +6,19 @@ twice, may arrive in any order. On a cut line everything vanishes, and both ends
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from miniecs.ids import Ids
 from miniecs.sim.timeline import Timeline
 from miniecs_agent.effects import Answer, ApiFailure, Channel
-from miniecs_agent.local_network import ApiCall, Session, Sessions
 from miniecs_agent.simulated import Peer
 from miniecs_agent.spec import Document
+from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
+
+# (operation, parameters) -> (result, error code, error message); no result: it failed.
+ApiCall = Callable[[str, dict[str, Any]], tuple[Mapping[str, Any] | None, str, str]]
 
 LATENCY = (0.001, 0.02)
 CALL_TIMEOUT = 5.0
@@ -26,7 +29,7 @@ class ControlPlane:
     """What the network leads to; None while the control plane is down."""
 
     def __init__(self) -> None:
-        self.sessions: Sessions | None = None
+        self.sessions: AgentSessions | None = None
         self.api: ApiCall | None = None
 
 
@@ -114,6 +117,7 @@ class SimulatedNetwork:
         connect = sessions.connect if channel is Channel.ACS else sessions.telemetry
         session = connect(self.timeline.now(), instance_arn, line.to_agent, line.hang_up)
         if session is None:
+            line.doomed = True
             self._after(self.latency(), lambda: peer.refused(channel, inactive=True))
             return
         line.session = session
@@ -161,7 +165,7 @@ class Line:
     )
 
     def __init__(self, network: SimulatedNetwork, channel: Channel, host: str, peer: Peer) -> None:
-        self.session: Session | None = None
+        self.session: AgentSession | TelemetrySession | None = None
         self.host = host
         self.doomed = False
         self._network = network
