@@ -22,6 +22,9 @@ EventRow = tuple[bytes, str | None, bytes | None]
 
 _STATE_APART = {"seq", "state"}
 
+_TEXT = ("str", "str | None")
+"""How the model's dataclasses declare a text."""
+
 
 class Form:
     """The stored form of one type."""
@@ -32,7 +35,9 @@ class Form:
         document = issubclass(type_, BaseModel)
         # A document remembers which members its user gave; those are kept even where they equal the default.
         self._options: dict[str, Any] = {"exclude_unset": True} if document else {"exclude_defaults": True}
-        self._names = [field.name for field in fields(type_)] if is_dataclass(type_) else []
+        self._texts = (
+            [field.name for field in fields(type_) if field.type in _TEXT] if is_dataclass(type_) else []
+        )
 
     def encode(self, thing: Any, exclude: set[str] | None = None) -> bytes:
         """Raises ValueError for an object whose members are not what its type declares."""
@@ -54,10 +59,12 @@ class Form:
 
     def share(self, thing: Any, known: dict[str, str]) -> None:
         """Let equal texts of a fresh object be one: thousands of tasks name the same few ARNs."""
-        for name in self._names:
+        for name in self._texts:
             value = getattr(thing, name)
-            if type(value) is str:
-                object.__setattr__(thing, name, known.setdefault(value, value))
+            if value is not None:
+                kept = known.setdefault(value, value)
+                if kept is not value:
+                    object.__setattr__(thing, name, kept)
 
 
 class Codec:

@@ -104,6 +104,10 @@ class Store(Reader, Protocol):
     def seq(self) -> int:
         """The number of the last commit."""
 
+    @property
+    def horizon(self) -> int:
+        """How far back ``changes`` knows of deletions."""
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction; only one is open at a time. An empty one commits nothing and costs nothing."""
 
@@ -111,7 +115,11 @@ class Store(Reader, Protocol):
         """Call the listener after each commit, in order; returns the function that ends it."""
 
     def changes(self, after: int) -> list[tuple[int, type, str]]:
-        """(seq, kind, key) of objects written or deleted since, each once, in order of seq."""
+        """(seq, kind, key) of objects written or deleted since, each once, in order of seq.
+
+        Deletions are remembered for a long while, but not for ever, and not over a restart: an
+        ``after`` from before ``horizon`` is answered with every object there is, to start over.
+        """
 
     def wipe(self) -> None:
         """Remove every object and event, durably, before returning. Tells no listener; seq goes on."""

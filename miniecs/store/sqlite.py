@@ -223,5 +223,7 @@ def _trouble(error: sqlite3.Error, path: str) -> StoreError:
             )
         case sqlite3.SQLITE_CANTOPEN:
             return StoreError(f"{path} cannot be opened: is its folder writable? (SQLite: {error})")
+        case sqlite3.SQLITE_IOERR:
+            return StoreError(f"{path}: is the disk failing, or the folder read-only? (SQLite: {error})")
         case _:
             return StoreError(f"{path} cannot be used: {error}")

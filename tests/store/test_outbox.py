@@ -144,6 +144,7 @@ def test_the_file_is_pruned_with_the_memory(path: Path, opened: Callable[[], Sql
     for n in range(200):
         emit(store, message(f"m{n}"), decision(f"d{n}"), transition(task(str(n))))
     kept = store.events(limit=1000)
+    assert len(store._dropped) < 10
     store.close()
     with sqlite3.connect(path) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM events").fetchone()
