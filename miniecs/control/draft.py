@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from miniecs.config import Timing
 from miniecs.control import messages, targets
 from miniecs.control.census import Census, Cohort
-from miniecs.control.plan import Action, LaunchTasks, Plan, Say, StopTask, earliest
+from miniecs.control.plan import Action, LaunchTasks, Plan, Say, SetService, StopTask, earliest
 from miniecs.control.stopping import SERVICE_SCHEDULER
 from miniecs.control.view import View
 from miniecs.model.load_balancing import Target
@@ -27,12 +27,14 @@ class Draft:
     """One service at one moment, and what has been decided for it so far."""
 
     view: View
-    service: Service
+    before: Service  # as it is stored
+    service: Service  # as it is planned for: before, or with its deployment just FAILED
     census: Census
     now: float
     timing: Timing
     order: ScaleInOrder
     version: int
+    why_tripped: str = ""  # the circuit breaker's reason for service differing from before
     retry: bool = False  # capacity appeared: a blocked placement is tried before its time
     launches: list[LaunchTasks] = field(default_factory=list)
     stops: list[StopTask] = field(default_factory=list)
@@ -59,7 +61,7 @@ class Draft:
         only_hosts: frozenset[str] | None = None,
     ) -> None:
         self.launches.append(
-            LaunchTasks(self.service, self.version, deployment.id, count, because, replaced, only_hosts)
+            LaunchTasks(self.before, self.version, deployment.id, count, because, replaced, only_hosts)
         )
 
     def stop(self, task: Task, because: str) -> None:
@@ -109,14 +111,22 @@ class Draft:
         stopped = sum(stop.task.deployment_id == cohort.deployment.id for stop in self.stops)
         return cohort.wanted - stopped
 
-    def plan(self, *more: Action) -> Plan:
-        """Everything decided, then the actions given."""
-        actions: list[Action] = [*self.launches, *self.said, *self.stops]
+    def plan(self, after: Service, because: str, said: Sequence[Action] = ()) -> Plan:
+        """Everything decided, and the service as it then is.
+
+        The service comes first: a launch that finds no host notes that on top of it.
+        """
+        actions: list[Action] = []
+        if self.service is not self.before:
+            actions.append(SetService(self.before, self.version, self.service, self.why_tripped))
+        if after != self.service:
+            actions.append(SetService(self.service, self.version, after, because))
+        actions += [*self.launches, *self.said, *self.stops]
         if self.stops:
             actions += self._stop_messages()
         actions += self._registrations()
         wake_at = earliest((*self.wakes, self.census.wake_at))
-        return Plan((*actions, *more), wake_at)
+        return Plan((*actions, *said), wake_at)
 
     def _registrations(self) -> list[Action]:
         stopped = {stop.task.arn for stop in self.stops}

@@ -12,7 +12,7 @@ from dataclasses import replace
 from miniecs.config import Timing
 from miniecs.control import census, daemons, deployments, messages, rolling
 from miniecs.control.draft import Draft, ScaleInOrder
-from miniecs.control.plan import NOTHING, Action, Forget, Plan, Say, SetService
+from miniecs.control.plan import NOTHING, Action, Forget, Plan, Say
 from miniecs.control.transitions import reached
 from miniecs.control.view import View
 from miniecs.model.service import Deployment, Service
@@ -36,21 +36,24 @@ def plan(
     version = view.version(Service, arn)
     if service.status == "INACTIVE":
         return _purge(view, service, version, now=now, timing=timing)
-    counted = census.take(view, service, now=now, timing=timing)
-    draft = Draft(view, service, counted, now, timing, order, version, retry)
+    current = service
+    if service.status == "ACTIVE" and service.deployments and deployments.has_tripped(service):
+        current = deployments.tripped(service, now=now)
+    counted = census.take(view, current, now=now, timing=timing)
+    draft = Draft(view, service, current, counted, now, timing, order, version, retry=retry)
     if service.status == "DRAINING":
         return _drain(draft)
     if not service.deployments or service.deployment_controller != "ECS":
         return NOTHING
-    if deployments.has_tripped(service):
-        return _trip(draft)
+    if current is not service:
+        _tell_tripped(draft)
     if service.scheduling_strategy == "DAEMON":
         desired = daemons.decide(draft)
     else:
         desired = service.desired_count
         rolling.decide(draft, ceiling_counts_stopping=ceiling_counts_stopping)
     _tell_impaired(draft)
-    return draft.plan(*_progress(draft, desired))
+    return _progress(draft, desired)
 
 
 def _purge(view: View, service: Service, version: int, *, now: float, timing: Timing) -> Plan:
@@ -73,28 +76,23 @@ def _drain(draft: Draft) -> Plan:
     for task in counted.strays:
         draft.stop(task, "the service is being deleted")
     if draft.stops or not all(reached(task, "STOPPING") for task in counted.stopping):
-        return draft.plan()
+        return draft.plan(service, "")
     inactive = replace(
         service, status="INACTIVE", inactive_at=draft.now, desired_count=0, deployments=(), steady=False
     )
-    return draft.plan(SetService(service, draft.version, inactive, "all its tasks are STOPPING or STOPPED"))
+    return draft.plan(inactive, "all its tasks are STOPPING or STOPPED")
 
 
-def _trip(draft: Draft) -> Plan:
-    """The circuit breaker: the deployment has FAILED and, if so wanted, the last good one comes back."""
-    service = draft.service
-    failed = service.primary
-    after = deployments.tripped(service, now=draft.now)
-    threshold = deployments.breaker_threshold(service.desired_count)
+def _tell_tripped(draft: Draft) -> None:
+    """The circuit breaker: the deployment has FAILED and, if so wanted, the last good one is back."""
+    failed, now_primary = draft.before.primary, draft.service.primary
+    threshold = deployments.breaker_threshold(draft.before.desired_count)
     because = f"{failed.failed_tasks} tasks failed in a row; the circuit breaker's threshold is {threshold}"
-    actions: list[Action] = [
-        SetService(service, draft.version, after, because),
-        Say(service, messages.deployment_failed(failed.id), because),
-    ]
-    if after.primary.id != failed.id:
-        text = messages.rolling_back(after.primary.id)
-        actions.append(Say(service, text, f"deployment {after.primary.id} was the last to complete"))
-    return Plan(tuple(actions))
+    draft.why_tripped = because
+    draft.said.append(Say(draft.service, messages.deployment_failed(failed.id), because))
+    if now_primary.id != failed.id:
+        text = messages.rolling_back(now_primary.id)
+        draft.said.append(Say(draft.service, text, f"deployment {now_primary.id} was the last to complete"))
 
 
 def _tell_impaired(draft: Draft) -> None:
@@ -107,14 +105,17 @@ def _tell_impaired(draft: Draft) -> None:
     draft.say_once(messages.IMPAIRED, because, name="SERVICE_TASK_START_IMPAIRED", level="WARN")
 
 
-def _progress(draft: Draft, desired: int) -> list[Action]:
+def _progress(draft: Draft, desired: int) -> Plan:
     """Bring the deployments' counts and states up to date, and tell when a goal is reached."""
     service, counted = draft.service, draft.census
     primary = service.primary
     first = counted.cohorts[0]
     older = tuple(_older(draft, d) for d in service.deployments[1:] if d.id in counted.live_deployments)
-    at_rest = not (draft.stops or draft.launches or counted.strays or older)
-    reached_goal = at_rest and len(first.healthy) == first.wanted == desired
+    stopped = {stop.task.arn for stop in draft.stops}
+    healthy = sum(task.arn not in stopped for task in first.healthy)
+    left = draft.remaining(first)
+    at_rest = not (draft.launches or older)
+    reached_goal = at_rest and healthy == left == desired
     updated = _counted(draft, primary, desired, bool(first.healthy))
     said: list[Action] = []
     if reached_goal and primary.rollout_state == deployments.IN_PROGRESS:
@@ -122,17 +123,15 @@ def _progress(draft: Draft, desired: int) -> list[Action]:
         because = f"{desired} of {desired} tasks are healthy and no older deployment has any"
         said.append(Say(service, messages.deployment_completed(primary.id), because))
     steady = (
-        (service.steady and at_rest and first.good == first.wanted == desired)
-        or (reached_goal and not counted.stopping)
+        (service.steady and at_rest and not stopped and first.good == left == desired)
+        or (reached_goal and not stopped and not counted.stopping)
     ) and updated.rollout_state == deployments.COMPLETED
     if steady and not service.steady:
         because = f"{desired} tasks are wanted, {desired} are healthy and none is stopping"
         said.append(Say(service, messages.STEADY, because, name="SERVICE_STEADY_STATE"))
     desired_count = desired if service.scheduling_strategy == "DAEMON" else service.desired_count
     after = replace(service, deployments=(updated, *older), steady=steady, desired_count=desired_count)
-    if after == service:
-        return said
-    return [SetService(service, draft.version, after, _told(service, after)), *said]
+    return draft.plan(after, _told(service, after), said)
 
 
 def _counted(draft: Draft, primary: Deployment, desired: int, has_healthy: bool) -> Deployment:

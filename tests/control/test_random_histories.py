@@ -33,6 +33,7 @@ class Guard:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.lost = 0  # plans that shall be lost before they are applied
+        self.applied: Key | None = None  # whose plan the next commit carries out
         lab.reconciler.on_planned = self.planned
         lab.store.subscribe(self.committed)
 
@@ -42,6 +43,7 @@ class Guard:
         if self.lost:
             self.lost -= 1
             return False
+        self.applied = key
         return True
 
     def check(self, plan: Plan) -> None:
@@ -62,6 +64,9 @@ class Guard:
             assert counted.size + launched <= upper
 
     def committed(self, commit: Commit) -> None:
+        key, self.applied = self.applied, None
+        if key is not None:
+            assert self.lab.reconciler.plan(key, self.lab.now).actions == (), key
         for change in commit.changes:
             before, after = change.before, change.after
             if change.kind is Task and before is not None and after is not None:
@@ -161,6 +166,7 @@ def test_bounds_hold_and_peace_brings_the_goal(seed: int) -> None:
     for _ in range(60):
         disturb(lab, guard, random)
         lab.run(random.choice([0.0, 0.2, 3.0, 45.0, 310.0]))
+        guard.applied = None  # what was applied without any effect commits nothing
         work(lab, random, 0.7)
         if random.random() < 0.5:
             lab.probe()

@@ -230,8 +230,7 @@ def test_a_failed_deployment_starts_nothing_and_the_one_before_it_is_kept_up() -
     failed = deployment(2, rollout_state="FAILED")
     spec = service(3, failed, completed(1, 3))
     assert decided(world(spec, task("old0", 1), task("old1", 1))) == (1, [])
-    launch = plan(world(spec, task("old0", 1))).actions[0]
-    assert isinstance(launch, LaunchTasks)
+    (launch,) = [a for a in plan(world(spec, task("old0", 1))).actions if isinstance(a, LaunchTasks)]
     assert (launch.deployment_id, launch.count) == ("ecs-svc/1", 2)
     assert decided(world(service(3, failed))) == (0, [])
 

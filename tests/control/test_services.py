@@ -106,10 +106,10 @@ def test_a_crash_ends_the_steady_state() -> None:
     because = "1 of 2 tasks are in order; maximumPercent 200 allows 4 at once and 1 are there: starts 1"
     assert plan(world(steady, task("a"))) == Plan(
         (
-            LaunchTasks(steady, VERSION, "ecs-svc/1", 1, because),
             SetService(
                 steady, VERSION, replace(steady, steady=False), "its tasks are no longer as desired"
             ),
+            LaunchTasks(steady, VERSION, "ecs-svc/1", 1, because),
         )
     )
 
@@ -120,16 +120,16 @@ def test_scale_in_with_all_its_words() -> None:
     because = "3 tasks of the deployment are there and 1 are wanted"
     assert plan(world(fewer, a, b, c)) == Plan(
         (
-            StopTask(c, VERSION, "ServiceSchedulerInitiated", SCALING, because),
-            StopTask(a, VERSION, "ServiceSchedulerInitiated", SCALING, because),
-            Say(fewer, "has stopped 1 running tasks: (task a).", because),
-            Say(fewer, "stopped 1 pending tasks.", because),
             SetService(
                 fewer,
                 VERSION,
                 replace(fewer, deployments=(replace(completed(1, 1), updated_at=NOW),)),
                 "counts of its deployments have changed",
             ),
+            StopTask(c, VERSION, "ServiceSchedulerInitiated", SCALING, because),
+            StopTask(a, VERSION, "ServiceSchedulerInitiated", SCALING, because),
+            Say(fewer, "has stopped 1 running tasks: (task a).", because),
+            Say(fewer, "stopped 1 pending tasks.", because),
         )
     )
 
@@ -144,9 +144,9 @@ def test_an_older_deployment_loses_its_tasks_and_then_goes() -> None:
     after = replace(rolling, deployments=(rolling.primary, older))
     assert plan(world(rolling, old, new)) == Plan(
         (
+            SetService(rolling, VERSION, after, "counts of its deployments have changed"),
             StopTask(old, VERSION, "ServiceSchedulerInitiated", SCALING, because),
             Say(rolling, "has stopped 1 running tasks: (task old).", because),
-            SetService(rolling, VERSION, after, "counts of its deployments have changed"),
         )
     )
     assert plan(world(after, stopping("old", 1), new)) == NOTHING
@@ -230,7 +230,7 @@ def test_targets_of_stopped_tasks_drain_in_the_same_plan() -> None:
     none = service(0, completed(1, 1, balanced=True))
     a = listening(task("a"), 40001)
     actions = plan(world(none, group(), a, target(a, 40001))).actions
-    assert [type(action) for action in actions[:2]] == [StopTask, DeregisterTarget]
+    assert [type(action) for action in actions[:3]] == [SetService, StopTask, DeregisterTarget]
     assert [x.text for x in actions if isinstance(x, Say)] == [
         f"deregistered 1 targets in (target-group {GROUP_ARN})",
         "has begun draining connections on 1 tasks.",
@@ -299,6 +299,13 @@ def breaker(failed: int, *, rollback: bool, before: bool = True) -> Service:
     return service(4, newest, *older, config=configuration)
 
 
+OLD_FOUR = [task(f"old{n}", 1) for n in range(4)]
+WHY = "3 tasks failed in a row; the circuit breaker's threshold is 3"
+FAILED = Say(
+    breaker(3, rollback=False), "(deployment ecs-svc/2) deployment failed: tasks failed to start.", WHY
+)
+
+
 def test_the_circuit_breaker_without_rollback() -> None:
     tripping = breaker(3, rollback=False)
     failed = replace(
@@ -307,25 +314,22 @@ def test_the_circuit_breaker_without_rollback() -> None:
         rollout_state_reason="ECS deployment circuit breaker: tasks failed to start.",
         updated_at=NOW,
     )
-    because = "3 tasks failed in a row; the circuit breaker's threshold is 3"
     after = replace(tripping, deployments=(failed, tripping.deployments[1]))
-    assert plan(world(tripping)) == Plan(
-        (
-            SetService(tripping, VERSION, after, because),
-            Say(
-                tripping, "(deployment ecs-svc/2) deployment failed: tasks failed to start.", because
-            ),
-        )
+    assert plan(world(tripping, *OLD_FOUR)) == Plan(
+        (SetService(tripping, VERSION, after, WHY), replace(FAILED, service=after))
     )
-    assert plan(world(breaker(2, rollback=False))).actions[0] != plan(world(tripping)).actions[0]
+    assert plan(world(after, *OLD_FOUR)) == NOTHING
+    two = breaker(2, rollback=False)
+    assert not [a for a in plan(world(two, *OLD_FOUR)).actions if isinstance(a, SetService)]
 
 
 def test_the_circuit_breaker_with_rollback() -> None:
     tripping = breaker(3, rollback=True)
-    actions = plan(world(tripping)).actions
-    set_service = actions[0]
-    assert isinstance(set_service, SetService)
-    after = set_service.after
+    new = task("new", 2, status="PENDING")
+    actions = plan(world(tripping, *OLD_FOUR, new)).actions
+    first = actions[0]
+    assert isinstance(first, SetService)
+    after = first.after
     assert [(d.id, d.status, d.rollout_state) for d in after.deployments] == [
         ("ecs-svc/1", "PRIMARY", "IN_PROGRESS"),
         ("ecs-svc/2", "ACTIVE", "FAILED"),
@@ -337,6 +341,20 @@ def test_the_circuit_breaker_with_rollback() -> None:
     assert [action.text for action in actions if isinstance(action, Say)] == [
         "(deployment ecs-svc/2) deployment failed: tasks failed to start.",
         "rolling back to deployment ecs-svc/1.",
+        "stopped 1 pending tasks.",
+    ]
+
+
+def test_a_failed_deployment_without_tasks_fails_first_and_goes_then() -> None:
+    tripping = breaker(3, rollback=True)
+    states = [
+        [(d.id, d.rollout_state) for d in action.after.deployments]
+        for action in plan(world(tripping, *OLD_FOUR)).actions
+        if isinstance(action, SetService)
+    ]
+    assert states == [
+        [("ecs-svc/1", "IN_PROGRESS"), ("ecs-svc/2", "FAILED")],
+        [("ecs-svc/1", "COMPLETED")],
     ]
     alone = plan(world(breaker(3, rollback=True, before=False))).actions[0]
     assert isinstance(alone, SetService)
