@@ -2,7 +2,7 @@
 
 The file is read once, when it is opened, and from then on only written; one process owns it,
 held by SQLite's exclusive lock, which ends with the process however that ends. See
-docs/decisions for why, and for what was measured.
+docs/decisions/0007-sqlite-is-the-memory-store-plus-a-table.md for why.
 """
 
 from __future__ import annotations
