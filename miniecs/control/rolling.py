@@ -43,7 +43,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     headroom = max(0, ceiling - live)
     rest = _rest(draft, anchor) if need else ""
     starts = 0 if rest else min(need, headroom)
-    starved = need > starts and rest in ("", "blocked")
+    starved = need > starts and (not rest or (rest == "blocked" and _was_blocked(draft, anchor)))
     keep = floor if starved else desired
     counts = _Counts(census.serving, census.running, floor, ceiling, keep, starved)
 
@@ -79,6 +79,11 @@ def _rest(draft: Draft, anchor: Cohort) -> str:
         draft.wakes.append(at)
         return "throttled"
     return draft.rest(anchor.deployment)
+
+
+def _was_blocked(draft: Draft, anchor: Cohort) -> bool:
+    """Whether placement was blocked before this moment: what a plan has just learnt is the next one's."""
+    return anchor.deployment.blocked_until < draft.now + draft.timing.placement_retry
 
 
 def _launch(draft: Draft, anchor: Cohort, starts: int, target: int, counts: _Counts) -> None:
