@@ -12,6 +12,7 @@ from typing import Any
 
 from miniecs.ids import Ids
 from miniecs_agent.capabilities import HostFacts, registration
+from miniecs_agent.dependencies import resolvable
 from miniecs_agent.effects import (
     Answer,
     ApiFailure,
@@ -222,6 +223,10 @@ class AgentCore:
             except InvalidTask as problem:
                 understood = False
                 self._report_invalid(document, str(problem))
+                continue
+            if not resolvable(spec):
+                reason = f"TaskDependencyError: Task dependencies cannot be resolved, taskArn: {spec.arn}"
+                self._report_invalid(document, reason)
                 continue
             for role in ("roleCredentials", "executionRoleCredentials"):
                 if document.get(role):

@@ -123,6 +123,8 @@ def may_stop(task: TaskState, container: ContainerState) -> bool:
 
 def resolvable(spec: TaskSpec) -> bool:
     """False for dependencies on containers that do not exist, or in a circle."""
+    if not any(container.depends_on for container in spec.containers):
+        return True
     waits_for = {c.name: {d.container for d in c.depends_on} for c in spec.containers}
     resolved: set[str] = set()
     while waits_for:

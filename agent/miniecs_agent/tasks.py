@@ -279,12 +279,13 @@ class TaskRunner:
         self._emit(EngineCall(step.action, task.spec, container.spec, container.runtime_id, step.timeout))
 
     def _settle(self, now: float, task: TaskState) -> None:
-        """The task's own status follows from its containers'."""
+        """The task's own status follows from its containers': one that lost an essential one never RUNs."""
         everything_stopped = True
         steady = True
         for container in task.containers:
             if container.known is Known.STOPPED:
-                if container.spec.essential and not task.stopping:
+                if container.spec.essential:
+                    steady = False
                     task.stopping = True
                     if task.execution_stopped_at is None:
                         task.execution_stopped_at = now
