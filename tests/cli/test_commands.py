@@ -150,9 +150,11 @@ def test_an_instance_comes_drains_and_goes(web: Cli) -> None:
     assert {name: added[name] for name in expected} == expected
     task = web.ecs("StartTask", taskDefinition="web", containerInstances=[arn])["tasks"][0]
     short = added["id"][:8]
-    assert web.refused("instance", "rm", arn)[1] == (
-        f"miniecs: 1 task is on container instance {short}. Drain it first (`miniecs instance drain {short}`) "
-        f"and wait until they have moved, or stop them with it (`miniecs instance rm {short} --force`).\n"
+    message = web.refused("instance", "rm", arn)[1]
+    assert message == (
+        f"miniecs: 1 task is on container instance {short}. Drain it first (`miniecs instance drain "
+        f"{short}`) and wait until they have moved, or stop them with it (`miniecs instance rm {short} "
+        "--force`).\n"
     )
     assert web.json("instance", "drain", short) == {"arn": arn, "status": "DRAINING"}
     assert web.json("explain", arn)["details"]["status"] == "DRAINING"

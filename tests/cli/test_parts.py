@@ -71,9 +71,11 @@ def test_restarts_come_at_once_and_then_ever_later() -> None:
 
 
 def test_a_process_is_ours_by_its_command_line_alone(tmp_path: Path) -> None:
-    script = "import sys; sys.stdin.read()"
+    script = "import sys; print(flush=True); sys.stdin.read()"
     line = [sys.executable, "-c", script, "miniecs", "server", "--data-dir", str(tmp_path)]
-    with subprocess.Popen(line, stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has its command line an instant after it has begun
         assert processes.is_ours(process.pid, "server", tmp_path)
         assert not processes.is_ours(process.pid, "supervise", tmp_path)
         assert not processes.is_ours(process.pid, "server", tmp_path / "other")

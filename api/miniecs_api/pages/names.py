@@ -84,7 +84,12 @@ def _named(view: View, kind: type[Named], name: str) -> Iterator[Named]:
 
 
 def _is_live(thing: Named) -> bool:
-    return not thing.is_stopped if isinstance(thing, Task) else thing.status != "INACTIVE"
+    match thing:
+        case Task():
+            return not thing.is_stopped
+        case Service():
+            return thing.status == "ACTIVE"  # a DRAINING one was deleted
+    return thing.status != "INACTIVE"
 
 
 def _advice(name: str) -> str:
