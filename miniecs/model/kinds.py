@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from miniecs.model import arns
@@ -32,7 +33,7 @@ class Kind:
 
     name: str
     type: type
-    key: Callable[[Any], str] = lambda thing: str(thing.arn)
+    key: Callable[[Any], str] = attrgetter("arn")
     indexes: Mapping[str, IndexFunction] = field(default_factory=dict)
     counts: Mapping[str, IndexFunction] = field(default_factory=dict)
 
@@ -45,9 +46,32 @@ def _scope_and_name(thing: Any) -> Hashable:
     return arns.scope_of(thing.arn), thing.name
 
 
-def _live(function: IndexFunction) -> IndexFunction:
-    """The index without STOPPED tasks, which linger for an hour and interest no control loop."""
-    return lambda task: None if task.last_status == "STOPPED" else function(task)
+# Of tasks, only those that live: STOPPED ones linger for an hour and interest no control loop. Plain
+# functions, since these run a dozen times for every transition of every task.
+
+
+def _live_service(task: Task) -> Hashable:
+    return None if task.last_status == "STOPPED" else task.service_arn
+
+
+def _live_instance(task: Task) -> Hashable:
+    return None if task.last_status == "STOPPED" else task.container_instance_arn
+
+
+def _cluster_and_status(task: Task) -> Hashable:
+    return None if task.last_status == "STOPPED" else (task.cluster_arn, task.last_status)
+
+
+def _service_and_status(task: Task) -> Hashable:
+    if task.service_arn is None or task.last_status == "STOPPED":
+        return None
+    return task.service_arn, task.last_status
+
+
+def _deployment_and_status(task: Task) -> Hashable:
+    if task.deployment_id is None or task.last_status == "STOPPED":
+        return None
+    return task.deployment_id, task.last_status
 
 
 KINDS: tuple[Kind, ...] = (
@@ -86,14 +110,14 @@ KINDS: tuple[Kind, ...] = (
         "task",
         Task,
         indexes={
-            "cluster": lambda t: t.cluster_arn,
-            "service": _live(lambda t: t.service_arn),
-            "instance": _live(lambda t: t.container_instance_arn),
+            "cluster": attrgetter("cluster_arn"),
+            "service": _live_service,
+            "instance": _live_instance,
         },
         counts={
-            "cluster": _live(lambda t: (t.cluster_arn, t.last_status)),
-            "service": _live(lambda t: (t.service_arn, t.last_status) if t.service_arn else None),
-            "deployment": _live(lambda t: (t.deployment_id, t.last_status) if t.deployment_id else None),
+            "cluster": _cluster_and_status,
+            "service": _service_and_status,
+            "deployment": _deployment_and_status,
         },
     ),
     Kind(

@@ -80,7 +80,7 @@ class Deployment:
     updated_at: float = 0.0
     launch_failures: int = 0  # batches of tasks in a row that stopped without having run: they delay the next
     last_failure_at: float = 0.0  # when the last batch of them was counted
-    blocked_until: float = 0.0  # no host took its last task: launching rests until then, or until capacity appears
+    blocked_until: float = 0.0  # no host took its last task: launches rest until then or capacity appears
     proven: bool = False  # one of its tasks was healthy: failed tasks are no longer counted
 
 

@@ -34,7 +34,10 @@ class Form:
         self._type = type_
         document = issubclass(type_, BaseModel)
         # A document remembers which members its user gave; those are kept even where they equal the default.
-        self._options: dict[str, Any] = {"exclude_unset": True} if document else {"exclude_defaults": True}
+        # None is not one of them: the API has no nulls.
+        self._options: dict[str, Any] = (
+            {"exclude_unset": True, "exclude_none": True} if document else {"exclude_defaults": True}
+        )
         self._texts = (
             [field.name for field in fields(type_) if field.type in _TEXT] if is_dataclass(type_) else []
         )
