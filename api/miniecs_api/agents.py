@@ -261,6 +261,8 @@ class AgentSessions:
         instance = self._store.get(ContainerInstance, instance_arn)
         if instance is None or instance.status == "INACTIVE":
             return None
+        # First, for the store may fail; then nothing of the connection is there, and the agent tries again.
+        self._mark(now, instance_arn, connected=True, because="its agent connected")
         old = self._sessions.pop(instance_arn, None)
         if old is not None:
             old.hang_up()
@@ -271,7 +273,6 @@ class AgentSessions:
         wanted = [(task, status) for task in tasks if (status := _told(task)) is not None]
         session.send_tasks(now, (self._payload(task, status) for task, status in wanted))
         session.send_manifest(now, ((task.arn, status) for task, status in wanted))
-        self._mark(now, instance_arn, connected=True, because="its agent connected")
         return session
 
     def telemetry(

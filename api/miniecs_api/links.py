@@ -6,6 +6,7 @@ no sockets: it asks the simulated engines when a probe is due.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
@@ -13,7 +14,9 @@ from typing import Protocol
 from miniecs.config import Timing
 from miniecs.control.health import ProbeResult, judge
 from miniecs.model.load_balancing import HealthCheck, Target, TargetGroup
-from miniecs.store import Commit, Store, Transaction
+from miniecs.store import Commit, Store, StoreError, Transaction
+
+log = logging.getLogger("miniecs.probes")
 
 FIRST_PROBE_AFTER = 1.0  # seconds after registration; then every interval of the group
 
@@ -122,14 +125,17 @@ class Prober:
         if group is None or not targets:
             self._groups.discard(group_arn)
             return
+        self._schedule(group)
         if group.health_check.enabled:
             self._report([target for target in targets if target.state in _PROBED])
-        self._schedule(group)
 
     def _report(self, targets: list[Target]) -> None:
         results = [(target.key, self._ask(target)) for target in targets]
-        with self._store.transaction() as tx:
-            report_probes(tx, results, now=self._timers.now())
+        try:
+            with self._store.transaction() as tx:
+                report_probes(tx, results, now=self._timers.now())
+        except StoreError as problem:
+            log.error("results of health checks are lost, the next ones come: %s", problem)
 
     def _ask(self, target: Target) -> ProbeResult:
         group = self._store.get(TargetGroup, target.target_group_arn)

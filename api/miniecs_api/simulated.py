@@ -14,7 +14,7 @@ from miniecs.model.scope import Scope
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
-from miniecs.store import Store
+from miniecs.store import Store, StoreError
 from miniecs_api.operations import Operations
 from miniecs_api.wire.errors import AwsError
 
@@ -29,6 +29,9 @@ def agents_calls(
             return operations.call("ecs", operation, params, scope).result, "", ""
         except AwsError as refused:
             return None, refused.code, refused.message
+        except StoreError as problem:
+            # What the door answers too: the agent calls again until there is room on the disk.
+            return None, "ServerException", str(problem)
 
     return call
 

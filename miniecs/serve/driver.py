@@ -7,7 +7,7 @@ import logging
 
 from miniecs.clock import Clock
 from miniecs.reconciler import Reconciler
-from miniecs.store import Commit, Store
+from miniecs.store import Commit, Store, StoreError
 
 log = logging.getLogger("miniecs.reconciler")
 
@@ -50,6 +50,9 @@ class Driver:
         now = self._clock.now()
         try:
             wake_at = self._reconciler.step(now)
+        except StoreError as problem:
+            log.error("the control loops wait: %s", problem)
+            wake_at = now + _AFTER_FAILURE
         except Exception:  # the loops of every other object must go on
             log.exception("a control loop failed; it is tried again in %g s", _AFTER_FAILURE)
             wake_at = now + _AFTER_FAILURE

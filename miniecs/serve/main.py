@@ -38,17 +38,20 @@ def main(settings: ServerSettings) -> int:
         )
     try:
         Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
-        server = Server(settings)
+        _run(Server(settings), listener)
     except (OSError, StoreError) as problem:
         listener.close()
         return _refuse(str(problem))
+    return 0
+
+
+def _run(server: Server, listener: socket.socket) -> None:
     if sys.platform == "win32":
         asyncio.run(_serve(server, listener))
     else:
         import uvloop
 
         uvloop.run(_serve(server, listener))
-    return 0
 
 
 def _refuse(why: str) -> int:

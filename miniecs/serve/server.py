@@ -24,6 +24,7 @@ from miniecs.model.scope import Scope
 from miniecs.reconciler import Reconciler
 from miniecs.serve.driver import Driver
 from miniecs.serve.simulated import DirectNetwork, LoopTimers
+from miniecs.store import StoreError
 from miniecs.store.sqlite import SqliteStore
 from miniecs_agent.simulated import NewInstance, SimulatedInstances
 from miniecs_api.agents import TICK_EVERY, AgentSessions
@@ -180,7 +181,10 @@ class Server:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_EVERY)
-            self.sessions.tick(self.clock.now())
+            try:
+                self.sessions.tick(self.clock.now())
+            except StoreError as problem:
+                log.error("agents' connections could not be looked after: %s", problem)
 
     def _pages(self) -> ASGIApp:
         from miniecs_api import pages

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from miniecs.clock import Clock
 from miniecs.model.scope import Scope
+from miniecs.store import StoreError
 from miniecs_agent.effects import Answer, ApiFailure, Channel
 from miniecs_agent.simulated import Connection, Peer
 from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
 from miniecs_api.operations import Operations
 from miniecs_api.simulated import agents_calls
+
+log = logging.getLogger("miniecs.server")
 
 
 class LoopTimers:
@@ -61,12 +65,18 @@ class _Line:
 
     def _deliver(self, message: dict[str, Any]) -> None:
         if self._session is not None and self._session.open:
-            self._session.receive(self._clock.now(), message)
+            try:
+                self._session.receive(self._clock.now(), message)
+            except StoreError as problem:
+                log.error("what an agent published is lost, it publishes again: %s", problem)
 
     def _closed(self) -> None:
         session, self._session = self._session, None
         if session is not None and session.open:
-            session.closed(self._clock.now())
+            try:
+                session.closed(self._clock.now())
+            except StoreError as problem:
+                log.error("that an agent hung up could not be noted: %s", problem)
 
 
 class DirectNetwork:
@@ -80,7 +90,12 @@ class DirectNetwork:
     def dial(self, channel: Channel, instance_arn: str, peer: Peer) -> None:
         line = _Line(self._clock, channel, peer)
         opening = self._sessions.connect if channel is Channel.ACS else self._sessions.telemetry
-        session = opening(self._clock.now(), instance_arn, line.to_agent, line.hung_up)
+        try:
+            session = opening(self._clock.now(), instance_arn, line.to_agent, line.hung_up)
+        except StoreError as problem:
+            log.error("an agent could not connect, it tries again: %s", problem)
+            peer.refused(channel, inactive=False)
+            return
         if session is None:
             peer.refused(channel, inactive=True)
             return

@@ -24,7 +24,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., RealServer]]:
     made: list[RealServer] = []
 
     def make(folder: Path | str = "data", **settings: Any) -> RealServer:
-        server = RealServer(tmp_path / folder, **settings)
+        server = RealServer(tmp_path / folder, tmp_path, **settings)
         made.append(server)
         return server
 
@@ -36,7 +36,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., RealServer]]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """A server without a cluster, for the tests of one module; its log must tell of no bug at the end."""
-    running = RealServer(tmp_path_factory.mktemp("attacked") / "data")
+    folder = tmp_path_factory.mktemp("attacked")
+    running = RealServer(folder / "data", folder)
     try:
         yield running.start()
         assert running.trouble() == [], running.said()[-4000:]

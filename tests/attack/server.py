@@ -46,11 +46,11 @@ def free_port() -> int:
 class RealServer:
     """``python`` running the server on one data folder; it may be started again after it ended."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, logs: Path, **settings: Any) -> None:
         self.folder = folder
         given = {"port": free_port(), "instances": 0, **settings}
         self.settings = ServerSettings(data_dir=str(folder), **given)
-        self.log = folder.parent / f"{folder.name}.log"
+        self.log = logs / f"{folder.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -66,11 +66,15 @@ class RealServer:
         assert self._process is not None
         return self._process.pid
 
-    def launch(self) -> subprocess.Popen[bytes]:
-        """Start the process without waiting for it to answer."""
-        if self.folder.parent.exists() and not self.folder.exists():
-            self.folder.mkdir()
-        (self.folder / "settings.json").write_text(json.dumps(asdict(self.settings)))
+    def described(self) -> str:
+        """What `up` writes to settings.json."""
+        return json.dumps(asdict(self.settings))
+
+    def launch(self, write: bool = True) -> subprocess.Popen[bytes]:
+        """Start the process without waiting for it to answer. ``write``: the settings are not there yet."""
+        if write:
+            self.folder.mkdir(exist_ok=True)
+            (self.folder / "settings.json").write_text(self.described())
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _LAUNCH, str(self.folder)],

@@ -35,7 +35,8 @@ _SIGNED_AS = {"ecs": "ecs", "elbv2": "elasticloadbalancing", "sts": "sts"}
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     # Time runs faster, so that what control does after minutes is reached.
-    server = RealServer(tmp_path_factory.mktemp("fuzzed") / "data", instances=3, time_scale=20.0)
+    folder = tmp_path_factory.mktemp("fuzzed")
+    server = RealServer(folder / "data", folder, instances=3, time_scale=20.0)
     try:
         yield server.start()
     finally:

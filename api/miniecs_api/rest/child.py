@@ -53,19 +53,25 @@ class Remembering:
         """Tell moto the journal's calls again. How many there were, and which were refused this time."""
         entries, failed = 0, []
         if self._journal.exists():
-            for line in self._whole_lines():
-                entry = json.loads(line)
+            for place, line in enumerate(self._whole_lines(), 1):
                 entries += 1
-                self._number = entry["number"]
-                answer = self._ask(_environ(entry), base64.b64decode(entry["body"]))
-                if answer.status_code != entry["status"]:
-                    failed.append(f"{entry['method']} {entry['path']}: {answer.status_code}")
-                self._touched.add(_first_use(_environ(entry)))
+                try:
+                    entry = json.loads(line)
+                    number, environ, body = entry["number"], _environ(entry), base64.b64decode(entry["body"])
+                    told, asked = entry["status"], f"{entry['method']} {entry['path']}"
+                except (KeyError, TypeError, ValueError):
+                    failed.append(f"line {place} of {self._journal} is damaged")
+                    continue
+                self._number = number
+                answer = self._ask(environ, body)
+                if answer.status_code != told:
+                    failed.append(f"{asked}: {answer.status_code}")
+                self._touched.add(_first_use(environ))
         return entries, failed
 
     def _whole_lines(self) -> list[str]:
         """The journal without a last line that was cut short by a kill; its call was never answered."""
-        text = self._journal.read_text()
+        text = self._journal.read_text(errors="replace")
         whole = text[: text.rfind("\n") + 1]
         if whole != text:
             self._journal.write_text(whole)
