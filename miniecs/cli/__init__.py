@@ -32,6 +32,8 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if sys.platform == "win32":
+        raise Problem("miniecs runs on Linux, macOS and in WSL 2, not on Windows itself.")
     if arguments[:1] == ["server"]:
         from miniecs.cli import internal
 

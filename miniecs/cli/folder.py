@@ -10,6 +10,7 @@ logs/            server.log and supervisor.log
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -126,7 +127,8 @@ class DataFolder:
         except OSError:
             return None
         with file:
-            if _try_lock(file):
+            # Shared: one who asks must not look like the supervisor to another who asks.
+            if _try_lock(file, shared=True):
                 return None
             for _ in range(20):  # it has the lock an instant before it has written its pid
                 pid = _read(self.supervisor_file).get("pid")
@@ -146,15 +148,17 @@ class DataFolder:
                 processes.pause(_LOCK_STEP)
             else:
                 raise Problem(f"Another miniecs supervises {self.path}.")
+            self.note(file, os.getpid(), _read(self.supervisor_file).get("server"))
             yield file
 
     @staticmethod
     def note(file: IO[str], pid: int, server: int | None) -> None:
         """Write into the supervisor's own, locked file who it is and whom it watches."""
-        file.seek(0)
-        file.truncate()
-        file.write(json.dumps({"pid": pid, "server": server}))
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk is no reason to stop watching
+            file.seek(0)
+            file.truncate()
+            file.write(json.dumps({"pid": pid, "server": server}))
+            file.flush()
 
     @contextlib.contextmanager
     def changing(self, patience: float = 90.0) -> Iterator[None]:
@@ -214,11 +218,9 @@ def size(log: Path) -> int:
         return 0
 
 
-def _try_lock(file: IO[str]) -> bool:
-    import fcntl
-
+def _try_lock(file: IO[str], *, shared: bool = False) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

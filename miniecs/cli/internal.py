@@ -6,6 +6,7 @@ They go past typer: a server keeps in memory what it imports, and a start is mea
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from datetime import datetime
@@ -43,7 +44,8 @@ def supervise(arguments: list[str]) -> int:
 
     def say(text: str) -> None:
         moment = datetime.fromtimestamp(clock.now()).isoformat(" ", "seconds")
-        print(f"{moment} {text}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # a full disk is no reason to stop watching
+            print(f"{moment} {text}", file=sys.stderr, flush=True)
 
     with folder.supervising() as file, Signals().caught() as signals:
         supervisor = Supervisor(folder, clock, file, say)

@@ -63,7 +63,9 @@ def send(pid: int, number: signal.Signals) -> None:
 
 
 def end(pid: int, lives: Callable[[], bool], *, grace: float, step: float = 0.05) -> bool:
-    """SIGTERM, and SIGKILL when it still lives after ``grace`` seconds; True when it ended by itself."""
+    """SIGTERM, and SIGKILL when it still lives after ``grace`` seconds; True when that was not needed."""
+    if not lives():
+        return True
     send(pid, signal.SIGTERM)
     if _gone(lives, grace, step):
         return True

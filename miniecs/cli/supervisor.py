@@ -23,6 +23,7 @@ from miniecs.clock import Clock
 
 USER_MISTAKE = 2  # the server's exit code for what starting it again cannot mend
 GRACE = 15.0  # seconds from SIGTERM to SIGKILL
+_TRIES = 3  # a server that never listened is given up after so many deaths
 _AT_ONCE = 2.0  # a server that listened and lived shorter than this died at once
 _FIRST_DELAY = 0.25
 _LISTENED_DELAY_MAX = 4.0  # back within five seconds
@@ -30,7 +31,7 @@ _NEVER_LISTENED_DELAY_MAX = 30.0
 
 
 def restart_delay(deaths_at_once: int, listened: bool) -> float:
-    """Seconds before the next start, after so many deaths at once in a row."""
+    """Seconds before the next start, after so many deaths in a row that came at once."""
     if not deaths_at_once:
         return 0.0
     longest = _LISTENED_DELAY_MAX if listened else _NEVER_LISTENED_DELAY_MAX
@@ -95,16 +96,23 @@ class Supervisor:
     def _launch(self) -> None:
         self._log = self._folder.log("server")
         self._log_from = size(self._log)
-        with self._log.open("ab") as log:
-            # A session of its own: the terminal's Ctrl-C and its closing are for `up` to handle.
-            self._child = subprocess.Popen(
-                processes.command("server", self._folder.path),
-                cwd=self._folder.path,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        try:
+            with self._log.open("ab") as log:
+                # A session of its own: the terminal's Ctrl-C and its closing are for `up` to handle.
+                self._child = subprocess.Popen(
+                    processes.command("server", self._folder.path),
+                    cwd=self._folder.path,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            if not self._ever_listened:
+                raise Problem(f"The server could not be started: {error}.") from error
+            self._say(f"the server could not be started: {error}; trying again in {_LISTENED_DELAY_MAX:g} s")
+            self._start_at = self._clock.now() + _LISTENED_DELAY_MAX
+            return
         self._watch(self._child.pid)
 
     def _watch(self, pid: int) -> None:
@@ -119,19 +127,26 @@ class Supervisor:
         return self._pid is not None and processes.is_ours(self._pid, "server", self._folder.path)
 
     def _died(self, now: float) -> None:
-        code = self._child.returncode if self._child is not None and self._child.pid == self._pid else None
-        if code == USER_MISTAKE and not self._ever_listened:
-            said = last_line(self._log, self._log_from).removeprefix("miniecs: ")
-            raise Problem(said or f"The server could not start; see {self._log}.", USER_MISTAKE)
+        pid, self._pid = self._pid, None
+        code = self._child.returncode if self._child is not None and self._child.pid == pid else None
         at_once = not self._listened or now - self._since < _AT_ONCE
         self._deaths_at_once = self._deaths_at_once + 1 if at_once else 0
+        if not self._ever_listened:
+            self._give_up(code)
         delay = restart_delay(self._deaths_at_once, self._listened)
         how = "" if code is None else f" with exit code {code}" if code >= 0 else f" by signal {-code}"
         when = f"in {delay:g} s" if delay else "now"
-        self._say(f"the server with pid {self._pid} ended{how}; starting it again {when}")
-        self._pid = None
+        self._say(f"the server with pid {pid} ended{how}; starting it again {when}")
         self._start_at = now + delay
         self._folder.note(self._file, os.getpid(), None)
+
+    def _give_up(self, code: int | None) -> None:
+        """Raise Problem where another start cannot help, in the server's own last words."""
+        said = last_line(self._log, self._log_from).removeprefix("miniecs: ")
+        if code == USER_MISTAKE:
+            raise Problem(said or f"The server could not start; see {self._log}.", USER_MISTAKE)
+        if self._deaths_at_once >= _TRIES:
+            raise Problem(f"The server ended {_TRIES} times before it listened: {said} See {self._log}.")
 
 
 class Signals:

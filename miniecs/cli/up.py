@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -112,7 +111,6 @@ def _in_foreground(folder: DataFolder, given: Mapping[str, Any], as_json: bool) 
             plan = _plan(folder, given)
             if plan.how != "running":
                 own_file = held.enter_context(folder.supervising())
-                folder.note(own_file, os.getpid(), None)
         report = Report(folder, plan, as_json, since)
         if plan.how == "running":
             _await(folder, plan, report, clock)

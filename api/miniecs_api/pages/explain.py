@@ -85,7 +85,8 @@ def _instance(view: View, instance: ContainerInstance) -> tuple[list[str], dict[
 def _cluster(view: View, cluster: Cluster) -> tuple[list[str], dict[str, Any]]:
     details = instances.page(view, cluster=cluster.arn)
     shown = details["instances"]
-    lines = [f"Cluster {cluster.name} is {cluster.status}, with {len(shown)} container instances."]
+    noun = "container instance" if len(shown) == 1 else "container instances"
+    lines = [f"Cluster {cluster.name} is {cluster.status}, with {len(shown)} {noun}."]
     lines += (
         f"{i['id'][:8]} in {i['zone']}: {i['status']}, {i['cpu']['remaining']} of {i['cpu']['registered']} "
         f"CPU units and {i['memory']['remaining']} of {i['memory']['registered']} MiB free."

@@ -286,7 +286,7 @@ def test_explain_an_instance_and_a_cluster(site: Site) -> None:
         f"Task {arns.name_of(task.arn)[:8]} of web:1 (family:web) is RUNNING: 128 CPU units, 128 MiB.",
     ]
     assert site.get("explain", name="default")["lines"][0] == (
-        "Cluster default is ACTIVE, with 1 container instances."
+        "Cluster default is ACTIVE, with 1 container instance."
     )
 
 
