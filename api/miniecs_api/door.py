@@ -6,6 +6,7 @@ goes wrong inside is an answer, never a dropped connection.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Container, MutableMapping, Sequence
@@ -146,6 +147,10 @@ class Door:
             return _failure(request, AwsError("ServerException", str(error), 503), request_id)
         except ClientGone:
             raise
+        except asyncio.CancelledError:
+            # The server was told to end and has waited long enough; this is the last that is heard of it.
+            text = "miniecs is shutting down, and this request was not complete."
+            return _failure(request, AwsError("ServiceUnavailable", text, 503), request_id)
         except Exception:  # the last stop: a bug must still be an answer
             log.exception("%s of %s failed (request %s)", request.operation, request.service, request_id)
             text = f"This is a bug in miniecs; its log has the details under request {request_id}."

@@ -21,6 +21,7 @@ from miniecs.store import StoreError
 
 USER_MISTAKE = 2
 _BACKLOG = 1024
+_LAST_ANSWERS = 5  # seconds that requests which are being answered have when the server is told to end
 
 
 def main(settings: ServerSettings) -> int:
@@ -83,6 +84,7 @@ async def _serve(server: Server, listener: socket.socket) -> None:
         log_config={**LOGGING_CONFIG, "loggers": {}},
         log_level="warning",
         server_header=False,
+        timeout_graceful_shutdown=_LAST_ANSWERS,
     )
     http = uvicorn.Server(config)
     loop = asyncio.get_running_loop()
