@@ -62,3 +62,9 @@ class ServerSettings:
     durability: str = "normal"  # normal full
     allow_hosts: tuple[str, ...] = ()
     allow_privileged: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        """Where the server is reached from this machine."""
+        host = "127.0.0.1" if self.bind in ("0.0.0.0", "::") else self.bind
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"

@@ -83,8 +83,8 @@ class Client:
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: str | None
     ) -> tuple[int, dict[str, Any]]:
-        parts = urlsplit(self.endpoint)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self._timeout)
+        server = urlsplit(self.endpoint).netloc  # an IPv6 address in its brackets, and the port
+        connection = http.client.HTTPConnection(server, timeout=self._timeout)
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()

@@ -9,7 +9,6 @@ import sys
 from miniecs.cli import output
 from miniecs.cli.folder import DataFolder
 from miniecs.cli.problem import Problem
-from miniecs.cli.settings import endpoint as endpoint_of
 
 # Where these are set, they outweigh or break what is exported; they are unset only then.
 _IN_THE_WAY = (
@@ -33,7 +32,7 @@ def env(folder: DataFolder, *, as_json: bool) -> None:
         print(f"miniecs: nothing runs on {folder.path}; `miniecs up --detach` starts it", file=sys.stderr)
     endpoint = running.endpoint if running is not None else None
     variables = {
-        "AWS_ENDPOINT_URL": endpoint or endpoint_of(decided),
+        "AWS_ENDPOINT_URL": endpoint or decided.endpoint,
         "AWS_ACCESS_KEY_ID": decided.account,
         "AWS_SECRET_ACCESS_KEY": "miniecs",
         "AWS_DEFAULT_REGION": decided.region,

@@ -80,7 +80,7 @@ class DataFolder:
         """What `up` decided last, None before the first time. Raises Problem for a damaged file."""
         try:
             text = self.settings_file.read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise self._damaged(str(error)) from error

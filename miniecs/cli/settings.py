@@ -44,12 +44,6 @@ def differences(running: ServerSettings, given: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def endpoint(settings: ServerSettings) -> str:
-    """Where a server with these settings is reached from this machine."""
-    host = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
 def from_document(document: Any, data_dir: Path) -> ServerSettings:
     """The settings as they were saved. Raises ValueError for anything else."""
     if not isinstance(document, dict):

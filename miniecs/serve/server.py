@@ -85,8 +85,7 @@ class Server:
 
     @property
     def endpoint(self) -> str:
-        host = "127.0.0.1" if self.settings.bind in ("0.0.0.0", "::") else self.settings.bind
-        return f"http://{host}:{self.settings.port}"
+        return self.settings.endpoint
 
     def start(self) -> None:
         """Begin to act: agents connect, control loops run. Needs a running event loop."""

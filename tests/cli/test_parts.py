@@ -61,7 +61,7 @@ def test_differences_are_of_what_was_given_alone() -> None:
     [("127.0.0.1", "http://127.0.0.1:5"), ("0.0.0.0", "http://127.0.0.1:5"), ("::1", "http://[::1]:5")],
 )
 def test_endpoint(bind: str, endpoint: str) -> None:
-    assert settings.endpoint(ServerSettings("/d", bind=bind, port=5)) == endpoint
+    assert ServerSettings("/d", bind=bind, port=5).endpoint == endpoint
 
 
 def test_restarts_come_at_once_and_then_ever_later() -> None:

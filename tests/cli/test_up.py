@@ -261,6 +261,28 @@ def test_damaged_settings_say_what_to_do(cli: Cli) -> None:
     )
 
 
+def test_on_an_address_of_ip_version_6(cli: Cli) -> None:
+    started = up(cli, "--bind", "::1")
+    assert started["endpoint"].startswith("http://[::1]:")
+    assert cli.json("env")["AWS_ENDPOINT_URL"] == started["endpoint"]
+    (arn,) = cli.aws("ecs", "list-clusters")["clusterArns"]
+    assert arn == "arn:aws:ecs:us-east-1:000000000000:cluster/default"
+
+
+@pytest.mark.parametrize("path", ["a-file", "a-file/data"])
+def test_a_data_folder_that_cannot_be(cli: Cli, tmp_path: Path, path: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    code, message = cli.refused("up", "--detach", "--data-dir", str(tmp_path / path))
+    assert (code, message) == (
+        2,
+        f"miniecs: The data folder {tmp_path / path} cannot be used: Not a directory. Choose another with "
+        "--data-dir.\n",
+    )
+    doctor = cli("doctor", "--data-dir", str(tmp_path / path))
+    assert doctor.returncode == 1
+    assert f"failed   data folder: {tmp_path / path} cannot be written\n" in doctor.stdout
+
+
 def test_no_instances_is_no_cluster(cli: Cli) -> None:
     assert up(cli, "--instances", "0")["instances"] == {"registered": 0, "connected": 0}
     assert cli.json("status")["clusters"] == []
