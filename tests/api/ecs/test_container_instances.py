@@ -10,7 +10,7 @@ import pytest
 from miniecs_api.wire.errors import AwsError
 from tests.api.conftest import Aws
 
-RESOURCES = [
+RESOURCES: list[dict[str, Any]] = [
     {"name": "CPU", "type": "INTEGER", "integerValue": 2048},
     {"name": "MEMORY", "type": "INTEGER", "integerValue": 3953},
     {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22", "51678"]},
