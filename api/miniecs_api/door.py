@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Container, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -34,8 +34,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 HttpScope = MutableMapping[str, Any]
 
 _REGION = re.compile(r"[a-z0-9-]{1,32}")
+_READS = ("Describe", "Get", "List")
 _HINT_LIMIT = 4096  # clients read 64 KiB of headers at most
-_UNFORWARDED = frozenset({b"connection", b"content-length", b"date", b"server", b"transfer-encoding"})
+_UNFORWARDED = frozenset(
+    {b"connection", b"content-length", b"date", b"server", b"transfer-encoding"}
+    | {b"access-control-allow-origin"}  # moto lets every page read
+)
 _SPOKEN = {"json": (Wire.JSON_1_0, Wire.JSON_1_1), "query": (Wire.QUERY,), "smithy-rpc-v2-cbor": (Wire.CBOR,)}
 _MEDIA = {
     Wire.JSON_1_0: ("application/x-amz-json-1.0", ""),
@@ -124,6 +128,7 @@ class Door:
         try:
             if refusal := self._gate.refuse(scope["method"], scope["path"], headers):
                 raise refusal
+            _refuse_what_a_page_can_get(scope, headers)
             declared = headers.get(b"content-length")
             body = await bodies.read(
                 receive, declared, self._settings.body_limit, self._settings.body_timeout
@@ -136,7 +141,7 @@ class Door:
             if request.service is None:
                 raise _unrecognised()
             if not self._is_ours(request.service, request.operation):
-                return await self._forward(scope, body, where)
+                return await self._forward(scope, request, body, where)
             if request.protocol is Wire.QUERY:
                 return self._ours(request, fields, where, request_id)
             return self._ours(request, self._unpacked(headers, body), where, request_id)
@@ -161,10 +166,6 @@ class Door:
         """A form's fields, from the address and from the body."""
         fields = query.form(scope["query_string"])
         if scope["method"] == "GET":
-            # Any page can make a browser GET an address, but not sign it.
-            if b"authorization" not in headers and b"X-Amz-Credential=" not in scope["query_string"]:
-                text = "Request is missing Authentication Token"
-                raise AwsError("MissingAuthenticationToken", text, 403)
             return fields
         return fields | query.form(self._unpacked(headers, body))
 
@@ -224,7 +225,7 @@ class Door:
             raise not_implemented(service, operation)
         return codec(service, operation, request.protocol)
 
-    async def _forward(self, scope: HttpScope, body: bytes, where: Scope) -> Reply:
+    async def _forward(self, scope: HttpScope, request: Request, body: bytes, where: Scope) -> Reply:
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         status, headers, answer = await self._rest_of_aws.forward(
             scope["method"],
@@ -234,7 +235,34 @@ class Door:
             body,
             where,
         )
+        if status >= 500 and _is_a_web_page(headers):
+            raise _failed_elsewhere(request, body, status)
         return Reply(status, [(k, v) for k, v in headers if k.lower() not in _UNFORWARDED], answer)
+
+
+def _refuse_what_a_page_can_get(scope: HttpScope, headers: dict[bytes, bytes]) -> None:
+    """Any page can make a browser GET an address, but not sign it; and nobody checks a signature in it."""
+    if scope["method"] != "GET" or b"Action=" not in scope["query_string"] or b"authorization" in headers:
+        return
+    if b"X-Amz-Credential=" not in scope["query_string"]:
+        raise AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+    action = query.form(scope["query_string"]).get("Action", "")
+    if not action.startswith(_READS):
+        text = f"miniecs takes {action} as a POST only: any web page can make a browser GET an address."
+        raise AwsError("AccessDeniedException", text, 403)
+
+
+def _is_a_web_page(headers: Headers) -> bool:
+    return any(k.lower() == b"content-type" and v.startswith(b"text/html") for k, v in headers)
+
+
+def _failed_elsewhere(request: Request, body: bytes, status: int) -> AwsError:
+    """What a client can read, for the web page that moto answers to a request it cannot deal with."""
+    operation = request.operation or query.form(body).get("Action")
+    if operation not in models.operation_names(request.service or ""):
+        return _unknown_operation(replace(request, operation=operation))
+    text = f"moto, which answers for {request.service} in miniecs, failed on {operation}; the log says why."
+    return AwsError("InternalFailure", text, status)
 
 
 def _may_be_ours(service: str | None) -> bool:
@@ -254,7 +282,7 @@ def _content_type(wire: Wire) -> str:
 
 def _unknown_operation(request: Request) -> AwsError:
     name = request.operation
-    if request.protocol is Wire.QUERY:
+    if request.protocol in (Wire.QUERY, Wire.EC2):
         if not name:
             return AwsError("MissingAction", "The request must contain the parameter Action")
         return AwsError("InvalidAction", f"Could not find operation {name}")

@@ -101,8 +101,14 @@ def test_a_name_that_the_user_allowed(serve: Callable[..., Server]) -> None:
 def test_an_image_on_a_page_cannot_call_an_operation(server: Server) -> None:
     with httpx.Client(base_url=server.url) as http:
         reply = http.get("/?Action=DescribeLoadBalancers&Version=2015-12-01")
-    assert reply.status_code == 403 and "<Code>MissingAuthenticationToken</Code>" in reply.text
+        assert reply.status_code == 403 and "<Code>MissingAuthenticationToken</Code>" in reply.text
+        # Anybody can make up a signature in an address, and nobody checks it.
+        for service in ("elasticloadbalancing", "ec2", "iam"):
+            made_up = f"X-Amz-Credential=a/20250101/us-east-1/{service}/aws4_request"
+            reply = http.get(f"/?{made_up}&Action=CreateTargetGroup&Version=2015-12-01")
+            assert reply.status_code == 403 and "<Code>AccessDeniedException</Code>" in reply.text
     assert server.asked.calls == []
+    assert server.forwarded.requests == []
 
 
 def test_websockets_go_to_whom_they_belong(server: Server) -> None:

@@ -28,6 +28,13 @@ def test_a_signed_json_request() -> None:
     assert Credential("AKIAIOSFODNN7EXAMPLE", "x", "ecs").account is None
 
 
+@pytest.mark.parametrize("spelled", ["ECS", "Ecs", "ecs ", "\xe9cs", ""])
+def test_no_spelling_makes_a_service_of_ours_somebody_elses(spelled: str) -> None:
+    """moto, to which other services go, takes ECS for ecs, and S3 for what it cannot read."""
+    request = recognise("POST", "/", b"", signed(spelled) | {b"x-amz-target": ECS})
+    assert request.service == "ecs"
+
+
 def test_an_unsigned_json_request_is_known_by_its_target() -> None:
     headers = {b"x-amz-target": b"GraniteServiceVersion20100801.ListMetrics"}
     headers |= {b"content-type": b"application/x-amz-json-1.0; charset=utf-8"}

@@ -27,6 +27,11 @@ from werkzeug.wrappers import Response
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
+# moto's names of what the door keeps (miniecs_api.dispatch), should moto read a request unlike the door.
+_NEVER = frozenset(
+    {"applicationautoscaling", "autoscaling", "awslambda", "batch", "cloudformation", "cloudwatch", "ecs"}
+    | {"events", "logs", "servicediscovery"}
+)
 _READS = re.compile(r"(Describe|List|Get|Head|BatchGet|Search|Lookup|Scan|Query|Simulate|Validate)[A-Z]")
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
 
@@ -93,9 +98,14 @@ class Remembering:
     def _unknown(self, environ: Environ, body: bytes) -> str | None:
         """Why nobody can answer, or None when moto has a backend for it."""
         environ["wsgi.input"] = io.BytesIO(body)
+        if environ.get("PATH_INFO", "").startswith("/moto-api"):
+            return "miniecs does not serve moto's own pages: they would reset every account's state at once."
         host = self._moto.infer_service_region_host(environ, environ.get("PATH_INFO", ""))
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if host is None or self._moto.get_backend_for_host(host) is not None:
+        backend = self._moto.get_backend_for_host(host)
+        if backend in _NEVER:
+            return f"moto's {backend} is not used: miniecs answers for it itself, or not at all."
+        if host is None or backend is not None:
             return None
         name = scope.group(2) if scope else host
         return f"Neither miniecs nor moto has the service {name}. See docs/differences.md."

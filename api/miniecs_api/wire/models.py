@@ -85,11 +85,26 @@ class Service:
 @cache
 def load(name: str) -> Service:
     """The newest model of a service, by botocore's name ("ecs", "elbv2"). Raises UnknownService."""
+    described = _described(name)
+    if described is None:
+        raise UnknownService(name)
+    return _service(name, described)
+
+
+def operation_names(name: str) -> frozenset[str]:
+    """The operations of any service, also of those whose protocols we do not speak; none where unknown."""
+    described = _described(name)
+    return frozenset(described["operations"]) if described is not None else frozenset()
+
+
+def _described(name: str) -> dict[str, Any] | None:
+    """botocore's newest description of a service."""
     versions = sorted(p for p in (_data() / name).glob("*/service-2.json*") if p.suffix in {".gz", ".json"})
     if not versions:
-        raise UnknownService(name)
+        return None
     raw = versions[-1].read_bytes()
-    return _service(name, orjson.loads(gzip.decompress(raw) if versions[-1].suffix == ".gz" else raw))
+    found: dict[str, Any] = orjson.loads(gzip.decompress(raw) if versions[-1].suffix == ".gz" else raw)
+    return found
 
 
 def _data() -> Path:

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from miniecs_api.wire.protocols import Protocol
 
 # Signing names that are not botocore's names of the services.
-_SIGNING_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
+_SIGNING_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch", "eventbridge": "events"}
 # X-Amz-Target prefixes, which CBOR paths have too, for requests without a signature.
 TARGETS = {
     "AmazonEC2ContainerServiceV20141113": "ecs",
@@ -42,6 +42,7 @@ VERSIONS = {
 }
 _REST_XML = frozenset({"s3", "route53", "cloudfront", "s3control"})
 _ACCOUNT = re.compile(r"\d{12}")
+_SERVICE = re.compile(r"[a-z0-9-]*")
 
 
 class Credential(NamedTuple):
@@ -121,9 +122,14 @@ def _credential_of(query: bytes, authorization: bytes) -> Credential | None:
 
 def _credential(scope: bytes) -> Credential | None:
     """``AKID/20250101/us-east-1/ecs/aws4_request``; version 4A has no region."""
+    region: str | None
     match scope.decode("latin-1").split("/"):
         case [access_key, _, region, service, "aws4_request"]:
-            return Credential(access_key, region, service)
+            pass
         case [access_key, _, service, "aws4_request"]:
-            return Credential(access_key, None, service)
-    return None
+            region = None
+        case _:
+            return None
+    # moto does not mind the case, so "ECS" must not pass as a service that is not ours.
+    service = service.lower()
+    return Credential(access_key, region, service) if _SERVICE.fullmatch(service) else None
