@@ -25,12 +25,6 @@ from miniecs.config import ServerSettings
 ROOT = Path(__file__).parents[2]
 START_WITHIN = 30.0
 END_WITHIN = 20.0
-_LAUNCH = (
-    "import json, sys, pathlib; from miniecs.config import ServerSettings; from miniecs.serve import main;"
-    "stored = json.loads((pathlib.Path(sys.argv[1]) / 'settings.json').read_text());"
-    "stored['allow_hosts'] = tuple(stored['allow_hosts']);"
-    "raise SystemExit(main(ServerSettings(**stored)))"
-)
 # What no log of a healthy server holds, whatever it was asked.
 _TROUBLE = re.compile(
     r"Traceback|a control loop failed|failed \(request|Task exception was never|never awaited|Exception in"
@@ -44,7 +38,7 @@ def free_port() -> int:
 
 
 class RealServer:
-    """``python`` running the server on one data folder; it may be started again after it ended."""
+    """``miniecs server`` on one data folder; it may be started again after it ended."""
 
     def __init__(self, folder: Path, logs: Path, **settings: Any) -> None:
         self.folder = folder
@@ -77,7 +71,7 @@ class RealServer:
             (self.folder / "settings.json").write_text(self.described())
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _LAUNCH, str(self.folder)],
+                [sys.executable, "-m", "miniecs", "server", "--data-dir", str(self.folder)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

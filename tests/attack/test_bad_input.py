@@ -18,6 +18,8 @@ from .requests import operation_model
 from .server import RealServer
 from .wire import Connection, Lost, read
 
+pytestmark = pytest.mark.slow  # it starts a server
+
 JSON = {
     "Content-Type": "application/x-amz-json-1.1",
     "X-Amz-Target": "AmazonEC2ContainerServiceV20141113.CreateCluster",
@@ -81,7 +83,6 @@ def test_unknown_operations_of_every_service_of_ours(http: httpx.Client, service
     assert json_form.content
 
 
-@pytest.mark.slow
 def test_what_the_emulator_of_other_services_must_not_answer(serve: Callable[..., RealServer]) -> None:
     """moto has an ECS of its own, web pages for what it does not know, and a page that wipes all."""
     server = serve().start()
@@ -209,7 +210,6 @@ def test_pipelined_requests_are_answered_in_order(server: RealServer) -> None:
     assert statuses == [400] * len(bodies)
 
 
-@pytest.mark.slow
 def test_a_thousand_idle_connections(server: RealServer) -> None:
     before = server.resident()
     with ExitStack() as stack:
