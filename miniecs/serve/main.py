@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from miniecs.serve.server import Server
 from miniecs.store import StoreError
 
 USER_MISTAKE = 2
+_GC_THRESHOLDS = (50_000, 20, 50)
 _BACKLOG = 1024
 _LAST_ANSWERS = 5  # seconds that requests which are being answered have when the server is told to end
 
@@ -74,6 +76,16 @@ def _listen(settings: ServerSettings) -> socket.socket:
     return listener
 
 
+def _spare_the_collector() -> None:
+    """Objects here are frozen and rarely in cycles: collect seldom, and never look at what the start made.
+
+    Without this a tenth of the time of a busy server goes to walking task definitions that live on.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
 async def _serve(server: Server, listener: socket.socket) -> None:
     config = uvicorn.Config(
         server.app,
@@ -91,6 +103,7 @@ async def _serve(server: Server, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, http, "should_exit", True)
     server.start()
+    _spare_the_collector()
     running = Path(server.settings.data_dir) / "server.json"
     running.write_text(json.dumps({"pid": os.getpid(), "endpoint": server.endpoint, "version": __version__}))
     try:
