@@ -24,7 +24,7 @@ class Outcome:
 
 
 class Operations:
-    """All operations over one store. ``call`` raises AwsError for what AWS refuses, and then writes nothing."""
+    """All operations over one store. ``call`` raises AwsError where AWS refuses, and then writes nothing."""
 
     def __init__(self, store: Store, fleets: Fleets, ids: Ids, clock: Clock, settings: ApiSettings) -> None:
         self._store = store
