@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
-    """``start_server(time_scale=20, instances=2)``: ServerSettings' fields, and ``off`` for launch.LOOPS."""
+    """``start_server(time_scale=20, instances=2)``: any of ServerSettings' fields."""
     servers: list[ServerProcess] = []
 
     def start(**settings: Any) -> ServerProcess:

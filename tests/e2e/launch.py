@@ -1,7 +1,8 @@
-"""The real server in a process of its own, with what only a test wants: loops switched off, containers shown.
+"""The real server in a process of its own, with what only a test wants: switches and a look inside.
 
-``python launch.py DATA_DIR [LOOP …]``: each LOOP, a name of LOOPS, decides nothing. SIGUSR1 writes
-containers.json into the data folder: what the simulated engines hold, which no API tells.
+``python launch.py DATA_DIR``. SIGUSR2 reads off.json of the data folder, a list of names of LOOPS that decide
+nothing from then on, and removes it. SIGUSR1 writes containers.json: what the simulated engines hold, which
+no API tells.
 """
 
 from __future__ import annotations
@@ -17,51 +18,52 @@ from types import ModuleType
 from typing import Any
 
 from miniecs.cli import main
-from miniecs.control import daemons, definitions, instances, rolling, services, targets, tasks
+from miniecs.control import daemons, definitions, draining, instances, rolling, services, targets, tasks
 from miniecs.control.plan import NOTHING
 from miniecs.serve import server
 from miniecs_agent.simulated import SimulatedInstances
+from miniecs_api import links
 
-
-def _no_plan(*_: Any, **__: Any) -> Any:
-    return NOTHING
-
-
-def _no_tasks(*_: Any, **__: Any) -> None:
-    """rolling.decide, which puts nothing into the draft."""
-
-
-def _no_instances(*_: Any, **__: Any) -> int:
-    """daemons.decide, which puts nothing into the draft and finds nothing eligible."""
-    return 0
-
-
-def _nobody_leaves(*_: Any, **__: Any) -> list[Any]:
-    return []
-
-
-LOOPS: dict[str, tuple[ModuleType, str, Callable[..., Any]]] = {
-    "services": (services, "plan", _no_plan),
-    "rolling": (rolling, "decide", _no_tasks),
-    "daemons": (daemons, "decide", _no_instances),
-    "tasks": (tasks, "plan", _no_plan),
-    "targets": (targets, "plan", _no_plan),
-    "registrations": (targets, "registrations", _nobody_leaves),
-    "instances": (instances, "plan", _no_plan),
-    "clusters": (instances, "plan_cluster", _no_plan),
-    "tokens": (instances, "plan_token", _no_plan),
-    "definitions": (definitions, "plan", _no_plan),
+# Name -> where the loop decides, and what it answers when it decides nothing.
+LOOPS: dict[str, tuple[ModuleType, str, Any]] = {
+    "services": (services, "plan", NOTHING),
+    "replicas": (rolling, "decide", None),
+    "daemons": (daemons, "decide", 0),
+    "draining daemons": (draining, "others_remain", 1),
+    "tasks": (tasks, "plan", NOTHING),
+    "targets": (targets, "plan", NOTHING),
+    "registrations": (targets, "registrations", []),
+    "probes": (links, "report_probes", None),
+    "instances": (instances, "plan", NOTHING),
+    "clusters": (instances, "plan_cluster", NOTHING),
+    "definitions": (definitions, "plan", NOTHING),
 }
+_off: set[str] = set()
+
+
+def _switched(name: str, original: Callable[..., Any], nothing: Any) -> Callable[..., Any]:
+    def decide(*args: Any, **kwargs: Any) -> Any:
+        return nothing if name in _off else original(*args, **kwargs)
+
+    return decide
 
 
 class _Watched(SimulatedInstances):
-    """Tells what its engines hold when it is asked with SIGUSR1."""
+    """The simulated hosts, and on their event loop the answers to the test's signals."""
 
     folder: Path
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._tell)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self._tell)
+        loop.add_signal_handler(signal.SIGUSR2, self._switch)
+
+    def _switch(self) -> None:
+        names = self.folder / "off.json"
+        _off.clear()
+        _off.update(json.loads(names.read_text()))
+        names.unlink()
 
     def _tell(self) -> None:
         told = [
@@ -74,10 +76,9 @@ class _Watched(SimulatedInstances):
         os.replace(unfinished, self.folder / "containers.json")
 
 
-def launch(folder: str, off: list[str]) -> None:
-    for name in off:
-        module, function, nothing = LOOPS[name]
-        setattr(module, function, nothing)
+def launch(folder: str) -> None:
+    for name, (module, function, nothing) in LOOPS.items():
+        setattr(module, function, _switched(name, getattr(module, function), nothing))
     _Watched.folder = Path(folder)
     setattr(server, "SimulatedInstances", _Watched)  # noqa: B010 - it is no export of the module
     sys.argv = ["miniecs", "server", "--data-dir", folder]
@@ -85,4 +86,4 @@ def launch(folder: str, off: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    launch(sys.argv[1], sys.argv[2:])
+    launch(sys.argv[1])

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,10 @@ REGION = "us-east-1"
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _AWS = Path(sys.executable).with_name("aws")
 _CLI_LIMIT = 120.0  # seconds for one command on a loaded machine
+_CONFIG = Config(
+    retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30, s3={"addressing_style": "path"}
+)
+_session = boto3.session.Session()  # one, since each reads the services' models anew
 
 T = TypeVar("T")
 
@@ -49,12 +53,12 @@ def until(what: str, look: Callable[[], T], within: float = 30.0, every: float =
 class ServerProcess:
     """One data folder and the server on it. Ended by its pid."""
 
-    def __init__(self, folder: Path, *, off: Iterable[str] = (), **settings: Any) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.port = _free_port()
         self.settings = ServerSettings(str(folder), port=self.port, **settings)
-        self._off = tuple(off)
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: dict[tuple[str, str, str], Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.json").write_text(json.dumps(asdict(self.settings)))
 
@@ -77,7 +81,7 @@ class ServerProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MINIECS_")}
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(_LAUNCHER), str(self.folder), *self._off],
+                [sys.executable, str(_LAUNCHER), str(self.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -127,23 +131,19 @@ class ServerProcess:
         with urllib.request.urlopen(request, timeout=30.0) as answer:
             return json.loads(answer.read())
 
-    def client(
-        self, service: str, *, account: str = ACCOUNT, region: str = REGION, retries: int = 1
-    ) -> Any:
-        """A boto3 client; ``retries``: attempts in all, for calls to a server that may be away."""
-        return boto3.session.Session().client(
-            service,
-            endpoint_url=self.url,
-            region_name=region,
-            aws_access_key_id=account,
-            aws_secret_access_key="x",
-            config=Config(
-                retries={"total_max_attempts": retries},
-                connect_timeout=10,
-                read_timeout=30,
-                s3={"addressing_style": "path"},
-            ),
-        )
+    def client(self, service: str, *, account: str = ACCOUNT, region: str = REGION) -> Any:
+        """A boto3 client, the same for the same scope; it tries every call once."""
+        key = (service, account, region)
+        if key not in self._clients:
+            self._clients[key] = _session.client(
+                service,
+                endpoint_url=self.url,
+                region_name=region,
+                aws_access_key_id=account,
+                aws_secret_access_key="x",
+                config=_CONFIG,
+            )
+        return self._clients[key]
 
     def aws(self, *arguments: str) -> Any:
         """``aws …`` by the real command line; its JSON. Raises CalledProcessError when it fails."""
@@ -190,7 +190,15 @@ class ServerProcess:
             "AWS_PAGER": "",
         }
 
-    # What no API tells
+    # What no API has
+
+    def switch_off(self, *loops: str) -> None:
+        """From now on these, of launch.LOOPS, decide nothing; a restart switches all on."""
+        assert self._process is not None
+        names = self.folder / "off.json"
+        names.write_text(json.dumps(loops))
+        self._process.send_signal(signal.SIGUSR2)
+        until("the loops to be switched off", lambda: not names.exists())
 
     def containers(self) -> list[dict[str, str]]:
         """What the simulated engines hold now: instance, task, name and state of each container."""
