@@ -53,7 +53,12 @@ def render_task(ctx: Context, task: Task, *, tags: bool = False) -> dict[str, An
         "taskDefinitionArn": task.task_definition_arn,
         "version": task.version,
     }
-    return shown
+    return _said(shown)
+
+
+def _said(shown: dict[str, Any]) -> dict[str, Any]:
+    """Without what there is nothing to say of: the wire would drop it too, at the cost of a walk."""
+    return {name: value for name, value in shown.items() if value is not None}
 
 
 def _attributes(ctx: Context, task: Task) -> list[dict[str, Any]]:
@@ -102,7 +107,7 @@ def _container(
         shown["cpu"] = str(override.get("cpu", definition.cpu) or 0)
         shown["memory"] = None if memory is None else str(memory)
         shown["memoryReservation"] = None if reservation is None else str(reservation)
-    return shown
+    return _said(shown)
 
 
 def container_override(task: Task, name: str) -> dict[str, Any]:
@@ -124,14 +129,16 @@ def _overrides(task: Task) -> dict[str, Any]:
 
 
 def _binding(binding: NetworkBinding) -> dict[str, Any]:
-    return {
-        "bindIP": binding.bind_ip,
-        "containerPort": binding.container_port,
-        "hostPort": binding.host_port,
-        "protocol": binding.protocol,
-        "containerPortRange": binding.container_port_range,
-        "hostPortRange": binding.host_port_range,
-    }
+    return _said(
+        {
+            "bindIP": binding.bind_ip,
+            "containerPort": binding.container_port,
+            "hostPort": binding.host_port,
+            "protocol": binding.protocol,
+            "containerPortRange": binding.container_port_range,
+            "hostPortRange": binding.host_port_range,
+        }
+    )
 
 
 def _interfaces(task: Task) -> list[dict[str, Any]]:

@@ -59,9 +59,9 @@ def _unknown(value: Any) -> Any:
 
 
 def _without_nulls(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-        case list() | tuple():
-            return [_without_nulls(item) for item in value]
+    kind = value.__class__
+    if kind is dict:
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if kind is list or kind is tuple:
+        return [_without_nulls(item) for item in value]
     return value
