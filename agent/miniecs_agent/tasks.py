@@ -321,10 +321,9 @@ class TaskRunner:
         self._emit(Submit(task.spec.arn, "SubmitTaskStateChange", params))
 
     def _wake(self, task: TaskState, until: float | None) -> None:
-        if task.in_flight is None and (task.changes or task.known != task.reported):
-            for at in (task.report_at, task.flush_at):
-                if at is not None and (until is None or at < until):
-                    until = at
+        at = _report_due(task)
+        if at is not None and (until is None or at < until):
+            until = at
         if until is not None and (task.wake_at is None or until < task.wake_at):
             task.wake_at = until
             heappush(self._wakes, (until, task.spec.arn))
@@ -334,6 +333,17 @@ class TaskRunner:
         self._forgotten[task.spec.arn] = None
         if len(self._forgotten) > FORGOTTEN_KEPT:
             del self._forgotten[next(iter(self._forgotten))]
+
+
+def _report_due(task: TaskState) -> float | None:
+    """When a report that has to wait may go out; None when none waits."""
+    if task.in_flight is not None or task.reported == "STOPPED":
+        return None
+    if task.known != task.reported:
+        return task.report_at
+    if task.flush_at is None or task.report_at is None:
+        return task.flush_at
+    return max(task.flush_at, task.report_at)
 
 
 def _is_gone(task: TaskState, now: float) -> bool:

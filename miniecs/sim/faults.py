@@ -166,6 +166,7 @@ class Faults:
 
     def heal(self) -> None:
         """End every fault that still lasts; what was lost stays lost."""
+        self._world.spare_control_plane()
         network = self._world.network
         network.duplicated_percent = network.delayed_percent = 0
         for host in self._world.hosts():

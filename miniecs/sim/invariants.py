@@ -113,6 +113,10 @@ class Invariants:
             _broken("versions only grow", after.arn)
         if before.container_instance_arn not in (None, after.container_instance_arn):
             _broken("a task never moves", after.arn)
+        if after.last_status == "STOPPING" and STATUS_ORDER[before.last_status] < STATUS_ORDER["STOPPING"]:
+            left = self._store.find(Target, "task", after.arn)
+            if left:
+                _broken("no task is told to stop while it has targets", f"{after.arn} {left}")
         if before.containers is after.containers:
             return
         for old, new in zip(before.containers, after.containers, strict=True):
@@ -257,6 +261,7 @@ class Invariants:
                 _broken("nothing is left to do at rest", f"{key}: {plan.actions}")
         for service in self._store.all(Service):
             self._check_service_at_rest(service)
+        self._check_targets()
         self._check_engines()
 
     def _check_service_at_rest(self, service: Service) -> None:
@@ -275,6 +280,13 @@ class Invariants:
             )
         if service.primary.rollout_state != "COMPLETED" or len(service.deployments) != 1:
             _broken("after the faults every deployment ends", f"{service.name}: {service.deployments}")
+
+    def _check_targets(self) -> None:
+        """Requests go to tasks that run, and to no others."""
+        for target in self._store.all(Target):
+            task = self._store.get(Task, target.task_arn or "")
+            if task is None or task.last_status != "RUNNING" or target.state != "healthy":
+                _broken("at rest every target is a running task's, and healthy", f"{target}")
 
     def _check_engines(self) -> None:
         """What the hosts really run is what the store says that they run."""

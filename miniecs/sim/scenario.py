@@ -17,7 +17,7 @@ from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.sim.faults import Faults
 from miniecs.sim.invariants import InvariantBroken
-from miniecs.sim.world import World
+from miniecs.sim.world import ControlPlaneDown, World
 from miniecs_agent.simulated import SimulatedHost
 from miniecs_api.wire.errors import AwsError
 
@@ -124,6 +124,11 @@ _KINDS = (
             "deploymentConfiguration": {"minimumHealthyPercent": 67, "maximumPercent": 134},
         },
         sidecar=True,
+    ),
+    Kind(
+        "dense",
+        {"memory": 3000},
+        {"placementStrategy": [{"type": "binpack", "field": "memory"}]},
     ),
     Kind("daemon", {}, {"schedulingStrategy": "DAEMON"}),
     Kind("host-network", {"portMappings": [{"containerPort": 9090}]}, network_mode="host"),
@@ -251,6 +256,8 @@ class Run:
             step()
         except AwsError as refused:
             self._world.history.note("refuse", refused.code, {"message": refused.message})
+        except ControlPlaneDown:
+            self._world.history.note("refuse", "nobody answers", {})
 
     def _deploy_good(self) -> None:
         kind = self._any_service()
@@ -377,6 +384,15 @@ class Run:
                 # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.
                 params["desiredCount"] = 4 + self._choices.number(6)
             self._update(kind, **params)
+        self._rest()
+        for kind in self._services.values():
+            if kind.service.get("schedulingStrategy") != "DAEMON":
+                self._update(kind, desiredCount=1 + self._choices.number(4))
+        self._rest()
+
+    def _rest(self) -> None:
+        """Run until everything is as wanted, and see whether it is."""
+        world = self._world
         end = world.now + REST_LIMIT
         while world.now < end and not self._is_at_rest():
             world.run(20.0)

@@ -212,6 +212,10 @@ class World:
         if not at_next_plan:
             self._die()
 
+    def spare_control_plane(self) -> None:
+        """Take back a kill at the next plan."""
+        self._kill_at_next_plan = None
+
     def _on_planned(self, key: Key, plan: Plan) -> bool:
         if self._is_killed or self._kill_at_next_plan is not None:
             self._is_killed = True

@@ -207,6 +207,29 @@ def test_changes_of_containers_alone_are_told_after_a_while_with_the_status_as_k
     assert (report["status"], [c["containerName"] for c in report["containers"]]) == ("RUNNING", ["side"])
 
 
+def test_changes_of_containers_alone_wait_for_a_control_plane_that_does_not_answer() -> None:
+    bench = Bench()
+    bench.take(document(container("web"), container("side", essential=False)))
+    bench.run("web")
+    bench.run("side")
+    bench.answered(ACKNOWLEDGED)
+    bench.exited(0, "side")
+    bench.at(10)
+    [report] = reports(bench.tick())
+    bench.answered(NO_ANSWER)
+    bench.at(11)
+    assert reports(bench.tick()) == []  # it waits to be flushed again, and no longer for the back-off
+    bench.at(20)
+    assert reports(bench.tick()) == [report]
+    for _ in range(6):
+        bench.answered(NO_ANSWER)
+        wake = bench.core.tasks.wake_at
+        assert wake is not None
+        assert wake > bench.now
+        bench.now = wake
+        assert reports(bench.tick()) == [report]
+
+
 def test_an_essential_container_takes_the_others_with_it() -> None:
     bench = Bench()
     bench.take(document(container("web"), container("log", essential=False, stopTimeout=7)))
