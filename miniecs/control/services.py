@@ -52,7 +52,7 @@ def plan(
     else:
         desired = service.desired_count
         rolling.decide(draft, ceiling_counts_stopping=ceiling_counts_stopping)
-    _tell_impaired(draft)
+    _tell_impaired(draft, desired)
     return _progress(draft, desired)
 
 
@@ -95,10 +95,10 @@ def _tell_tripped(draft: Draft) -> None:
         draft.said.append(Say(draft.service, text, f"deployment {now_primary.id} was the last to complete"))
 
 
-def _tell_impaired(draft: Draft) -> None:
+def _tell_impaired(draft: Draft, desired: int) -> None:
     primary = draft.service.primary
-    if primary.rollout_state == deployments.FAILED:
-        return  # it launches nothing any more
+    if primary.rollout_state == deployments.FAILED or draft.census.cohorts[0].good >= desired:
+        return  # there is nothing that it would launch
     if deployments.next_launch_at(primary, draft.timing) <= draft.now:
         return
     because = f"{primary.launch_failures} launches in a row ended before RUNNING; the next one waits"

@@ -308,6 +308,21 @@ class Invariants:
             if task.last_status == "RUNNING" and task.arn not in really:
                 _broken("RUNNING is never only on paper", task.arn)
 
+    def check_reported(self, lately: float = 60.0) -> None:
+        """What happened on hosts some time ago is known. To be called long after the faults."""
+        world = self._world
+        for host in world.hosts():
+            for seen in host.core.tasks:
+                task = self._store.get(Task, seen.spec.arn)
+                if task is None or task.is_stopped:
+                    continue
+                since = max((c.started_at or 0.0 for c in seen.containers), default=0.0)
+                if seen.known == "STOPPED":
+                    since = seen.execution_stopped_at or 0.0
+                known = seen.known == "PENDING" or task.last_status not in ("PENDING", "ACTIVATING")
+                if since < world.now - lately and not (known and seen.known != "STOPPED"):
+                    _broken("whatever happened is reported in the end", f"{task.arn} {seen.known}")
+
     def check_explained(self) -> None:
         """Every service whose placement is blocked has said why."""
         for service in self._store.all(Service):

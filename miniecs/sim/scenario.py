@@ -155,7 +155,8 @@ class Run:
         while steps:
             step = steps.pop(self._choices.number(len(steps)))
             step()
-            world.run(self._choices.number(60_000) / 1000)
+            # Half of what happens, happens in the middle of what the last step set going.
+            world.run(self._choices.number((2_000, 90_000)[self._choices.number(2)]) / 1000)
             self._check_explained()
         self._come_to_rest()
 
@@ -327,7 +328,7 @@ class Run:
             case 1 if self._choices.number(3) == 0:
                 faults.lose_zone(self._one(world.zones), noticed_after=seconds)
             case 2 | 1:
-                faults.cut_link(host, seconds)
+                faults.cut_link(self._busy_host() or host, seconds)
             case 3:
                 faults.slow_pulls(host, 5.0 + self._choices.number(40), lasting=seconds)
             case 4:
@@ -353,6 +354,14 @@ class Run:
                 if world.is_up:
                     faults.kill_control_plane(1.0 + self._choices.number(30), at_next_plan=True)
 
+    def _busy_host(self) -> SimulatedHost | None:
+        """One on which a task is starting or stopping: where a report may be under way."""
+        busy = [task for task in self._world.tasks("PENDING", "STOPPING") if task.container_instance_arn]
+        if not busy:
+            return None
+        host = self._world.instances.get(self._one(busy).container_instance_arn)
+        return host if host is not None and host.alive else None
+
     def _on_container(self, fault: Callable[[SimulatedHost, str, str], bool]) -> None:
         """Try a fault on running containers until one takes it."""
         hosts = self._world.hosts()
@@ -376,8 +385,10 @@ class Run:
         world = self._world
         self._faults.heal()
         world.run(200.0)  # hosts that were lost are noticed and replaced, the control plane is up
-        self._undrain()
         world.run_until(lambda: world.is_up, limit=200.0)
+        if world.invariants is not None:
+            world.invariants.check_reported()
+        self._undrain()
         for kind in list(self._services.values()):
             params: dict[str, Any] = {"taskDefinition": self._register(kind, GOOD_IMAGE)}
             if kind.service.get("schedulingStrategy") != "DAEMON":
