@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from .aws_shapes import register, service, steady
 from .conftest import StartServer
 from .process import NotReached, ServerProcess, until
 
@@ -32,10 +33,50 @@ def server(start_server: StartServer) -> Iterator[ServerProcess]:
     yield server
 
 
-def register(ecs: Any, family: str, **container: Any) -> str:
-    definition = {"name": "app", "image": "httpd:2.4", "cpu": 64, "memory": 64, **container}
-    answer = ecs.register_task_definition(family=family, containerDefinitions=[definition])
-    return str(answer["taskDefinition"]["taskDefinitionArn"])
+def make_front(server: ServerProcess) -> str:
+    """A service behind a target group, whose container waits for two others; its target group."""
+    ecs, elb = server.client("ecs"), server.client("elbv2")
+    made = elb.create_load_balancer(Name="front", Subnets=["subnet-a", "subnet-b"])
+    balancer = made["LoadBalancers"][0]["LoadBalancerArn"]
+    group = elb.create_target_group(
+        Name="front",
+        Protocol="HTTP",
+        Port=80,
+        VpcId="vpc-1",
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+    )["TargetGroups"][0]["TargetGroupArn"]
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "20"}
+    elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=forward)
+    register_front(ecs)
+    ecs.create_service(
+        serviceName="front",
+        taskDefinition="front",
+        desiredCount=2,
+        loadBalancers=[{"targetGroupArn": group, "containerName": "app", "containerPort": 80}],
+    )
+    return str(group)
+
+
+def register_front(ecs: Any) -> None:
+    size = {"cpu": 16, "memory": 16}
+    check = {"command": ["CMD-SHELL", "true"], "interval": 5, "timeout": 2, "retries": 2}
+    app = {
+        "name": "app",
+        "image": "httpd:2.4",
+        "portMappings": [{"containerPort": 80}],
+        "dependsOn": [
+            {"containerName": "init", "condition": "SUCCESS"},
+            {"containerName": "side", "condition": "HEALTHY"},
+        ],
+    }
+    init = {"name": "init", "image": "sim/exit-0-after-0.1", "essential": False}
+    side = {"name": "side", "image": "busybox", "essential": False, "healthCheck": check}
+    ecs.register_task_definition(
+        family="front", containerDefinitions=[{**each, **size} for each in (app, init, side)]
+    )
 
 
 class Watcher:
@@ -68,11 +109,6 @@ class Watcher:
             if task["version"] == before["version"]:
                 assert task["lastStatus"] == before["lastStatus"], (before, task)
         self.seen[task["taskArn"]] = task
-
-
-def running(server: ServerProcess) -> list[str]:
-    """The tasks whose containers run, each as often as it has any."""
-    return sorted(found["task"] for found in server.containers() if found["state"] == "running")
 
 
 def test_a_task_of_before_can_be_stopped_after(server: ServerProcess) -> None:
@@ -117,12 +153,14 @@ def test_what_was_answered_survives(server: ServerProcess) -> None:
     assert register(ecs, "made-0").endswith(":2"), "revisions go on where they were"
 
 
-def test_a_service_through_many_kills(server: ServerProcess) -> None:
+def test_services_through_many_kills(server: ServerProcess) -> None:
     """Rolling updates, scaling, single tasks that come and go; a kill at a moment that nobody chose."""
     moments = random.Random(SEED)
     ecs = server.client("ecs")
     watcher = Watcher(ecs)
     ecs.create_service(serviceName="shop", taskDefinition="web", desiredCount=4)
+    ecs.create_service(serviceName="logs", taskDefinition="web", schedulingStrategy="DAEMON")
+    group = make_front(server)
     alone: list[str] = []
     ended: list[str] = []
     desired, revision = 4, ""
@@ -133,49 +171,67 @@ def test_a_service_through_many_kills(server: ServerProcess) -> None:
                 ecs.update_service(service="shop", taskDefinition=revision)
             case 1:
                 alone += [t["taskArn"] for t in ecs.run_task(taskDefinition="batch", count=2)["tasks"]]
+                register_front(ecs)
+                ecs.update_service(service="front", taskDefinition="front")
             case 2:
                 desired = moments.randint(2, 7)
                 ecs.update_service(service="shop", desiredCount=desired)
             case 3:
                 ended.append(alone.pop(0))
                 assert ecs.stop_task(task=ended[-1])["task"]["desiredStatus"] == "STOPPED"
+                ecs.update_service(service="logs", taskDefinition=revision)
         time.sleep(moments.choice((0.0, 0.02, 0.1, 0.3, 0.7)))
         if kill % 3 == 0:
             watcher.look()
         server.restart()
         watcher.look()
-        shop = ecs.describe_services(services=["shop"])["services"][0]
+        shop = service(ecs, "shop")
         assert (shop["desiredCount"], shop["taskDefinition"]) == (desired, revision)
+
+    wanted = {"service:shop": desired, "service:front": 2, "service:logs": 3, "family:batch": len(alone)}
 
     def settled() -> bool:
         watcher.look()
-        shop = ecs.describe_services(services=["shop"])["services"][0]
         live = [t for t in watcher.seen.values() if t["lastStatus"] != "STOPPED"]
         return (
-            len(shop["deployments"]) == 1
-            and shop["deployments"][0]["rolloutState"] == "COMPLETED"
-            and Counter(t["group"] for t in live) == {"service:shop": desired, "family:batch": len(alone)}
+            Counter(t["group"] for t in live) == wanted
             and {t["lastStatus"] for t in live} == {"RUNNING"}
+            and all(steady(ecs, name, wanted[f"service:{name}"]) for name in ("shop", "front", "logs"))
         )
 
-    until("the service at its desired count and nothing else", settled, within=60.0, every=0.2)
+    until("the services at their desired counts and nothing else", settled, within=60.0, every=0.2)
     live = [t for t in watcher.seen.values() if t["lastStatus"] == "RUNNING"]
     assert {t["taskDefinitionArn"] for t in live if t["group"] == "service:shop"} == {revision}
     assert sorted(t["taskArn"] for t in live if t["group"] == "family:batch") == sorted(alone)
-    assert running(server) == sorted(t["taskArn"] for t in live), "one container for each task, on its host"
-    hosts = {found["task"]: found["instance"] for found in server.containers()}
-    assert hosts == {t["taskArn"]: t["containerInstanceArn"] for t in live}
     for arn in ended:
         task = watcher.seen[arn]
         assert (task["lastStatus"], task["stopCode"]) == ("STOPPED", "UserInitiated")
-    instances = ecs.list_container_instances()["containerInstanceArns"]
-    for instance in ecs.describe_container_instances(containerInstances=instances)["containerInstances"]:
-        here = sum(host == instance["containerInstanceArn"] for host in hosts.values())
+    health = server.client("elbv2").describe_target_health(TargetGroupArn=group)
+    states = [each["TargetHealth"]["State"] for each in health["TargetHealthDescriptions"]]
+    assert states == ["healthy", "healthy"]
+    _match_hosts(server, live)
+    assert "Traceback" not in server.log
+
+
+def _match_hosts(server: ServerProcess, live: list[dict[str, Any]]) -> None:
+    """Each container that should run does so once, on its task's host, and nothing else is counted there."""
+    expected = [
+        (t["containerInstanceArn"], t["taskArn"], container["name"])
+        for t in live
+        for container in t["containers"]
+        if container["lastStatus"] == "RUNNING"
+    ]
+    found = [(c["instance"], c["task"], c["name"]) for c in server.containers() if c["state"] == "running"]
+    assert sorted(found) == sorted(expected)
+    ecs = server.client("ecs")
+    arns = ecs.list_container_instances()["containerInstanceArns"]
+    for instance in ecs.describe_container_instances(containerInstances=arns)["containerInstances"]:
+        here = [t for t in live if t["containerInstanceArn"] == instance["containerInstanceArn"]]
+        assert (instance["runningTasksCount"], instance["pendingTasksCount"]) == (len(here), 0)
         left = {r["name"]: r.get("integerValue") for r in instance["remainingResources"]}
         whole = {r["name"]: r.get("integerValue") for r in instance["registeredResources"]}
-        assert (instance["runningTasksCount"], instance["pendingTasksCount"]) == (here, 0)
-        assert whole["CPU"] - left["CPU"] == whole["MEMORY"] - left["MEMORY"] == 64 * here
-    assert "Traceback" not in server.log
+        assert whole["CPU"] - left["CPU"] == sum(int(t["cpu"]) for t in here)
+        assert whole["MEMORY"] - left["MEMORY"] == sum(int(t["memory"]) for t in here)
 
 
 def test_writers_in_the_middle_of_a_kill(server: ServerProcess) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 
 from .aws_shapes import events, id_of, register, service, steady, task, tasks
 from .conftest import StartServer
@@ -114,9 +115,14 @@ def test_bounds_that_allow_no_move(server: ServerProcess, ecs: Any) -> None:
     )
     until("the event of a deadlock", lambda: stuck in events(ecs, "shop", "stuck"))
     assert {t["taskDefinitionArn"] for t in tasks(ecs, "stuck", serviceName="shop")} == {old}
+    waiter = ecs.get_waiter("services_stable")
+    with pytest.raises(WaiterError, match="Max attempts exceeded"):
+        waiter.wait(cluster="stuck", services=["shop"], WaiterConfig={"Delay": 0.2, "MaxAttempts": 5})
     bounds = {"minimumHealthyPercent": 50, "maximumPercent": 100}
     ecs.update_service(cluster="stuck", service="shop", deploymentConfiguration=bounds)
-    until("the second deployment", lambda: steady(ecs, "shop", 2, "stuck"))
+    waiter.wait(cluster="stuck", services=["shop"], WaiterConfig={"Delay": 0.2, "MaxAttempts": 150})
+    stable = service(ecs, "shop", "stuck")
+    assert (len(stable["deployments"]), stable["runningCount"]) == (1, 2)
     assert {t["taskDefinitionArn"] for t in tasks(ecs, "stuck", serviceName="shop")} == {new}
     assert events(ecs, "shop", "stuck").count(stuck) == 1
 
