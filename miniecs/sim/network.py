@@ -156,6 +156,7 @@ class Line:
         "_agent_open",
         "_arrives_at",
         "_channel",
+        "_is_open",
         "_network",
         "_peer",
         "_server_open",
@@ -175,7 +176,12 @@ class Line:
         self._server_open = True
         # What is sent first to the agent is told to it after that the channel is open.
         self._arrives_at = [0.0, 0.0]
-        self._send_to_agent(lambda: peer.opened(channel, self))
+        self._is_open = False  # as far as the agent knows
+        self._send_to_agent(self._opened)
+
+    def _opened(self) -> None:
+        self._is_open = True
+        self._peer.opened(self._channel, self)
 
     # The agent's end
 
@@ -221,6 +227,10 @@ class Line:
         self._agent_open = False
         self._peer.closed(self._channel)
 
+    def _agent_refused(self) -> None:
+        self._agent_open = False
+        self._peer.refused(self._channel, inactive=False)
+
     # The line itself
 
     def broken(self, *, control_plane: bool = True) -> None:
@@ -228,7 +238,8 @@ class Line:
         self.doomed = True
         self._network.forget(self)
         if self._agent_open:
-            self._network.timeline.call_at(self._network.timeline.now(), self._agent_closed)
+            told = self._agent_closed if self._is_open else self._agent_refused
+            self._network.timeline.call_at(self._network.timeline.now(), told)
         if control_plane and self._server_open:
             self._network.timeline.call_at(self._network.timeline.now(), self._session_closed)
 
