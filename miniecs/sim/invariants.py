@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from miniecs.control.plan import Key
+from miniecs.control.plan import Key, Plan
 from miniecs.model import arns
 from miniecs.model.event import EventKind
 from miniecs.model.instance import ContainerInstance
@@ -248,7 +248,7 @@ class Invariants:
         assert self._reconciler is not None
         again = self._reconciler.plan(key, self._world.now)
         if again.actions:
-            _broken("planning again right after applying gives an empty plan", f"{key}: {again.actions}")
+            _broken("planning again right after applying gives an empty plan", _words(key, again))
 
     # At the end of a run
 
@@ -258,7 +258,7 @@ class Invariants:
         for key in world.reconciler.keys():
             plan = world.reconciler.plan(key, world.now)
             if plan.actions:
-                _broken("nothing is left to do at rest", f"{key}: {plan.actions}")
+                _broken("nothing is left to do at rest", _words(key, plan))
         for service in self._store.all(Service):
             self._check_service_at_rest(service)
         self._check_targets()
@@ -338,6 +338,10 @@ class Invariants:
 
 def _holds(task: Task | None) -> bool:
     return task is not None and task.container_instance_arn is not None and not task.is_stopped
+
+
+def _words(key: Key, plan: Plan) -> str:
+    return f"{key}: " + "; ".join(f"{type(each).__name__} ({each.because})" for each in plan.actions)
 
 
 def _broken(name: str, what: str) -> None:

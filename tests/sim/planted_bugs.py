@@ -10,9 +10,9 @@ from typing import Any
 from pytest import MonkeyPatch
 
 from miniecs import fleets
-from miniecs.control import census, rolling, services, targets, tasks
+from miniecs.control import census, deployments, launch, reports, rolling, services, targets, tasks
 from miniecs.control.draft import Draft
-from miniecs.control.plan import Key, Plan
+from miniecs.control.plan import AdvanceTask, Key, Plan
 from miniecs.control.reports import TaskReport
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import DeploymentConfiguration
@@ -45,7 +45,7 @@ def floor_rounds_down(patch: MonkeyPatch) -> None:
 
 @bug
 def ceiling_is_ignored(patch: MonkeyPatch) -> None:
-    honest = rolling.bounds
+    honest = deployments.bounds
     patch.setattr(rolling, "bounds", lambda desired, config: (honest(desired, config)[0], 1000))
 
 
@@ -66,7 +66,7 @@ def tasks_are_healthy_as_soon_as_they_run(patch: MonkeyPatch) -> None:
 
 @bug
 def late_reports_take_a_task_back(patch: MonkeyPatch) -> None:
-    honest = state_changes.apply_report
+    honest = reports.apply_report
 
     def apply_report(task: Task, definition: TaskDefinition, report: TaskReport, *, now: float) -> Task:
         after = honest(task, definition, report, now=now)
@@ -76,7 +76,7 @@ def late_reports_take_a_task_back(patch: MonkeyPatch) -> None:
 
 
 def _host_of(patch: MonkeyPatch, **always: Any) -> None:
-    honest = fleets.host_of
+    honest = launch.host_of
 
     def host_of(instance: ContainerInstance) -> Host:
         return replace(honest(instance), **always)
@@ -95,7 +95,7 @@ def lost_agents_get_tasks(patch: MonkeyPatch) -> None:
 
 
 def _demand(patch: MonkeyPatch, **less: Any) -> None:
-    honest = fleets.demand_of_task
+    honest = launch.demand_of_task
 
     def demand_of_task(task: Task, definition: TaskDefinition | None) -> Resources:
         return replace(honest(task, definition), **less)
@@ -134,7 +134,7 @@ def tasks_stop_before_their_targets_are_drained(patch: MonkeyPatch) -> None:
 
     def stopping(view: Any, task: Task, version: int, **more: Any) -> Plan:
         if task.last_status in ("RUNNING", "DEACTIVATING"):
-            return Plan((tasks.AdvanceTask(task, version, "STOPPING", "planted"),))
+            return Plan((AdvanceTask(task, version, "STOPPING", "planted"),))
         return honest(view, task, version, **more)
 
     patch.setattr(tasks, "_stopping", stopping)

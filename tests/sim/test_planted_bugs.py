@@ -1,0 +1,35 @@
+"""Every planted bug breaks an invariant within a few seeds: what the simulation guards, it guards."""
+
+from __future__ import annotations
+
+import pytest
+
+from miniecs.sim.scenario import run
+
+from .planted_bugs import BUGS
+
+SEEDS = 12
+
+CAUGHT_BY = {
+    "floor_rounds_down": "our stops never go below minimumHealthyPercent",
+    "ceiling_is_ignored": "our starts never go above maximumPercent",
+    "late_reports_take_a_task_back": "lastStatus never goes back",
+    "draining_instances_take_tasks": "tasks are placed on ACTIVE, connected instances",
+    "lost_agents_get_tasks": "tasks are placed on ACTIVE, connected instances",
+    "host_ports_are_not_accounted": "no host port twice",
+    "memory_is_not_accounted": "no host holds more than it has",
+    "tasks_stop_before_their_targets_are_drained": "no task is told to stop while it has targets",
+    "too_many_tasks_stay": "after the faults running = desired",
+    "stops_are_not_sent_to_agents": "after the faults running = desired",
+}
+"""Where one invariant is bound to be the first that breaks; the others break several."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    BUGS[name](monkeypatch)
+    failures = (run(seed).failure for seed in range(SEEDS))
+    caught = next((failure for failure in failures if failure), "")
+    assert caught.startswith(CAUGHT_BY.get(name, "")), caught
+    assert caught, f"{name} went unnoticed in {SEEDS} seeds"
