@@ -93,6 +93,7 @@ async def _serve(server: Server, listener: socket.socket) -> None:
         ws="websockets-sansio",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,  # nobody stands before us, and nobody may say where he comes from
         log_config={**LOGGING_CONFIG, "loggers": {}},
         log_level="warning",
         server_header=False,
