@@ -86,9 +86,9 @@ class AgentCore:
         """An operation's answer, or its failure."""
         if key in self._calls:
             self._call_answered(now, key, answer)
-        else:
-            self.tasks.answered(now, key, answer)
-        return self._done(now)
+            return self._done(now)
+        self.tasks.answered(now, key, answer)
+        return self._hand_out(self.tasks.wake_at)
 
     def opened(self, now: float, channel: Channel) -> list[Effect]:
         self._links[channel].opened(now)
@@ -128,7 +128,7 @@ class AgentCore:
 
     def engine_event(self, now: float, event: EngineEvent) -> list[Effect]:
         self.tasks.engine_event(now, event)
-        return self._done(now)
+        return self._hand_out(self.tasks.wake_at)
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due."""
@@ -162,9 +162,13 @@ class AgentCore:
         for at in self._call_wakes.values():
             if earliest is None or at < earliest:
                 earliest = at
-        if earliest is not None and (self._armed is None or earliest < self._armed):
-            self._armed = earliest
-            self._emit(WakeAt(earliest))
+        return self._hand_out(earliest)
+
+    def _hand_out(self, wake_at: float | None) -> list[Effect]:
+        """The effects, with a wake when it must come sooner than the one that was asked for."""
+        if wake_at is not None and (self._armed is None or wake_at < self._armed):
+            self._armed = wake_at
+            self._emit(WakeAt(wake_at))
         effects, self._effects = self._effects, []
         return effects
 

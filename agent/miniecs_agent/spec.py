@@ -115,9 +115,12 @@ def _container(document: Document) -> ContainerSpec:
 
 def _dependencies(document: Document) -> tuple[Dependency, ...]:
     """dependsOn, and the order that links and volumesFrom imply."""
-    found = [Dependency(each["containerName"], each["condition"]) for each in document.get("dependsOn") or ()]
-    found += [Dependency(link.split(":")[0], "START") for link in document.get("links") or ()]
-    found += [Dependency(each["sourceContainer"], "CREATE") for each in document.get("volumesFrom") or ()]
+    own, links, volumes = document.get("dependsOn"), document.get("links"), document.get("volumesFrom")
+    if not (own or links or volumes):
+        return ()
+    found = [Dependency(each["containerName"], each["condition"]) for each in own or ()]
+    found += [Dependency(link.split(":")[0], "START") for link in links or ()]
+    found += [Dependency(each["sourceContainer"], "CREATE") for each in volumes or ()]
     return tuple(found)
 
 
