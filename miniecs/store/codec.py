@@ -33,11 +33,9 @@ class Form:
         self._adapter: TypeAdapter[Any] = TypeAdapter(type_)
         self._type = type_
         document = issubclass(type_, BaseModel)
-        # A document remembers which members its user gave; those are kept even where they equal the default.
-        # None is not one of them: the API has no nulls.
-        self._options: dict[str, Any] = (
-            {"exclude_unset": True, "exclude_none": True} if document else {"exclude_defaults": True}
-        )
+        # A document is kept with the defaults that were filled in when it was made, as ECS answered it then:
+        # a later version's defaults must not change it. It has no nulls, as the API has none.
+        self._options: dict[str, Any] = {"exclude_none": True} if document else {"exclude_defaults": True}
         self._texts = (
             [field.name for field in fields(type_) if field.type in _TEXT] if is_dataclass(type_) else []
         )
