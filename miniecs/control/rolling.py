@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from miniecs.control import messages
 from miniecs.control.census import Cohort
-from miniecs.control.deployments import FAILED, bounds, next_launch_at
+from miniecs.control.deployments import COMPLETED, FAILED, bounds, next_launch_at
 from miniecs.control.draft import Draft
 from miniecs.model.task import Task
 
@@ -66,11 +66,11 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
 
 
 def _anchor(cohorts: list[Cohort]) -> Cohort:
-    """The deployment that is kept at its count: the primary, or if that failed, the last that did not."""
+    """The deployment that is kept at its count: the primary, or if that failed, the last that completed."""
     primary = cohorts[0]
     if primary.deployment.rollout_state != FAILED:
         return primary
-    return next((c for c in cohorts if c.deployment.rollout_state != FAILED), primary)
+    return next((c for c in cohorts if c.deployment.rollout_state == COMPLETED), primary)
 
 
 def _rest(draft: Draft, anchor: Cohort) -> str:
