@@ -11,6 +11,7 @@ import pytest
 from miniecs_api.wire import query
 from miniecs_api.wire.codec import codec
 from miniecs_api.wire.errors import AwsError
+from miniecs_api.wire.models import load
 from miniecs_api.wire.protocols import Protocol
 
 JSON = Protocol.JSON_1_1
@@ -283,6 +284,7 @@ def test_an_empty_body_is_an_empty_request() -> None:
     assert codec("ecs", "ListClusters", JSON).parse(b"") == ({}, ())
 
 
+@pytest.mark.skipif("CreateGateway" not in load("ecs").operations, reason="this botocore's ECS has no union")
 def test_a_union_has_one_member() -> None:
     assert refusal("ecs", "CreateGateway", {"configuration": {}}) == (
         "SerializationException",
