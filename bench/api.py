@@ -48,7 +48,7 @@ FARGATE = {
     "requiresCompatibilities": ["FARGATE"],
     "cpu": "256",
     "memory": "512",
-    "containerDefinitions": [{"name": "web", "image": "busybox:latest"}],
+    "containerDefinitions": [{"name": "web", "image": "busybox:latest", "memory": 512}],
 }
 
 Start = Callable[[], AbstractContextManager[servers.Server]]
@@ -105,8 +105,8 @@ def main() -> None:
                     load.run(server.port, request, seconds=0.5)
                     result = load.run(server.port, request, seconds=SECONDS)
                     if result.failed or b'"failures":[{' in result.sample.replace(b" ", b""):
-                        said = result.sample[-500:]
-                        print(f"bench: {server.name} refused {operation}: {said!r}", file=sys.stderr)
+                        told = f"{result.failed} of {result.failed + result.answered} {operation} failed"
+                        print(f"bench: {server.name}: {told}: {result.sample[-300:]!r}", file=sys.stderr)
                     rates[operation].setdefault(server.name, []).append(result.rate)
     for operation, by_server in rates.items():
         for name, values in by_server.items():

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from miniecs.model import arns
 from miniecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
@@ -28,8 +31,7 @@ _UNKNOWN = "Unable to describe task definition."
 
 @operation
 def register_task_definition(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    drafted = td_normal.draft(params)
-    td_validation.check(drafted)
+    drafted = _judged(orjson.dumps({name: value for name, value in params.items() if name != "tags"}))
     tags = to_tags(params.get("tags"))
     family = _family(ctx, drafted.family)
     revision = family.last_revision + 1
@@ -37,8 +39,6 @@ def register_task_definition(ctx: Context, params: dict[str, Any]) -> dict[str, 
         update={
             "arn": arns.task_definition(ctx.scope, drafted.family, revision),
             "revision": revision,
-            "requires_attributes": required_attributes(drafted),
-            "compatibilities": compatibilities(drafted),
             "registered_at": ctx.now,
             "registered_by": ctx.principal_arn,
             "tags": tags,
@@ -47,6 +47,22 @@ def register_task_definition(ctx: Context, params: dict[str, Any]) -> dict[str, 
     ctx.tx.put(definition)
     ctx.tx.put(replace(family, last_revision=revision, latest_active=revision))
     return _rendered(definition, tags=bool(tags))
+
+
+@lru_cache(maxsize=256)
+def _judged(document: bytes) -> TaskDefinition:
+    """The definition in these parameters, found good, with all that follows from them alone.
+
+    Remembered, because pipelines and test suites register the same few definitions again and again.
+    """
+    drafted = td_normal.draft(orjson.loads(document))
+    td_validation.check(drafted)
+    return drafted.model_copy(
+        update={
+            "requires_attributes": required_attributes(drafted),
+            "compatibilities": compatibilities(drafted),
+        }
+    )
 
 
 @operation
