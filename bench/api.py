@@ -67,7 +67,7 @@ def bodies(server: servers.Server) -> dict[str, bytes]:
     run: dict[str, object] = {"taskDefinition": "bench:1"}
     if server.name == "moto":
         ecs.register_task_definition(**FARGATE)
-        network = {"awsvpcConfiguration": {"subnets": [_subnet(server)]}}
+        network = {"awsvpcConfiguration": _network(server)}
         run = {"taskDefinition": "fargate:1", "launchType": "FARGATE", "networkConfiguration": network}
     else:
         ecs.register_task_definition(**DEFINITION)
@@ -78,7 +78,8 @@ def bodies(server: servers.Server) -> dict[str, bytes]:
     }
 
 
-def _subnet(server: servers.Server) -> str:
+def _network(server: servers.Server) -> dict[str, list[str]]:
+    """A subnet and a security group of the default VPC."""
     ec2 = boto3.client(
         "ec2",
         endpoint_url=server.endpoint,
@@ -86,7 +87,10 @@ def _subnet(server: servers.Server) -> str:
         aws_access_key_id="000000000000",
         aws_secret_access_key="x",
     )
-    return str(ec2.describe_subnets()["Subnets"][0]["SubnetId"])
+    return {
+        "subnets": [ec2.describe_subnets()["Subnets"][0]["SubnetId"]],
+        "securityGroups": [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]],
+    }
 
 
 def main() -> None:
