@@ -270,6 +270,8 @@ def _repeated_call(ctx: Context, params: dict[str, Any]) -> dict[str, Any] | Non
             fields={"resourceIds": list(record.resource_arns)},
         )
     known = [task for arn in record.resource_arns if (task := ctx.tx.get(Task, arn)) is not None]
+    if not known:
+        return None  # a token lives as long as its tasks are kept: their life and an hour, at most a day
     return {"tasks": [render_task(ctx, task, tags=True) for task in known], "failures": []}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from miniecs.model.task import Task
 from miniecs_api.wire.errors import AwsError
 from tests.api.conftest import Aws
 
@@ -161,6 +162,15 @@ def test_a_client_token_answers_with_the_same_tasks(cluster: Aws) -> None:
     assert error.value.fields == {"resourceIds": [first["tasks"][0]["taskArn"]]}
     cluster.clock.time += 24 * 3600 + 1
     assert cluster.ecs("RunTask", taskDefinition="web", clientToken="t-1") != first
+
+
+def test_a_client_token_ends_with_its_tasks(cluster: Aws) -> None:
+    cluster.register_instance()
+    [task] = cluster.ecs("RunTask", taskDefinition="web", clientToken="t-1")["tasks"]
+    with cluster.store.transaction() as tx:
+        tx.delete(Task, task["taskArn"])
+    [fresh] = cluster.ecs("RunTask", taskDefinition="web", clientToken="t-1")["tasks"]
+    assert fresh["taskArn"] != task["taskArn"]
 
 
 def test_start_task_goes_where_it_is_told(cluster: Aws) -> None:
