@@ -1,8 +1,7 @@
 """20,000 requests, right in shape or mutated, over every operation there is, against the real server.
 
 No 5xx, no lost connection, no answer that botocore cannot read, no error that the operation does not have, no
-traceback in the log, no memory that only grows. A failing case prints its seed, the request and the answer;
-``MINIECS_FUZZ_SEED=… MINIECS_FUZZ_REQUESTS=…`` run it again or make it longer.
+traceback in the log, no memory that only grows. A failing case prints its seed, the request and the answer.
 """
 
 from __future__ import annotations

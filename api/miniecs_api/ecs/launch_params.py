@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
+from miniecs.model.cluster import Cluster
 from miniecs.model.scope import Tag
 from miniecs.model.service import PlacementConstraint, PlacementStrategy
 from miniecs.model.task_definition import TaskDefinition
@@ -110,7 +110,7 @@ def network_configuration(params: dict[str, Any], definition: TaskDefinition) ->
 
 def launch_type(
     ctx: Context, params: dict[str, Any], cluster: Cluster, definition: TaskDefinition
-) -> tuple[str, tuple[CapacityProviderStrategyItem, ...]]:
+) -> str:
     """The launch type to use. What has no engine here yet is refused rather than pretended."""
     strategy = params.get("capacityProviderStrategy")
     given = params.get("launchType")
@@ -129,7 +129,7 @@ def launch_type(
         raise _unsupported("Network mode awsvpc is not run by miniecs yet; use bridge or host.")
     if params.get("platformVersion"):
         raise invalid("The platform version must be null when specifying an EC2 launch type.")
-    return chosen, ()
+    return chosen
 
 
 def _unsupported(message: str) -> AwsError:

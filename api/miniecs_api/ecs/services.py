@@ -81,7 +81,7 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
     if token is not None and len(token) > _TOKEN_LIMIT:
         raise invalid(f"clientToken must have at most {_TOKEN_LIMIT} characters.")
     balancers = service_params.load_balancers(ctx, params, definition)
-    launch_type, _ = launch_params.launch_type(ctx, params, cluster, definition)
+    launch_type = launch_params.launch_type(ctx, params, cluster, definition)
     service = Service(
         arn=arns.service(ctx.scope, cluster.name, name),
         name=name,

@@ -179,7 +179,7 @@ def _launch_spec(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Laun
     definition = launch_params.task_definition(
         ctx, params["taskDefinition"], inactive_code="InvalidParameterException"
     )
-    launch_type, _ = launch_params.launch_type(ctx, params, cluster, definition)
+    launch_type = launch_params.launch_type(ctx, params, cluster, definition)
     started_by = params.get("startedBy")
     if started_by is not None and len(started_by) > _STARTED_BY_LIMIT:
         raise invalid(f"startedBy must have at most {_STARTED_BY_LIMIT} characters.")
