@@ -52,7 +52,7 @@ class InstanceSettings(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """One reading of a running container. cpu: nanoseconds since its start, over all cores; the rest bytes."""
+    """One reading of a running container. cpu: nanoseconds since its start, of all cores; else bytes."""
 
     cpu: int
     memory: int
@@ -111,7 +111,7 @@ class InstanceEngine(Engine, Protocol):
     def logs(
         self, task_arn: str, container: str, *, follow: bool, tail: int | None, timestamps: bool
     ) -> AsyncIterator[Output]:
-        """What a container wrote, running or not. Raises EngineError, also where the log driver keeps nothing."""
+        """What a container wrote, running or not. Raises EngineError, also where nothing is kept."""
 
     async def execute(
         self, task_arn: str, container: str, command: Sequence[str], *, tty: bool, stdin: bool
