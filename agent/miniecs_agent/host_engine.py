@@ -109,9 +109,20 @@ class InstanceEngine(Engine, Protocol):
         """By (task ARN, container name), of what runs."""
 
     def logs(
-        self, task_arn: str, container: str, *, follow: bool, tail: int | None, timestamps: bool
+        self,
+        task_arn: str,
+        container: str,
+        *,
+        follow: bool,
+        tail: int | None,
+        timestamps: bool,
+        since: int = 0,
     ) -> AsyncIterator[Output]:
-        """What a container wrote, running or not. Raises EngineError, also where nothing is kept."""
+        """What a container wrote, running or not. Raises EngineError, also where nothing is kept.
+
+        since: epoch seconds, of the engine's clock; older lines are left out. timestamps: the engine's own, in
+        front of each line.
+        """
 
     async def execute(
         self, task_arn: str, container: str, command: Sequence[str], *, tty: bool, stdin: bool
