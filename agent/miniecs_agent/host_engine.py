@@ -120,8 +120,8 @@ class InstanceEngine(Engine, Protocol):
     ) -> AsyncIterator[Output]:
         """What a container wrote, running or not. Raises EngineError, also where nothing is kept.
 
-        since: epoch seconds, of the engine's clock; older lines are left out. timestamps: the engine's own, in
-        front of each line.
+        since: epoch seconds of the engine's clock; older lines are left out. timestamps: the engine's own,
+        in front of each line.
         """
 
     async def execute(
