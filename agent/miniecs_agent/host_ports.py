@@ -1,4 +1,4 @@
-"""The published ports of one simulated host: each is held by one container at a time.
+"""The published ports of one container instance: each is held by one container at a time.
 
 Dynamic ports are handed out in turn, so that one just freed is not taken again at once: a
 load balancer may still have it in its table.
@@ -6,7 +6,7 @@ load balancer may still have it in its table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from miniecs.model.task import NetworkBinding
@@ -24,27 +24,35 @@ class Taken(NamedTuple):
 
 
 class HostPorts(Generic[Owner]):
-    """Who holds which (protocol, port)."""
+    """Who holds which (protocol, port). ``dynamic``: the first and last port for host port 0."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(
+        self, address: str, dynamic: tuple[int, int] = (FIRST_DYNAMIC_PORT, LAST_DYNAMIC_PORT)
+    ) -> None:
         self._address = address
+        self._first, self._last = dynamic
         self._owners: dict[tuple[str, int], Owner] = {}
-        self._next = FIRST_DYNAMIC_PORT
+        self._next = self._first
 
     def owner(self, protocol: str, port: int) -> Owner | None:
         return self._owners.get((protocol, port))
 
     def publish(self, owner: Owner, ports: Sequence[Port], mode: str) -> tuple[NetworkBinding, ...] | Taken:
         """Take all of a container's ports, or none. Only bridge and host tasks publish any."""
-        if mode not in ("bridge", "host"):
-            return ()
         bindings: list[NetworkBinding] = []
-        for port in ports:
-            binding = self._binding(port, mode)
-            taken = next((n for n in host_ports(binding) if (port.protocol, n) in self._owners), None)
+        for binding in self._bindings(ports, mode):
+            taken = next((n for n in host_ports(binding) if (binding.protocol, n) in self._owners), None)
             if taken is not None:
                 self.release(owner, bindings)
                 return Taken(taken)
+            bindings.append(binding)
+            self.hold(owner, binding)
+        return tuple(bindings)
+
+    def choose(self, owner: Owner, ports: Sequence[Port], mode: str) -> tuple[NetworkBinding, ...]:
+        """Take free dynamic ports, and the static ones as they are: where an engine judges those."""
+        bindings: list[NetworkBinding] = []
+        for binding in self._bindings(ports, mode):
             bindings.append(binding)
             self.hold(owner, binding)
         return tuple(bindings)
@@ -58,6 +66,12 @@ class HostPorts(Generic[Owner]):
             for number in host_ports(binding):
                 if self._owners.get((binding.protocol, number)) is owner:
                     del self._owners[binding.protocol, number]
+
+    def _bindings(self, ports: Sequence[Port], mode: str) -> Iterator[NetworkBinding]:
+        """One after the other: the caller holds each before the next is chosen."""
+        if mode in ("bridge", "host"):
+            for port in ports:
+                yield self._binding(port, mode)
 
     def _binding(self, port: Port, mode: str) -> NetworkBinding:
         if port.container_port_range is None:
@@ -73,10 +87,10 @@ class HostPorts(Generic[Owner]):
 
     def _free(self, protocol: str, count: int) -> int:
         """The first of ``count`` neighbouring free dynamic ports, going round the range."""
-        for _ in range(FIRST_DYNAMIC_PORT, LAST_DYNAMIC_PORT):
+        for _ in range(self._first, self._last):
             first = self._next
-            if first + count - 1 > LAST_DYNAMIC_PORT:
-                first = FIRST_DYNAMIC_PORT
+            if first + count - 1 > self._last:
+                first = self._first
             self._next = first + count
             if all((protocol, port) not in self._owners for port in range(first, first + count)):
                 break
