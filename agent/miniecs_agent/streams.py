@@ -54,7 +54,7 @@ class Streams:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def receive(self, message: Message) -> None:
+    def received(self, message: Message) -> None:
         """A message of the control plane. What is not of a stream, or of one that has ended, is ignored."""
         body = message.get("message")
         id = body.get("stream") if isinstance(body, Mapping) else None
@@ -70,7 +70,7 @@ class Streams:
                 self._send(wire.message(wire.END, id, error=f"The stream is broken: {problem}."))
                 self._close(id)
 
-    def close(self) -> None:
+    def closed(self) -> None:
         """The connection is gone: every stream ends. Commands run on, as with docker exec."""
         for id in list(self._streams):
             self._close(id)
