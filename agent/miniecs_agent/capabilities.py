@@ -99,6 +99,7 @@ def registration(
     attributes: list[dict[str, str]] = [
         {"name": "ecs.os-type", "value": "linux"},
         {"name": "ecs.os-family", "value": "LINUX"},
+        {"name": "ecs.os-type-detailed", "value": "LINUX"},
         {"name": "ecs.cpu-architecture", "value": facts.cpu_architecture},
         *({"name": name} for name in facts.capabilities),
     ]

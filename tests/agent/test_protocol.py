@@ -45,6 +45,7 @@ def test_it_registers_discovers_and_opens_both_channels() -> None:
         "attributes": [
             {"name": "ecs.os-type", "value": "linux"},
             {"name": "ecs.os-family", "value": "LINUX"},
+            {"name": "ecs.os-type-detailed", "value": "LINUX"},
             {"name": "ecs.cpu-architecture", "value": "x86_64"},
             {"name": "ecs.capability.task-eni"},
             {"name": "stack", "value": "blue"},
@@ -289,6 +290,7 @@ def test_health_of_many_tasks_goes_out_ten_a_message() -> None:
 
 def test_a_closed_channel_is_dialled_again_at_once_and_a_refused_one_later_and_later() -> None:
     bench = Bench()
+    bench.at(5)
     assert seen(bench.core.closed(bench.now, Channel.ACS)) == [Open(Channel.ACS)]
     waited = []
     for _ in range(18):
