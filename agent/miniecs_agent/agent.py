@@ -21,6 +21,7 @@ from miniecs_agent.effects import (
     Effect,
     Exit,
     Open,
+    ReadUsage,
     SendAcs,
     SendTcs,
     Submit,
@@ -32,11 +33,19 @@ from miniecs_agent.reports import publish_health, task_health
 from miniecs_agent.spec import Document, InvalidTask, read_task
 from miniecs_agent.state import TaskState
 from miniecs_agent.tasks import AgentSettings, TaskRunner
+from miniecs_agent.telemetry import (
+    TASKS_PER_MESSAGE,
+    EngineHealth,
+    Meter,
+    Readings,
+    publish_metrics,
+    publish_status,
+)
 
 REGISTER = "register"
 DISCOVER = "discover"
-TASKS_PER_HEALTH_MESSAGE = 10
 _RETRIABLE = ("", "ThrottlingException", "ServerException", "LimitExceededException", "ServiceUnavailable")
+_HAS_RUN = ("RUNNING", "DEACTIVATING")
 _REGISTER_DELAY, _REGISTER_DELAY_LIMIT = 3.0, 192.0
 
 
@@ -61,6 +70,9 @@ class AgentCore:
         self._calls: dict[str, tuple[Submit, int]] = {}  # unanswered calls that are not a task's report
         self._call_wakes: dict[str, float] = {}
         self._armed: float | None = None
+        self._meter = Meter(facts.cpu / 1024)
+        self._engine_health = EngineHealth(answers=True, since=0.0)
+        self._publish_at: float | None = None  # while TCS is open
         self._handlers: dict[str, Callable[[float, Document], None]] = {
             "HeartbeatMessage": self._on_heartbeat,
             "PayloadMessage": self._on_payload,
@@ -78,6 +90,7 @@ class AgentCore:
 
     def start(self, now: float, containers: Iterable[EngineContainer] = ()) -> list[Effect]:
         """Begin: take over what the engine runs, and register."""
+        self._engine_health = EngineHealth(answers=True, since=now)
         self.tasks.adopt(now, containers)
         self._register()
         return self._done(now)
@@ -96,11 +109,15 @@ class AgentCore:
             self.tasks.report_now(now)
         else:
             self._publish_all_health(now)
+            if self._settings.publish_every is not None:
+                self._publish_metrics(now, [])
+                self._publish_status(now)
+                self._publish_at = now + self._settings.publish_every
         return self._done(now)
 
-    def closed(self, now: float, channel: Channel) -> list[Effect]:
-        """The other side hung up."""
-        self._links[channel].closed(now)
+    def closed(self, now: float, channel: Channel, *, unwelcome: bool = False) -> list[Effect]:
+        """The other side hung up. ``unwelcome``: and does not want to see the agent again at once."""
+        self._links[channel].closed(now, unwelcome=unwelcome)
         return self._done(now)
 
     def refused(self, now: float, channel: Channel, *, inactive: bool = False) -> list[Effect]:
@@ -130,6 +147,21 @@ class AgentCore:
         self.tasks.engine_event(now, event)
         return self._hand_out(self.tasks.wake_at)
 
+    def engine_answers(self, now: float, answers: bool) -> list[Effect]:
+        """The engine as a whole went away, or came back. Until it does, nothing is known of any container."""
+        if answers != self._engine_health.answers:
+            self._engine_health = EngineHealth(answers, now)
+            if self._links[Channel.TCS].is_open:
+                self._publish_status(now)
+        return self._done(now)
+
+    def usage_read(self, now: float, readings: Readings) -> list[Effect]:
+        """What running containers use: the answer to ReadUsage."""
+        metrics = self._meter.measure(now, self.tasks, readings)
+        if self._links[Channel.TCS].is_open:
+            self._publish_metrics(now, metrics)
+        return self._done(now)
+
     def tick(self, now: float) -> list[Effect]:
         """Do what is due."""
         self._armed = None
@@ -141,6 +173,8 @@ class AgentCore:
             if link.silent(now):
                 self._emit(Close(channel))
                 link.closed(now)
+        if self._publish_at is not None and self._publish_at <= now:
+            self._publish_due(now)
         self.tasks.tick(now)
         return self._done(now)
 
@@ -162,6 +196,8 @@ class AgentCore:
         for at in self._call_wakes.values():
             if earliest is None or at < earliest:
                 earliest = at
+        if self._publish_at is not None and (earliest is None or self._publish_at < earliest):
+            earliest = self._publish_at
         return self._hand_out(earliest)
 
     def _hand_out(self, wake_at: float | None) -> list[Effect]:
@@ -235,7 +271,9 @@ class AgentCore:
             for role in ("roleCredentials", "executionRoleCredentials"):
                 if document.get(role):
                     self._acknowledge_credentials(message, document[role])
-            self.tasks.want(now, spec, document.get("desiredStatus") == "STOPPED")
+            # Our own member, and the control plane's word that the task ran: see TaskRunner.want.
+            ran = document.get("lastStatus") in _HAS_RUN
+            self.tasks.want(now, spec, document.get("desiredStatus") == "STOPPED", ran=ran)
         if understood:
             self._acknowledge(now, message)
 
@@ -322,11 +360,31 @@ class AgentCore:
         if health is not None and self._links[Channel.TCS].is_open:
             self._publish([health], now, fin=True)
 
+    def _publish_due(self, now: float) -> None:
+        every = self._settings.publish_every
+        if every is None or not self._links[Channel.TCS].is_open:
+            self._publish_at = None
+            return
+        self._publish_at = now + every
+        self._publish_all_health(now)
+        self._publish_status(now)
+        self._emit(ReadUsage())
+
     def _publish_all_health(self, now: float) -> None:
         known = [health for health in map(task_health, self.tasks) if health is not None]
-        for start in range(0, len(known), TASKS_PER_HEALTH_MESSAGE):
-            end = start + TASKS_PER_HEALTH_MESSAGE
+        for start in range(0, len(known), TASKS_PER_MESSAGE):
+            end = start + TASKS_PER_MESSAGE
             self._publish(known[start:end], now, fin=end >= len(known))
+
+    def _publish_metrics(self, now: float, metrics: list[dict[str, Any]]) -> None:
+        for message in publish_metrics(metrics, self._settings.cluster, self.arn, self._ids.uuid, now):
+            self._emit(SendTcs(message))
+
+    def _publish_status(self, now: float) -> None:
+        message = publish_status(
+            self._engine_health, self._settings.cluster, self.arn, self._ids.uuid(), now
+        )
+        self._emit(SendTcs(message))
 
     def _publish(self, tasks: list[dict[str, Any]], now: float, *, fin: bool) -> None:
         message = publish_health(tasks, self._settings.cluster, self.arn, self._ids.uuid(), now, fin)

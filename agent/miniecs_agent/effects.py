@@ -54,6 +54,10 @@ class WakeAt(NamedTuple):
     at: float
 
 
+class ReadUsage(NamedTuple):
+    """Read what the running containers use; answered by ``usage_read``."""
+
+
 class Exit(NamedTuple):
     """The agent cannot go on. Exit codes are the ECS agent's: 5 is terminal."""
 
@@ -61,7 +65,7 @@ class Exit(NamedTuple):
     reason: str
 
 
-Effect = EngineCall | Submit | SendAcs | SendTcs | Open | Close | WakeAt | Exit
+Effect = EngineCall | Submit | SendAcs | SendTcs | Open | Close | WakeAt | ReadUsage | Exit
 
 
 class ApiFailure(NamedTuple):

@@ -1,7 +1,9 @@
 """When an agent dials one of its websockets, and when it gives a silent one up.
 
 Waits are the ECS agent's: 0.25 s growing by half up to two minutes between refused attempts,
-an hour when the instance is inactive, and a silence of one to two minutes ends a connection.
+an hour when the instance is inactive, and a silence of one to two minutes ends a connection. Ours: a
+connection that ends as soon as it was made counts as refused, or two agents that take each other for a
+dead one (or a proxy without a server behind it) would keep a core busy each.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ DELAY_GROWTH = 1.5
 LONGEST_DELAY = 120.0
 INACTIVE_DELAY = 3600.0
 SILENCE = 60.0
+SHORT_LIVED = 1.0
 
 
 class LinkState(Enum):
@@ -25,12 +28,13 @@ class LinkState(Enum):
 class Link:
     """One websocket's life. ``jitter``: seconds (0-60) of more silence, so that agents do not act as one."""
 
-    __slots__ = ("_delay", "_silence", "heard_at", "retry_at", "state")
+    __slots__ = ("_delay", "_opened_at", "_silence", "heard_at", "retry_at", "state")
 
     def __init__(self, jitter: float) -> None:
         self.state = LinkState.IDLE
         self.retry_at = 0.0
         self.heard_at = 0.0
+        self._opened_at = 0.0
         self._silence = SILENCE + jitter
         self._delay = FIRST_DELAY
 
@@ -44,15 +48,19 @@ class Link:
             self.state, self.retry_at = LinkState.CLOSED, now
 
     def opened(self, now: float) -> None:
-        self.state, self.heard_at = LinkState.OPEN, now
-        self._delay = FIRST_DELAY
+        self.state, self.heard_at, self._opened_at = LinkState.OPEN, now, now
 
     def heard(self, now: float) -> None:
         self.heard_at = now
 
-    def closed(self, now: float) -> None:
-        """The other side hung up, or the line is dead: dial again at once."""
-        self.state, self.retry_at = LinkState.CLOSED, now
+    def closed(self, now: float, *, unwelcome: bool = False) -> None:
+        """The other side hung up, or the line is dead: dial again at once, if that did not just happen."""
+        if now - self._opened_at >= SHORT_LIVED:
+            self._delay = FIRST_DELAY
+            if not unwelcome:
+                self.state, self.retry_at = LinkState.CLOSED, now
+                return
+        self.refused(now, inactive=False)
 
     def refused(self, now: float, inactive: bool) -> None:
         """The dial failed. An inactive instance has no business here for long."""

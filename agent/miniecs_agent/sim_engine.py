@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from miniecs.config import Timing
 from miniecs.ids import Ids
@@ -19,21 +19,14 @@ from miniecs.model.task import NetworkBinding
 from miniecs_agent import engine
 from miniecs_agent.behaviours import NORMAL, Behaviour, UnknownBehaviour, behaviour_of
 from miniecs_agent.engine import EngineCall, EngineContainer, EngineEvent
-from miniecs_agent.sim_ports import HostPorts, Taken
+from miniecs_agent.host_ports import HostPorts, Taken
 from miniecs_agent.spec import ContainerSpec, TaskSpec
 from miniecs_agent.state import Action
+from miniecs_agent.timers import Timers
 
 _DAEMON = "Error response from daemon"
 KILLED = 137
 TERMINATED = 0  # what an obedient container exits with
-
-
-class Timers(Protocol):
-    """Time, real or simulated. A function is called once, at ``when`` or soon after; nothing is cancelled."""
-
-    def now(self) -> float: ...
-
-    def call_at(self, when: float, fn: Callable[[], None]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

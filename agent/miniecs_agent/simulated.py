@@ -6,8 +6,7 @@ or an event loop) and the network to the control plane (with faults, or direct c
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -18,61 +17,20 @@ from miniecs.model import arns
 from miniecs.model.instance_types import instance_type
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
-from miniecs_agent.agent import REGISTER, AgentCore
 from miniecs_agent.capabilities import HostFacts
-from miniecs_agent.effects import (
-    Answer,
-    ApiFailure,
-    Channel,
-    Close,
-    Effect,
-    Exit,
-    Open,
-    SendAcs,
-    SendTcs,
-    Submit,
-    WakeAt,
-)
-from miniecs_agent.engine import EngineCall, EngineContainer, EngineEvent
-from miniecs_agent.sim_engine import Latencies, ProbeAnswer, SimEngine, Timers
+from miniecs_agent.engine import EngineContainer
+from miniecs_agent.host import InstanceHost, Network
+from miniecs_agent.sim_engine import Latencies, ProbeAnswer, SimEngine
 from miniecs_agent.spec import Document, InvalidTask, TaskSpec, read_task
 from miniecs_agent.tasks import AgentSettings
+from miniecs_agent.timers import Timers
 
 DEFAULT_LATENCIES = Latencies()
 AMI = "ami-0d5eff06f840b45e9"
 VPC = "vpc-0a1b2c3d4e5f60718"
 _FIRST_ADDRESS = (172 << 24) + (31 << 16) + 16
 
-
-class Connection(Protocol):
-    """The agent's end of an open channel."""
-
-    def send(self, message: dict[str, Any]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Peer(Protocol):
-    """What a network tells an agent's host."""
-
-    def opened(self, channel: Channel, connection: Connection) -> None: ...
-
-    def refused(self, channel: Channel, *, inactive: bool) -> None: ...
-
-    def received(self, channel: Channel, message: Document) -> None: ...
-
-    def closed(self, channel: Channel) -> None: ...
-
-
-class Network(Protocol):
-    """The way from agents to the control plane. Answers may come at once or later."""
-
-    def dial(self, channel: Channel, instance_arn: str, peer: Peer) -> None: ...
-
-    def call(
-        self, caller: str, operation: str, params: dict[str, Any], answered: Callable[[Answer], None]
-    ) -> None:
-        """``caller``: an EC2 instance id, which names the host even before it is registered."""
+SimulatedHost = InstanceHost[SimEngine]
 
 
 class Journal(Protocol):
@@ -96,149 +54,6 @@ class NewInstance:
     zone: str
     cluster: str
     attributes: tuple[tuple[str, str], ...] = ()
-
-
-class SimulatedHost:
-    """One host: carries out the effects of its agent's core, one after the other, whatever they lead to."""
-
-    def __init__(
-        self,
-        timers: Timers,
-        network: Network,
-        ids: Ids,
-        facts: HostFacts,
-        settings: AgentSettings,
-        latencies: Latencies,
-        known_arn: str | None,
-        registered: Callable[[SimulatedHost], None],
-    ) -> None:
-        self.facts = facts
-        self.alive = False
-        self.exit_reason: str | None = None  # why the agent gave up
-        self._timers = timers
-        self._network = network
-        self._ids = ids
-        self._settings = settings
-        self._registered = registered
-        self._known_arn = known_arn
-        self.engine = SimEngine(
-            timers, ids, facts.private_ip, self._on_engine_event, settings.timing, latencies
-        )
-        self.core = AgentCore(settings, facts, ids, known_arn)
-        self._connections: dict[Channel, Connection] = {}
-        self._inbox: deque[Callable[[], list[Effect]]] = deque()
-        self._busy = False
-
-    @property
-    def arn(self) -> str:
-        """'' until it is registered."""
-        return self.core.arn or self._known_arn or ""
-
-    def start(self) -> None:
-        """Boot the agent. What the engine already runs is taken over."""
-        self.alive = True
-        containers = self.engine.containers()
-        self._do(lambda: self.core.start(self._timers.now(), containers))
-
-    def restart_agent(self) -> None:
-        """The agent's process ends and a new one begins; containers run on."""
-        self._hang_up()
-        self._known_arn = self.arn or None
-        self._inbox.clear()
-        self.core = AgentCore(self._settings, self.facts, self._ids, self._known_arn)
-        self.start()
-
-    def lose(self) -> None:
-        """The machine is gone, with all that runs on it. Nothing more is heard of it."""
-        self.alive = False
-        self._inbox.clear()
-        self._connections.clear()
-
-    def _hang_up(self) -> None:
-        for connection in self._connections.values():
-            connection.close()
-        self._connections.clear()
-
-    # What happens to it
-
-    def opened(self, channel: Channel, connection: Connection) -> None:
-        self._connections[channel] = connection
-        self._do(lambda: self.core.opened(self._timers.now(), channel))
-
-    def refused(self, channel: Channel, *, inactive: bool) -> None:
-        self._do(lambda: self.core.refused(self._timers.now(), channel, inactive=inactive))
-
-    def received(self, channel: Channel, message: Document) -> None:
-        core = self.core
-        handle = core.handle if channel is Channel.ACS else core.handle_telemetry
-        self._do(lambda: handle(self._timers.now(), message))
-
-    def closed(self, channel: Channel) -> None:
-        if self._connections.pop(channel, None) is not None:
-            self._do(lambda: self.core.closed(self._timers.now(), channel))
-
-    def _on_engine_event(self, event: EngineEvent) -> None:
-        self._do(lambda: self.core.engine_event(self._timers.now(), event))
-
-    def _answered(self, core: AgentCore, key: str, answer: Answer) -> None:
-        """An answer to an agent that was restarted meanwhile is lost, as a closed socket's is."""
-
-        def step() -> list[Effect]:
-            effects = core.answered(self._timers.now(), key, answer)
-            if key == REGISTER and not isinstance(answer, ApiFailure):
-                self._registered(self)  # not before the core knows its ARN: a direct network answers nested
-            return effects
-
-        if core is self.core:
-            self._do(step)
-
-    def _tick(self, core: AgentCore) -> None:
-        if core is self.core:
-            self._do(lambda: core.tick(self._timers.now()))
-
-    # What it does
-
-    def _do(self, step: Callable[[], list[Effect]]) -> None:
-        if not self.alive:
-            return
-        self._inbox.append(step)
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._inbox:
-                for effect in self._inbox.popleft()():
-                    self._carry_out(effect)
-        finally:
-            self._busy = False
-
-    def _carry_out(self, effect: Effect) -> None:
-        match effect:
-            case EngineCall():
-                self.engine.perform(self._timers.now(), effect)
-            case Submit(key=key, operation=operation, params=params):
-                answered = partial(self._answered, self.core, key)
-                self._network.call(self.facts.instance_id, operation, params, answered)
-            case SendAcs(message=message):
-                self._send(Channel.ACS, message)
-            case SendTcs(message=message):
-                self._send(Channel.TCS, message)
-            case WakeAt(at=at):
-                self._timers.call_at(at, partial(self._tick, self.core))
-            case Open(channel=channel):
-                self._network.dial(channel, self.arn, self)
-            case Close(channel=channel):
-                connection = self._connections.pop(channel, None)
-                if connection is not None:
-                    connection.close()
-            case Exit(reason=reason):
-                self.exit_reason = reason
-                self.lose()
-
-    def _send(self, channel: Channel, message: dict[str, Any]) -> None:
-        connection = self._connections.get(channel)
-        if connection is not None:
-            connection.send(message)
 
 
 class SimulatedInstances:
@@ -355,15 +170,23 @@ class SimulatedInstances:
         )
         # A stopped simulated container leaves nothing that anyone could look at: it is removed at once.
         settings = AgentSettings(described.cluster_arn, self._timing, cleanup_after=0.0)
+        engine = SimEngine(
+            self._timers,
+            self._ids,
+            facts.private_ip,
+            lambda event: host.engine_event(event),
+            settings.timing,
+            self._latencies,
+        )
         host = SimulatedHost(
             self._timers,
             self._network,
             self._ids,
             facts,
             settings,
-            self._latencies,
-            known_arn,
-            partial(self._registered, described),
+            engine,
+            known_arn=known_arn,
+            registered=partial(self._registered, described),
         )
         self._by_address[described.private_ip] = host
         self._by_instance_id[described.instance_id] = host

@@ -66,6 +66,8 @@ def _starting_step(
         return Wait(container.retry_at)
     match container.known:
         case Known.NONE:
+            if task.incomplete:
+                return NOTHING
             if container.spec.depends_on:
                 order = verdict(task, container, timing, now)
                 if isinstance(order, Waiting):

@@ -21,6 +21,7 @@ from miniecs_agent.state import Action, ContainerState, Known, TaskState
 from miniecs_agent.steps import GiveUp, Step, Wait, next_step
 
 ATTEMPTS = 5  # of an engine call that fails for a passing reason; 1 + 2 + 4 + 8 seconds between them
+VANISHED = "ContainerVanishedError: No container matching saved ID found"  # the ECS agent's words
 FORGOTTEN_KEPT = 5000  # ARNs of removed tasks that are remembered, so that none is ever started again
 
 
@@ -34,6 +35,7 @@ class AgentSettings:
     cleanup_after: float = 10800.0  # stopped containers are kept (ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION)
     report_backoff: float = 1.0  # first wait after a report that nobody answered, doubled up to
     report_backoff_limit: float = 30.0
+    publish_every: float | None = None  # metrics, health and status; None: only health, as it changes
 
 
 class TaskRunner:
@@ -69,13 +71,22 @@ class TaskRunner:
 
     # What is wanted
 
-    def want(self, now: float, spec: TaskSpec, stopped: bool) -> None:
-        """The control plane wants the task RUNNING or STOPPED. RUNNING after STOPPED means nothing."""
+    def want(self, now: float, spec: TaskSpec, stopped: bool, *, ran: bool = False) -> None:
+        """The control plane wants the task RUNNING or STOPPED. RUNNING after STOPPED means nothing.
+
+        ran: it was RUNNING before. What is not on the engine then has vanished, and is never made anew.
+        """
         task = self._tasks.get(spec.arn)
         if task is None:
             task = self._new(now, spec)
+            if ran:
+                self._note_vanished(now, task)
             if spec.arn in self._forgotten:
                 stopped = True
+        elif task.incomplete:
+            task.incomplete = False
+            if ran:
+                self._note_vanished(now, task)
         elif not stopped:
             return
         if stopped:
@@ -104,7 +115,11 @@ class TaskRunner:
             self._unclaimed[arn] = found
             document = next((c.document for c in found if c.document is not None), None)
             if document is not None:
-                self._advance(now, self._new(now, read_task(document)))
+                task = self._new(now, read_task(document))
+                # Perhaps the agent died between two containers, perhaps one was removed since: only the
+                # control plane knows whether all have run, and it tells when ACS opens.
+                task.incomplete = any(each.known is Known.NONE for each in task.containers)
+                self._advance(now, task)
 
     def _new(self, now: float, spec: TaskSpec) -> TaskState:
         task = self._tasks[spec.arn] = TaskState(spec, [ContainerState(each) for each in spec.containers])
@@ -189,6 +204,12 @@ class TaskRunner:
             return False
         ran_long_enough = now - container.started_at >= self._settings.timing.wait(policy.period)
         return ran_long_enough and container.exit_code not in policy.ignored_exit_codes
+
+    def _note_vanished(self, now: float, task: TaskState) -> None:
+        for container in task.containers:
+            if container.known is Known.NONE:
+                container.reason = VANISHED
+                self._stopped(task, container)
 
     def _stopped(self, task: TaskState, container: ContainerState) -> None:
         container.known = Known.STOPPED

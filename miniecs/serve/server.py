@@ -23,10 +23,11 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.reconciler import Reconciler
 from miniecs.serve.driver import Driver
-from miniecs.serve.simulated import DirectNetwork, LoopTimers
+from miniecs.serve.simulated import DirectNetwork
 from miniecs.store import StoreError
 from miniecs.store.sqlite import SqliteStore
 from miniecs_agent.simulated import NewInstance, SimulatedInstances
+from miniecs_agent.timers import LoopTimers
 from miniecs_api.agents import TICK_EVERY, AgentSessions
 from miniecs_api.app import ASGIApp, create_app
 from miniecs_api.context import ApiSettings

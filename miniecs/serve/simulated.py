@@ -11,26 +11,12 @@ from miniecs.clock import Clock
 from miniecs.model.scope import Scope
 from miniecs.store import StoreError
 from miniecs_agent.effects import Answer, ApiFailure, Channel
-from miniecs_agent.simulated import Connection, Peer
+from miniecs_agent.host import Connection, Peer
 from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
 from miniecs_api.operations import Operations
 from miniecs_api.simulated import agents_calls
 
 log = logging.getLogger("miniecs.server")
-
-
-class LoopTimers:
-    """The agents' timers on an event loop."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._loop = asyncio.get_running_loop()
-
-    def now(self) -> float:
-        return self._clock.now()
-
-    def call_at(self, when: float, fn: Callable[[], None]) -> None:
-        self._loop.call_later(max(0.0, when - self._clock.now()), fn)
 
 
 class _Line:

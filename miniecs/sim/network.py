@@ -13,7 +13,7 @@ from typing import Any
 from miniecs.ids import Ids
 from miniecs.sim.timeline import Timeline
 from miniecs_agent.effects import Answer, ApiFailure, Channel
-from miniecs_agent.simulated import Peer
+from miniecs_agent.host import Peer
 from miniecs_agent.spec import Document
 from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
 
