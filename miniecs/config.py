@@ -48,7 +48,7 @@ class ServerSettings:
     """Everything that ``up`` decides; written to the data folder, read by the processes it starts."""
 
     data_dir: str
-    runtime: str = "simulated"  # simulated docker
+    runtime: str = "docker"  # docker simulated
     bind: str = "127.0.0.1"
     port: int = 4566
     account: str = "000000000000"
@@ -62,6 +62,10 @@ class ServerSettings:
     durability: str = "normal"  # normal full
     allow_hosts: tuple[str, ...] = ()
     allow_privileged: bool = False
+    engine: str = ""  # where the Docker engine of this machine's own agent was found, as a URL
+    owner: str = ""  # of what this data folder's cluster has on engines: 12 hex digits, made at its first `up`
+    join_access_key: str = ""  # what agents on other machines sign with; without it none can join
+    join_secret: str = ""
 
     @property
     def endpoint(self) -> str:

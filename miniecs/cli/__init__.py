@@ -42,6 +42,11 @@ def _run(arguments: list[str]) -> int:
         from miniecs.cli import internal
 
         return internal.supervise(arguments[1:])
+    if arguments[:1] == ["agent"]:
+        from miniecs.cli import internal
+
+        if internal.is_local_agent(arguments):
+            return internal.agent(arguments[1:])
     from miniecs.cli.app import run
 
     return run(arguments)

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from miniecs import __version__
-from miniecs.cli.internal import DEFAULT_DATA_DIR, data_folder
+from miniecs.cli import hosts
+from miniecs.cli.internal import data_folder
+from miniecs.cli.options import DataDir, Format, OfCluster, Output, group
 from miniecs.cli.problem import FAILED
 
 
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
 class Runtime(StrEnum):
-    SIMULATED = "simulated"
     DOCKER = "docker"
+    SIMULATED = "simulated"
 
 
 class Durability(StrEnum):
     NORMAL = "normal"
     FULL = "full"
 
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        metavar="D",
-        help=f"The folder with all state. [MINIECS_DATA_DIR, or {DEFAULT_DATA_DIR}]",
-        show_default=False,
-    ),
-]
-Format = Annotated[
-    Output, typer.Option("--output", help="json: one JSON document on stdout and nothing else.")
-]
-OfCluster = Annotated[str | None, typer.Option("--cluster", metavar="C", help="Its name or ARN.")]
 
 # Plain help and usage errors: they are read in pipes and logs too, and rich takes as long to import as typer.
 app = typer.Typer(
@@ -52,10 +35,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-instance = typer.Typer(
-    help="Add, remove and drain container instances.", no_args_is_help=True, rich_markup_mode=None
-)
+instance = group("Add, remove and drain container instances.")
 app.add_typer(instance, name="instance")
+app.add_typer(hosts.agent, name="agent")
+app.add_typer(hosts.engine, name="engine")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -99,7 +82,7 @@ def up(
     zones: Annotated[int | None, _remembered("Over so many availability zones. [3]")] = None,
     runtime: Annotated[
         Runtime | None,
-        _remembered("What runs the tasks. docker comes next and is then the default. [simulated]"),
+        _remembered("What runs the tasks: a Docker engine, or nothing but their story. [docker]"),
     ] = None,
     port: Annotated[
         int | None, _remembered("Where the AWS API listens; 0 chooses a free port. [4566]")
@@ -160,24 +143,26 @@ def up(
 @app.command()
 def down(
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave containers running. Simulated ones live in the data folder.")
+        bool, typer.Option("--keep", help="Leave the containers running; the next `up` takes them over.")
     ] = False,
     purge: Annotated[bool, typer.Option("--purge", help="Remove the data folder as well.")] = False,
     data_dir: DataDir = None,
     output: Format = Output.TEXT,
 ) -> None:
-    """End what `up` started. Its data stays for the next `up`."""
+    """End what `up` started and remove its containers. Its data stays for the next `up`."""
     from miniecs.cli import output as out
-    from miniecs.cli.down import down, told
+    from miniecs.cli.down import down, told, warning
 
     if keep and purge:
         raise typer.BadParameter("--keep and --purge exclude each other: give one of them.")
     folder = data_folder(data_dir)
-    ended = down(folder, purge=purge)
+    ended = down(folder, keep=keep, purge=purge)
     if output is Output.JSON:
         out.print_json(ended)
     else:
         print(told(folder, ended))
+    if left := warning(ended):
+        print(left, file=sys.stderr)
 
 
 @app.command()
@@ -340,3 +325,18 @@ def doctor(data_dir: DataDir = None, output: Format = Output.TEXT) -> None:
 
     if not doctors.doctor(data_folder(data_dir), as_json=output is Output.JSON):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def images(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="[those of the samples]", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Provide images: what the engine has not is pulled, or built as a stand-in from Debian packages."""
+    from miniecs.cli import images as providing
+
+    providing.images(names or (), as_json=output is Output.JSON)

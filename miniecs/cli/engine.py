@@ -7,36 +7,47 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import sys
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from miniecs.cli.problem import Problem
 from miniecs.docker_api import DockerApi, DockerApiError, configured_host
+
+OLDEST_API = (1, 40)  # Docker 19.03 and Podman 3
+_WITHOUT = "Or start with --runtime simulated, which needs no engine."
+_READ_MORE = "See docs/engines.md."
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What was found. kind: local root, local non-root, rootless, VM or remote; '' when unknown."""
+    """What was found. kind: local root, local non-root, rootless, VM, elsewhere, remote; '' when unknown."""
 
     host: str
     kind: str = ""
     version: str = ""
     trouble: str = ""  # why it does not answer
     cure: str = ""
+    api: str = ""  # the newest version of the API that it speaks, e.g. 1.41
+    folder: str = ""  # where it keeps images and containers, on its machine
 
 
-def find() -> Engine:
-    """The engine that the docker command would use."""
-    host = configured_host()
+def find(host: str | None = None) -> Engine:
+    """The engine at this URL, else the one that the docker command would use."""
+    host = host or configured_host()
     url = urlsplit(host)
     if url.scheme == "ssh":
-        return Engine(host, "remote", trouble="engines behind ssh are not asked by doctor")
+        return Engine(host, "remote", trouble="engines behind ssh are not asked")
     if url.scheme == "npipe":
         return Engine(host, trouble="named pipes are not supported", cure="use miniecs within WSL 2")
     try:
         api = DockerApi(host)
         info, version = _object(api, "/info"), _object(api, "/version")
+        kind = classify(host, info, root=os.geteuid() == 0)
+        if kind.startswith("local") and not _is_here(_gateways(api)):
+            kind = "elsewhere"
     except PermissionError:
         return Engine(
             host,
@@ -45,8 +56,55 @@ def find() -> Engine:
         )
     except (OSError, DockerApiError, ValueError) as error:
         return Engine(host, trouble=str(error), cure=_how_to_get_one())
-    named = str(version.get("Version", "?"))
-    return Engine(host, classify(host, info, root=os.geteuid() == 0), f"{_product(version)} {named}")
+    return Engine(
+        host,
+        kind,
+        f"{_product(version)} {version.get('Version', '?')}",
+        api=str(version.get("ApiVersion", "")),
+        folder=str(info.get("DockerRootDir", "")),
+    )
+
+
+def fit(host: str | None = None) -> Engine:
+    """An engine that an agent on this machine can use. Raises Problem where there is none."""
+    found = find(host)
+    if found.trouble:
+        cure = f" To have one: {found.cure}." if found.cure else ""
+        raise Problem(f"No Docker engine can be used at {found.host}: {found.trouble}.{cure} {_WITHOUT}")
+    if why := obstacle(found):
+        raise Problem(f"The Docker engine at {found.host} ({found.version}) cannot be used: {why} {_WITHOUT}")
+    return found
+
+
+def obstacle(found: Engine) -> str:
+    """Why an agent beside this engine could not work on it, and what to do; '' when it could."""
+    if tuple(int(part) for part in found.api.split(".") if part.isdigit()) < OLDEST_API:
+        oldest = ".".join(map(str, OLDEST_API))
+        return f"it speaks the API up to {found.api or '?'}, miniecs needs {oldest}. Install a newer one."
+    match found.kind:
+        case "rootless":
+            why = (
+                "it is rootless, so its networks are in a namespace of its own, and the container instances' "
+                "addresses could not be reached from here. Use an engine that root runs."
+            )
+        case "VM":
+            why = (
+                "it runs in a virtual machine, and the container instances' addresses could not be reached "
+                "from here. Run miniecs within that machine, or in a Linux with an engine of its own."
+            )
+        case "elsewhere":
+            why = (
+                "its networks are not those of this place: its socket was passed into a container, or "
+                "miniecs runs in another network namespace. Run miniecs where the engine's networks are."
+            )
+        case "remote":
+            why = (
+                "it is on another machine. Start with --instances 0 and --runtime docker where an engine is, "
+                "and run `miniecs agent` on that machine (`miniecs agent join-command` prints how)."
+            )
+        case _:
+            return ""
+    return f"{why} {_READ_MORE}"
 
 
 def classify(host: str, info: dict[str, Any], *, root: bool, kernel: str = platform.release()) -> str:
@@ -70,12 +128,41 @@ def _object(api: DockerApi, path: str) -> dict[str, Any]:
     return answer
 
 
+def _gateways(api: DockerApi) -> list[str]:
+    """The addresses that the default bridge has on the engine's machine; none where there is none."""
+    try:
+        network = _object(api, "/networks/bridge")
+    except DockerApiError:
+        return []
+    configurations = (network.get("IPAM") or {}).get("Config") or ()
+    return [str(each["Gateway"]) for each in configurations if each.get("Gateway")]
+
+
+def _is_here(addresses: list[str]) -> bool:
+    """Whether these are addresses of this machine, as seen from here; True where that cannot be told."""
+    return not addresses or any(_can_bind(address) for address in addresses)
+
+
+def _can_bind(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
 def _product(version: dict[str, Any]) -> str:
     named = " ".join(str(component.get("Name")) for component in version.get("Components") or ())
     return "Podman" if "Podman" in named else "Docker"
 
 
 def _how_to_get_one() -> str:
+    from miniecs.cli.dockerd import can_install
+
     if sys.platform == "darwin":
         return "start Docker Desktop, OrbStack or colima, or install one of them"
+    if can_install():
+        return "`miniecs engine start` installs and starts one"
     return "start it (`sudo systemctl start docker`) or install it: https://docs.docker.com/engine/install"

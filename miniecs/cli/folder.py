@@ -1,10 +1,11 @@
 """The data folder: whose it is, with what settings, and which processes work on it.
 
-settings.json    what `up` decided, read by the server
+settings.json    what `up` decided, read by the processes that it starts; for its owner's eyes alone
 server.json      written by the server while it listens: pid, endpoint, version
-supervisor.json  locked by the supervisor for as long as it lives: its pid and the server's
+agent.json       written by the agent while it works: pid and what it says of its engine
+supervisor.json  locked by the supervisor for as long as it lives: its pid and, by role, those it watches
 up.lock          held while `up` or `down` change any of this
-logs/            server.log and supervisor.log
+logs/            a log of each role, and supervisor.log
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,17 +24,28 @@ from miniecs.cli import processes, settings
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.config import ServerSettings
 
+# Every process that a data folder may have beside its supervisor, in the order of their start.
+ROLES = ("server", "agent")
+
 _LOG_LIMIT = 10_000_000  # bytes; an older log is kept beside it as .1
 _LOCK_STEP = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that lives. endpoint is None until it listens."""
+    """A process of the folder that lives. told: what it wrote into its file, nothing until it is ready."""
 
     pid: int
-    endpoint: str | None
-    version: str | None
+    told: Mapping[str, Any]
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.told)
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where a server listens, None until it does."""
+        return str(self.told["endpoint"]) if "endpoint" in self.told else None
 
 
 class DataFolder:
@@ -42,10 +54,13 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.settings_file = path / "settings.json"
-        self.server_file = path / "server.json"
         self.supervisor_file = path / "supervisor.json"
         self.lock_file = path / "up.lock"
         self.logs = path / "logs"
+
+    def role_file(self, role: str) -> Path:
+        """What a process tells of itself while it works, with at least its ``pid``."""
+        return self.path / f"{role}.json"
 
     def check(self) -> None:
         """Raise Problem for a folder that is not ours: `down --purge` must never remove somebody's files."""
@@ -67,12 +82,17 @@ class DataFolder:
         )
 
     def _is_ours(self) -> bool:
-        ours = (self.settings_file, self.server_file, self.supervisor_file, self.lock_file, self.logs)
-        return any(file.exists() for file in ours)
+        ours = (self.settings_file, self.supervisor_file, self.lock_file, self.logs)
+        return any(file.exists() for file in (*ours, *map(self.role_file, ROLES)))
 
     @property
     def exists(self) -> bool:
         return self.path.is_dir() and self._is_ours()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a server ever worked here: then the cluster of `up` has been made."""
+        return (self.path / "state.db").exists()
 
     # Settings
 
@@ -97,28 +117,29 @@ class DataFolder:
         )
 
     def save(self, decided: ServerSettings) -> None:
-        """Replace the settings, wholly or not at all."""
+        """Replace the settings, wholly or not at all. They hold credentials."""
         new = self.settings_file.with_suffix(".new")
         try:
-            new.write_text(json.dumps(asdict(decided), indent=2) + "\n")
+            new.unlink(missing_ok=True)
+            with open(new, "x", opener=_for_the_owner_alone) as file:
+                file.write(json.dumps(asdict(decided), indent=2) + "\n")
             os.replace(new, self.settings_file)
         except OSError as error:
             raise Problem(f"{self.settings_file} cannot be written: {error.strerror}.") from error
 
     # Who works on it
 
-    def server(self) -> Running | None:
-        """The living server of this folder, however it was started; None when there is none."""
-        told = _read(self.server_file)
-        for pid in (told.get("pid"), _read(self.supervisor_file).get("server")):
-            if isinstance(pid, int) and processes.is_ours(pid, "server", self.path):
-                listens = told.get("pid") == pid
-                return Running(
-                    pid,
-                    str(told["endpoint"]) if listens else None,
-                    str(told["version"]) if listens else None,
-                )
+    def running(self, role: str) -> Running | None:
+        """The living process of this role, however it was started; None when there is none."""
+        told = _read(self.role_file(role))
+        for pid in (told.get("pid"), _read(self.supervisor_file).get(role)):
+            if isinstance(pid, int) and processes.is_ours(pid, role, self.path):
+                return Running(pid, told if told.get("pid") == pid else {})
         return None
+
+    def server(self) -> Running | None:
+        """The living server of this folder."""
+        return self.running("server")
 
     def supervisor(self) -> int | None:
         """The pid of the living supervisor, whose lock is the proof; None when there is none."""
@@ -148,16 +169,17 @@ class DataFolder:
                 processes.pause(_LOCK_STEP)
             else:
                 raise Problem(f"Another miniecs supervises {self.path}.")
-            self.note(file, os.getpid(), _read(self.supervisor_file).get("server"))
+            before = _read(self.supervisor_file)
+            self.note(file, os.getpid(), {role: before.get(role) for role in ROLES})
             yield file
 
     @staticmethod
-    def note(file: IO[str], pid: int, server: int | None) -> None:
-        """Write into the supervisor's own, locked file who it is and whom it watches."""
+    def note(file: IO[str], pid: int, watched: Mapping[str, int | None]) -> None:
+        """Write into the supervisor's own, locked file who it is and whom it watches, by role."""
         with contextlib.suppress(OSError):  # a full disk is no reason to stop watching
             file.seek(0)
             file.truncate()
-            file.write(json.dumps({"pid": pid, "server": server}))
+            file.write(json.dumps({"pid": pid, **watched}))
             file.flush()
 
     @contextlib.contextmanager
@@ -189,8 +211,8 @@ class DataFolder:
 
     def forget_processes(self) -> None:
         """After their end: remove what a killed process left behind."""
-        self.server_file.unlink(missing_ok=True)
-        self.supervisor_file.unlink(missing_ok=True)
+        for file in (*map(self.role_file, ROLES), self.supervisor_file):
+            file.unlink(missing_ok=True)
 
     def purge(self) -> None:
         """Remove the folder with all that is in it."""
@@ -216,6 +238,10 @@ def size(log: Path) -> int:
         return log.stat().st_size
     except OSError:
         return 0
+
+
+def _for_the_owner_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _try_lock(file: IO[str], *, shared: bool = False) -> bool:

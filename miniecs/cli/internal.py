@@ -1,4 +1,4 @@
-"""The two commands that miniecs gives to itself: ``server`` and ``supervise``.
+"""The commands that miniecs gives to itself: ``server``, ``agent --data-dir`` and ``supervise``.
 
 They go past typer: a server keeps in memory what it imports, and a start is measured.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import socket
 import sys
 from datetime import datetime
 from pathlib import Path
 
 from miniecs.cli.folder import DataFolder
+from miniecs.cli.problem import Problem
 from miniecs.config import ServerSettings
 
 DEFAULT_DATA_DIR = "~/.miniecs"
@@ -28,16 +30,49 @@ def data_folder(given: str | Path | None) -> DataFolder:
 def server(arguments: list[str]) -> int:
     """Serve in the foreground with the folder's settings, or the defaults where `up` never ran."""
     folder = _parse("server", "serve in the foreground; `miniecs up` starts and watches it", arguments)
-    settings = folder.settings() or ServerSettings(data_dir=str(folder.path))
+    decided = folder.settings()
+    if decided is None:
+        from miniecs.cli.settings import completed, with_credentials
+
+        decided = with_credentials(completed(None, folder.path, {}))
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.save(decided)
     from miniecs.serve import main
 
-    return main(settings)
+    return main(decided)
+
+
+def is_local_agent(arguments: list[str]) -> bool:
+    """Whether it is the agent of a data folder, not the one that a user starts on another host."""
+    return len(arguments) == 3 and arguments[:2] == ["agent", "--data-dir"]
+
+
+def agent(arguments: list[str]) -> int:
+    """Play the container instances of this machine's own cluster; `miniecs up` starts and watches it."""
+    folder = _parse("agent", "be the agent of a data folder; `miniecs up` starts and watches it", arguments)
+    decided = folder.settings()
+    if decided is None:
+        raise Problem(f"Nothing was started yet on {folder.path}. `miniecs up --detach` starts it.")
+    from miniecs_agent.main import AgentOptions, main
+
+    return main(
+        AgentOptions(
+            endpoint=decided.endpoint,
+            access_key=decided.join_access_key,
+            secret_key=decided.join_secret,
+            local=True,
+            engine=decided.engine,
+            name=socket.gethostname(),
+            run_file=folder.role_file("agent"),
+        )
+    )
 
 
 def supervise(arguments: list[str]) -> int:
-    """Watch the folder's server until told to end; what `up --detach` leaves behind."""
-    folder = _parse("supervise", "start the server and restart it when it dies", arguments)
-    from miniecs.cli.supervisor import Signals, Supervisor
+    """Watch the folder's processes until told to end; what `up --detach` leaves behind."""
+    folder = _parse("supervise", "start what a cluster needs and restart what dies", arguments)
+    decided = folder.settings() or ServerSettings(str(folder.path))
+    from miniecs.cli.supervisor import Signals, Supervisor, roles
     from miniecs.clock import SystemClock
 
     clock = SystemClock()
@@ -48,11 +83,15 @@ def supervise(arguments: list[str]) -> int:
             print(f"{moment} {text}", file=sys.stderr, flush=True)
 
     with folder.supervising() as file, Signals().caught() as signals:
-        supervisor = Supervisor(folder, clock, file, say)
-        supervisor.start()
-        while not signals.asked_to_end:
-            supervisor.step()
-            signals.wait(_WATCH_EVERY)
+        supervisor = Supervisor(folder, roles(decided), clock, file, say)
+        try:
+            supervisor.start()
+            while not signals.asked_to_end:
+                supervisor.step()
+                signals.wait(_WATCH_EVERY)
+        except Problem:
+            supervisor.stop()
+            raise
         supervisor.stop()
     return 0
 

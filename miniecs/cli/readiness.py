@@ -1,5 +1,7 @@
 """Whether the cluster that `up` promised is there, asked over the AWS wire as anyone would.
 
+An agent tells in its file that it works; what it achieved is seen in the container instances.
+
 Not from the status page: that one would make a server that only just started load its web framework.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from miniecs.cli.client import AwsProblem, Caller, Client, NoAnswer
-from miniecs.cli.folder import DataFolder
+from miniecs.cli.folder import DataFolder, Running
 from miniecs.cli.output import counted
 from miniecs.config import ServerSettings
 
@@ -17,11 +19,17 @@ _TIMEOUT = 5.0
 
 
 class State(NamedTuple):
-    """What is there so far. pid and endpoint are set as soon as the server answers."""
+    """What is there so far. pid and endpoint are set when the server answers, agent when that one works.
+
+    expected: so many instances at least must come.
+    """
 
     pid: int | None = None
     endpoint: str | None = None
     instances: tuple[dict[str, Any], ...] = ()
+    expected: int = 0
+    agent: Running | None = None
+    needs_agent: bool = False
 
     @property
     def listens(self) -> bool:
@@ -33,20 +41,39 @@ class State(NamedTuple):
 
     @property
     def ready(self) -> bool:
-        return self.listens and self.connected == len(self.instances)
+        there = self.listens and (self.agent is not None or not self.needs_agent)
+        return there and self.connected == len(self.instances) >= self.expected
 
 
-def look(folder: DataFolder, settings: ServerSettings) -> State:
+def look(folder: DataFolder, settings: ServerSettings, expected: int = 0) -> State:
     """The state at this moment; never raises for a server that is not there (yet)."""
     running = folder.server()
     if running is None or running.endpoint is None:
         return State()
+    docker = settings.runtime == "docker"
+    agent = folder.running("agent") if docker else None
     client = Client(running.endpoint, _TIMEOUT)
     try:
         client.get("health")
-        return State(running.pid, running.endpoint, tuple(_instances(client, settings)))
+        instances = tuple(_instances(client, settings))
     except NoAnswer:
         return State()
+    return State(
+        running.pid,
+        running.endpoint,
+        instances,
+        expected,
+        agent if agent is not None and agent.ready else None,
+        docker,
+    )
+
+
+def engine(state: State) -> str:
+    """What the agent says of its engine, e.g. ``Docker 20.10.24``; '' where there is no agent."""
+    if state.agent is None:
+        return ""
+    told = state.agent.told.get("engine")
+    return f"{told['product']} {told['version']}" if isinstance(told, dict) else ""
 
 
 def _instances(client: Client, settings: ServerSettings) -> list[dict[str, Any]]:
@@ -82,7 +109,8 @@ def describe(state: State, settings: ServerSettings) -> str:
     zones = {_attribute(instance, "ecs.availability-zone") for instance in state.instances}
     each = f", {shapes.pop()} each" if len(shapes) == 1 else ", of several types"
     text = f"{counted(len(state.instances), 'container instance')} in {counted(len(zones), 'zone')}"
-    return f"{name}: {text}{each}"
+    on = engine(state)
+    return f"{name}: {text}{each}{f', on {on}' if on else ''}"
 
 
 def _shape(instance: dict[str, Any]) -> str:

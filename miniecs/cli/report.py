@@ -19,12 +19,13 @@ from miniecs.config import ServerSettings
 class Plan:
     """What there is to do. how: started (nothing runs), adopted (a server without supervisor), running.
 
-    counted: whether this `up` was given --instances.
+    counted: whether this `up` was given --instances. expected: so many must come, which nobody knows of yet.
     """
 
     how: str
     settings: ServerSettings
     counted: bool
+    expected: int = 0
 
 
 class Report:
@@ -67,7 +68,7 @@ class Report:
             print(text, flush=True)
 
     def _server(self, state: State, now: float) -> str:
-        what = f"simulated runtime, pid {state.pid}"
+        what = f"{self._plan.settings.runtime} runtime, pid {state.pid}"
         match self._plan.how:
             case "running":
                 return f"miniecs runs already on {self._folder.path} ({what})"
@@ -93,7 +94,9 @@ class Report:
             "pid": state.pid,
             "supervisorPid": self._folder.supervisor(),
             "dataDir": str(self._folder.path),
+            "agentPid": state.agent.pid if state.agent else None,
             "runtime": decided.runtime,
+            "engine": readiness.engine(state) or None,
             "account": decided.account,
             "region": decided.region,
             "timeScale": decided.time_scale,

@@ -18,7 +18,7 @@ def reset(folder: DataFolder, *, restore: bool, as_json: bool) -> None:
     told = "Everything is wiped: no cluster, no container instance, no task is left."
     if restore and settings is not None:
         for _ in range(int(_READY_WITHIN / _LOOK_EVERY)):
-            state = readiness.look(folder, settings)
+            state = readiness.look(folder, settings, settings.instances)
             if state.ready:
                 break
             processes.pause(_LOOK_EVERY)

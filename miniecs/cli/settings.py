@@ -11,10 +11,14 @@ from typing import Any
 
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.config import ServerSettings
+from miniecs.ids import Ids
 from miniecs.model.instance_types import UnknownInstanceType, instance_type
 
 _MOST_INSTANCES = 5000  # ECS's quota for one cluster
 _MOST_ZONES = 26
+_OWNER_DIGITS = 12
+_ACCESS_KEY_LETTERS = 20
+_SECRET_DIGITS = 40
 _CLUSTER = re.compile(r"^[a-zA-Z0-9_-]{1,255}$")
 _REGION = re.compile(r"^[a-z]{2,}(-[a-z]+)+-\d+$")
 
@@ -32,6 +36,17 @@ def completed(saved: ServerSettings | None, data_dir: Path, given: Mapping[str, 
     settings = replace(saved or ServerSettings(str(data_dir)), **given)
     _check(settings)
     return settings
+
+
+def with_credentials(settings: ServerSettings) -> ServerSettings:
+    """The same with an owner's id and join credentials: those that it has, or new ones."""
+    ids = Ids()
+    return replace(
+        settings,
+        owner=settings.owner or ids.secret()[:_OWNER_DIGITS],
+        join_access_key=settings.join_access_key or ids.letters(_ACCESS_KEY_LETTERS).upper(),
+        join_secret=settings.join_secret or (ids.secret() + ids.secret())[:_SECRET_DIGITS],
+    )
 
 
 def differences(running: ServerSettings, given: Mapping[str, Any]) -> list[str]:
@@ -79,11 +94,7 @@ def _shown(value: Any) -> str:
 
 
 def _check(settings: ServerSettings) -> None:
-    if settings.runtime == "docker":
-        raise _wrong(
-            "runtime", "docker comes next and is not there yet. Use --runtime simulated, now the default."
-        )
-    if settings.runtime != "simulated":
+    if settings.runtime not in ("docker", "simulated"):
         raise _wrong("runtime", f"{settings.runtime!r} is neither simulated nor docker.")
     if not 0 <= settings.port <= 65535:
         raise _wrong("port", f"{settings.port} is not a port. Give 1 to 65535, or 0 for a free one.")

@@ -1,11 +1,11 @@
-"""`miniecs up`: a server under a supervisor, in the foreground or left behind, until its cluster is ready."""
+"""`miniecs up`: processes under a supervisor, in the foreground or left behind, until all is ready."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from miniecs.cli.folder import DataFolder, last_line, size
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.cli.readiness import State
 from miniecs.cli.report import Plan, Report
-from miniecs.cli.supervisor import Signals, Supervisor
+from miniecs.cli.supervisor import Signals, Supervisor, roles
 from miniecs.clock import SystemClock
 
 _READY_WITHIN = 60.0
@@ -33,7 +33,7 @@ def up(folder: DataFolder, given: Mapping[str, Any], *, detach: bool, as_json: b
         _in_foreground(folder, given, as_json)
 
 
-def _plan(folder: DataFolder, given: Mapping[str, Any]) -> Plan:
+def _plan(folder: DataFolder, given: Mapping[str, Any], say: Callable[[str], None]) -> Plan:
     """Decide, with the folder locked, and save the settings of a start. Raises Problem for other ones."""
     saved = folder.settings()
     decided = settings.completed(saved, folder.path, given)
@@ -49,8 +49,14 @@ def _plan(folder: DataFolder, given: Mapping[str, Any]) -> Plan:
         return Plan("running" if supervised else "adopted", saved or decided, "instances" in given)
     if decided.port == 0:
         decided = replace(decided, port=_free_port(decided.bind))
-    folder.save(decided)
-    return Plan("started", decided, "instances" in given)
+    if decided.runtime == "docker":
+        from miniecs.cli import engine, leftovers
+
+        decided = replace(decided, engine=engine.fit().host)
+        leftovers.sweep_the_dead(decided.engine, say)
+    fresh = not folder.has_state
+    folder.save(settings.with_credentials(decided))
+    return Plan("started", decided, "instances" in given, decided.instances if fresh else 0)
 
 
 def _free_port(bind: str) -> int:
@@ -64,19 +70,19 @@ def _detached(folder: DataFolder, given: Mapping[str, Any], as_json: bool) -> No
     clock = SystemClock()
     since = clock.now()
     with folder.changing():
-        plan = _plan(folder, given)
+        plan = _plan(folder, given, _say)
         log = folder.log("supervisor")
         log_from = size(log)
         child = None if plan.how == "running" else _spawn_supervisor(folder, log)
         while child is not None and folder.supervisor() != child.pid and child.poll() is None:
             processes.pause(_LOOK_EVERY)
     report = Report(folder, plan, as_json, since)
-    while not report.seen(state := readiness.look(folder, plan.settings), clock.now()):
+    while not report.seen(state := readiness.look(folder, plan.settings, plan.expected), clock.now()):
         if child is not None and child.poll() is not None:
             said = last_line(log, log_from).removeprefix("miniecs: ")
             raise Problem(said or f"The supervisor ended at once; see {log}.", child.returncode or 1)
         if clock.now() - since > _READY_WITHIN:
-            raise Problem(_unready(folder, state))
+            raise Problem(_unready(folder, plan, state))
         processes.pause(_LOOK_EVERY)
     if plan.how != "running":
         report.next_steps()
@@ -94,13 +100,18 @@ def _spawn_supervisor(folder: DataFolder, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _unready(folder: DataFolder, state: State) -> str:
+def _unready(folder: DataFolder, plan: Plan, state: State) -> str:
+    within = f"within {_READY_WITHIN:g} s"
     if not state.listens:
-        return f"The server did not get ready within {_READY_WITHIN:g} s; see {folder.logs / 'server.log'}."
-    return (
-        f"Only {state.connected} of {output.counted(len(state.instances), 'container instance')} connected "
-        f"within {_READY_WITHIN:g} s; see {folder.logs / 'server.log'}."
-    )
+        return f"The server did not get ready {within}; see {folder.logs / 'server.log'}."
+    culprit = "server" if plan.settings.runtime == "simulated" else "agent"
+    log = folder.logs / f"{culprit}.log"
+    wanted = max(len(state.instances), plan.expected)
+    missing = f"Only {state.connected} of {output.counted(wanted, 'container instance')} connected {within}"
+    if culprit == "agent" and state.agent is None:
+        missing = f"The agent did not get ready {within}"
+    said = last_line(log, 0) if culprit == "agent" else ""
+    return f"{missing}{f': {said}' if said else ''}; see {log}."
 
 
 def _in_foreground(folder: DataFolder, given: Mapping[str, Any], as_json: bool) -> None:
@@ -108,7 +119,7 @@ def _in_foreground(folder: DataFolder, given: Mapping[str, Any], as_json: bool) 
     since = clock.now()
     with ExitStack() as held:
         with folder.changing():
-            plan = _plan(folder, given)
+            plan = _plan(folder, given, _say)
             if plan.how != "running":
                 own_file = held.enter_context(folder.supervising())
         report = Report(folder, plan, as_json, since)
@@ -116,13 +127,13 @@ def _in_foreground(folder: DataFolder, given: Mapping[str, Any], as_json: bool) 
             _await(folder, plan, report, clock)
             return
         signals = held.enter_context(Signals().caught())
-        supervisor = Supervisor(folder, clock, own_file, _say)
-        supervisor.start()
+        supervisor = Supervisor(folder, roles(plan.settings), clock, own_file, _say)
         held.callback(supervisor.stop)
+        supervisor.start()
         ready = False
         while not signals.asked_to_end:
             supervisor.step()
-            if not ready and report.seen(readiness.look(folder, plan.settings), clock.now()):
+            if not ready and report.seen(readiness.look(folder, plan.settings, plan.expected), clock.now()):
                 ready = True
                 report.next_steps()
                 report.say_ending()
@@ -135,7 +146,7 @@ def _say(text: str) -> None:
 
 def _await(folder: DataFolder, plan: Plan, report: Report, clock: SystemClock) -> None:
     since = clock.now()
-    while not report.seen(state := readiness.look(folder, plan.settings), clock.now()):
+    while not report.seen(state := readiness.look(folder, plan.settings, plan.expected), clock.now()):
         if clock.now() - since > _READY_WITHIN:
-            raise Problem(_unready(folder, state))
+            raise Problem(_unready(folder, plan, state))
         processes.pause(_LOOK_EVERY)

@@ -52,7 +52,7 @@ class Cli:
 
     def start_in_foreground(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [MINIECS, "up", *arguments],
+            [MINIECS, "up", "--runtime", "simulated", *arguments],
             env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
@@ -123,7 +123,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """One server for the tests of a module: three instances in three zones, time a hundred times as fast."""
     made = Cli(tmp_path_factory.mktemp("miniecs") / "data")
     try:
-        made.ok("up", "--detach", "--port", "0", "--time-scale", "100")
+        made.ok("up", "--detach", "--runtime", "simulated", "--port", "0", "--time-scale", "100")
         yield made
     finally:
         cleaned(made)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import stat
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ import pytest
 from miniecs.cli import engine, output, processes, settings
 from miniecs.cli.doctor import judge_aws
 from miniecs.cli.folder import DataFolder
-from miniecs.cli.supervisor import restart_delay
+from miniecs.cli.supervisor import roles
+from miniecs.cli.watch import restart_delay
 from miniecs.config import ServerSettings
 
 SAVED = ServerSettings("/d", port=5000, region="eu-west-1", allow_hosts=("a.example",), time_scale=2.5)
@@ -64,6 +67,25 @@ def test_endpoint(bind: str, endpoint: str) -> None:
     assert ServerSettings("/d", bind=bind, port=5).endpoint == endpoint
 
 
+def test_who_runs_for_a_cluster() -> None:
+    assert roles(ServerSettings("/d", runtime="docker")) == ("server", "agent")
+    assert roles(ServerSettings("/d", runtime="simulated")) == ("server",)
+
+
+def test_an_owner_and_join_credentials_are_made_once(tmp_path: Path) -> None:
+    made = settings.with_credentials(ServerSettings("/d"))
+    assert re.fullmatch("[0-9a-f]{12}", made.owner)
+    assert re.fullmatch("[0-9A-Z]{20}", made.join_access_key)
+    assert re.fullmatch("[0-9a-f]{40}", made.join_secret)
+    assert settings.with_credentials(made) == made
+    assert settings.with_credentials(ServerSettings("/d")).owner != made.owner
+    folder = DataFolder(tmp_path)
+    folder.save(made)
+    folder.save(made)
+    assert stat.S_IMODE(folder.settings_file.stat().st_mode) == 0o600
+    assert folder.settings() == replace(made, data_dir=str(tmp_path))
+
+
 def test_restarts_come_at_once_and_then_ever_later() -> None:
     assert [restart_delay(deaths, True) for deaths in range(8)] == [0, 0.25, 0.5, 1, 2, 4, 4, 4]
     assert [restart_delay(deaths, False) for deaths in range(10)] == [0, 0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
@@ -92,9 +114,10 @@ def test_a_supervisor_lives_as_long_as_its_lock(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     assert folder.supervisor() is None
     with folder.supervising() as file:
-        folder.note(file, 123, 456)
+        folder.note(file, 123, {"server": 456, "agent": None})
         assert folder.supervisor() == 123
-    assert json.loads(folder.supervisor_file.read_text()) == {"pid": 123, "server": 456}
+    noted = {"pid": 123, "server": 456, "agent": None}
+    assert json.loads(folder.supervisor_file.read_text()) == noted
     assert folder.supervisor() is None
 
 

@@ -1,4 +1,4 @@
-"""The supervisor over processes that stand in for the server and end as they are told."""
+"""The supervisor over processes that stand in for server and agent and end as they are told."""
 
 from __future__ import annotations
 
@@ -26,21 +26,32 @@ class Clock:
 
 
 class Bench:
-    """A supervisor whose server is a line of Python, run on a data folder."""
+    """A supervisor whose server and agent are lines of Python, run on a data folder."""
 
-    def __init__(self, folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, folder: DataFolder, monkeypatch: pytest.MonkeyPatch, roles: tuple[str, ...] = ("server",)
+    ) -> None:
         self.folder = folder
         self.clock = Clock()
         self.said: list[str] = []
-        self._patch = monkeypatch
         self._held = folder.supervising()
-        self.supervisor = Supervisor(folder, self.clock, self._held.__enter__(), self.said.append)
+        self.codes: dict[str, str] = {}
+        self.supervisor = Supervisor(folder, roles, self.clock, self._held.__enter__(), self.said.append)
+
+        def command(verb: str, data_dir: Path) -> list[str]:
+            return [sys.executable, "-c", self.codes[verb], "miniecs", verb, "--data-dir", str(data_dir)]
+
+        monkeypatch.setattr(processes, "command", command)
 
     def server_is(self, code: str) -> None:
-        def command(verb: str, data_dir: Path) -> list[str]:
-            return [sys.executable, "-c", code, "miniecs", verb, "--data-dir", str(data_dir)]
+        self.codes["server"] = code
 
-        self._patch.setattr(processes, "command", command)
+    def agent_is(self, code: str) -> None:
+        self.codes["agent"] = code
+
+    @property
+    def pid(self) -> int | None:
+        return self.supervisor.pids["server"]
 
     def step_until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 20
@@ -50,8 +61,11 @@ class Bench:
             time.sleep(0.02)
 
     def listens(self) -> bool:
-        server = self.folder.server()
-        return server is not None and server.endpoint is not None
+        return self.ready("server")
+
+    def ready(self, role: str) -> bool:
+        running = self.folder.running(role)
+        return running is not None and running.ready
 
     def close(self) -> None:
         self.supervisor.stop()
@@ -65,12 +79,30 @@ open(sys.argv[-1] + "/server.json", "w").write(json.dumps(told))
 time.sleep(60)
 """
 
+WORKING = """
+import json, os, sys, time
+open(sys.argv[-1] + "/agent.json", "w").write(json.dumps({"pid": os.getpid()}))
+time.sleep(60)
+"""
+
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     folder = DataFolder(tmp_path)
     with folder.changing():
         made = Bench(folder, monkeypatch)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Server and agent, both of which work as long as nobody says otherwise."""
+    folder = DataFolder(tmp_path)
+    with folder.changing():
+        made = Bench(folder, monkeypatch, ("server", "agent"))
+    made.server_is(LISTENING)
+    made.agent_is(WORKING)
     yield made
     made.close()
 
@@ -89,9 +121,9 @@ def test_a_server_that_never_listens_is_given_up(bench: Bench) -> None:
     said = "ended 3 times before it listened: RuntimeError: no luck See"
     with pytest.raises(Problem, match=said) as problem:
         while True:
-            bench.step_until(lambda: bench.supervisor.pid is None)
+            bench.step_until(lambda: bench.pid is None)
             bench.clock.time += 30
-            bench.step_until(lambda: bench.supervisor.pid is not None)
+            bench.step_until(lambda: bench.pid is not None)
     assert problem.value.exit_code == 1
     assert [text.rpartition(" ended ")[2] for text in bench.said] == [
         "with exit code 1; starting it again in 0.25 s",
@@ -102,30 +134,30 @@ def test_a_server_that_never_listens_is_given_up(bench: Bench) -> None:
 def test_a_server_that_listened_is_started_again_whatever_ended_it(bench: Bench) -> None:
     bench.server_is(LISTENING)
     assert bench.supervisor.start() is False
-    pid = bench.supervisor.pid
+    pid = bench.pid
     assert pid is not None
     bench.step_until(bench.listens)
     bench.supervisor.step()
     bench.clock.time += 10
     os.kill(pid, signal.SIGKILL)
-    bench.step_until(lambda: bench.supervisor.pid != pid)
+    bench.step_until(lambda: bench.pid != pid)
     assert bench.said == [f"the server with pid {pid} ended by signal 9; starting it again now"]
-    bench.step_until(lambda: bench.supervisor.pid is not None)
+    bench.step_until(lambda: bench.pid is not None)
     noted = json.loads(bench.folder.supervisor_file.read_text())
-    assert noted == {"pid": os.getpid(), "server": bench.supervisor.pid}
+    assert noted == {"pid": os.getpid(), "server": bench.pid}
 
 
 def test_a_living_server_is_taken_over_and_not_started_twice(tmp_path: Path, bench: Bench) -> None:
     bench.server_is(LISTENING)
     bench.supervisor.start()
     bench.step_until(bench.listens)
-    pid = bench.supervisor.pid
+    pid = bench.pid
     with (tmp_path / "spare").open("w") as spare:
-        second = Supervisor(bench.folder, bench.clock, spare, bench.said.append)
+        second = Supervisor(bench.folder, ("server",), bench.clock, spare, bench.said.append)
         assert second.start() is True
-        assert second.pid == pid
+        assert second.pids["server"] == pid
         bench.supervisor.stop()
-        while second.pid == pid:
+        while second.pids["server"] == pid:
             second.step()
     assert bench.said == [
         f"took over the server with pid {pid}",
@@ -134,14 +166,93 @@ def test_a_living_server_is_taken_over_and_not_started_twice(tmp_path: Path, ben
 
 
 def test_a_server_that_does_not_end_is_killed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("miniecs.cli.supervisor.GRACE", 0.5)
+    monkeypatch.setattr("miniecs.cli.watch.GRACE", 0.5)
     marker = bench.folder.path / "deaf"
     bench.server_is(
         "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         f"pathlib.Path({str(marker)!r}).touch(); time.sleep(60)"
     )
     bench.supervisor.start()
-    pid = bench.supervisor.pid
+    pid = bench.pid
     bench.step_until(marker.exists)
     bench.supervisor.stop()
     assert bench.said == [f"the server with pid {pid} did not end within 0.5 s and was killed"]
+
+
+def test_an_agent_that_dies_is_started_again_and_the_server_is_left_alone(pair: Bench) -> None:
+    assert pair.supervisor.start() is False
+    pair.step_until(lambda: pair.ready("server") and pair.ready("agent"))
+    before = dict(pair.supervisor.pids)
+    agent = before["agent"]
+    assert agent is not None
+    pair.supervisor.step()
+    pair.clock.time += 10
+    os.kill(agent, signal.SIGKILL)
+    pair.step_until(lambda: pair.supervisor.pids["agent"] not in (agent, None))
+    assert pair.supervisor.pids["server"] == before["server"]
+    assert pair.said == [f"the agent with pid {agent} ended by signal 9; starting it again now"]
+    noted = json.loads(pair.folder.supervisor_file.read_text())
+    assert noted == {"pid": os.getpid(), **pair.supervisor.pids}
+
+
+def test_an_agent_that_cannot_start_says_why(pair: Bench) -> None:
+    pair.agent_is("import sys; print('miniecs: the engine is too old.', file=sys.stderr); sys.exit(2)")
+    pair.supervisor.start()
+    with pytest.raises(Problem, match=r"^the engine is too old\.$") as problem:
+        pair.step_until(lambda: False)
+    assert problem.value.exit_code == 2
+
+
+def test_an_agent_that_never_works_is_given_up(pair: Bench) -> None:
+    pair.agent_is("raise RuntimeError('no luck')")
+    pair.supervisor.start()
+    said = "^The agent ended 3 times before it was ready: RuntimeError: no luck See"
+    with pytest.raises(Problem, match=said):
+        while True:
+            pair.step_until(lambda: pair.supervisor.pids["agent"] is None)
+            pair.clock.time += 30
+            pair.step_until(lambda: pair.supervisor.pids["agent"] is not None)
+
+
+def test_an_agent_that_cannot_start_beside_a_server_that_works_is_tried_again(
+    tmp_path: Path, pair: Bench
+) -> None:
+    """The engine may be down at the moment in which a supervisor takes over: the server must not end."""
+    pair.supervisor.start()
+    pair.step_until(lambda: pair.ready("server") and pair.ready("agent"))
+    agent = pair.supervisor.pids["agent"]
+    assert agent is not None
+    os.kill(agent, signal.SIGKILL)
+    pair.agent_is("import sys; sys.exit(2)")
+    with (tmp_path / "spare").open("w") as spare:
+        second = Supervisor(pair.folder, ("server", "agent"), pair.clock, spare, pair.said.append)
+        until_dead = time.monotonic() + 10
+        while processes.command_line(agent) is not None:
+            assert time.monotonic() < until_dead
+        assert second.start() is True
+        assert second.pids["server"] == pair.supervisor.pids["server"]
+        tried = second.pids["agent"]
+        while second.pids["agent"] == tried:
+            second.step()
+    assert pair.said == [
+        f"took over the server with pid {second.pids['server']}",
+        f"the agent with pid {tried} ended with exit code 2; starting it again in 0.25 s",
+    ]
+
+
+def test_all_are_ended_the_agent_first(pair: Bench) -> None:
+    ending = """
+import signal, sys
+def end(number, frame):
+    with open(sys.argv[-1] + "/ended", "a") as file:
+        print({role!r}, file=file)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+"""
+    pair.server_is(ending.format(role="server") + LISTENING)
+    pair.agent_is(ending.format(role="agent") + WORKING)
+    pair.supervisor.start()
+    pair.step_until(lambda: pair.ready("server") and pair.ready("agent"))
+    pair.supervisor.stop()
+    assert (pair.folder.path / "ended").read_text() == "agent\nserver\n"
+    assert pair.supervisor.pids == {"server": None, "agent": None}

@@ -19,10 +19,19 @@ import pytest
 from .conftest import MINIECS, Cli, until
 
 pytestmark = pytest.mark.slow
+SIMULATED = ("--runtime", "simulated")
+NOTHING_RAN = {
+    "supervisorPid": None,
+    "serverPid": None,
+    "agentPid": None,
+    "removed": None,
+    "engineTrouble": None,
+    "purged": False,
+}
 
 
 def up(cli: Cli, *more: str) -> Any:
-    return cli.json("up", "--detach", "--port", "0", "--time-scale", "100", *more)
+    return cli.json("up", "--detach", *SIMULATED, "--port", "0", "--time-scale", "100", *more)
 
 
 def answers(cli: Cli) -> bool:
@@ -43,7 +52,9 @@ def test_detached_returns_when_every_instance_is_connected(cli: Cli) -> None:
         "pid": 0,
         "supervisorPid": 0,
         "dataDir": str(cli.data_dir),
+        "agentPid": None,
         "runtime": "simulated",
+        "engine": None,
         "account": "000000000000",
         "region": "us-east-1",
         "timeScale": 100.0,
@@ -73,7 +84,7 @@ def test_twice_is_once(cli: Cli) -> None:
 
 
 def test_two_at_the_same_moment_start_one_server(cli: Cli) -> None:
-    command = ["up", "--detach", "--port", "0", "--output", "json"]
+    command = ["up", "--detach", *SIMULATED, "--port", "0", "--output", "json"]
     racers = [
         subprocess.Popen([MINIECS, *command], env=cli.environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -125,11 +136,11 @@ def test_a_killed_supervisor_is_replaced_and_the_server_taken_over(cli: Cli) -> 
 
 
 def test_down_ends_everything_and_works_twice_and_where_nothing_is(cli: Cli) -> None:
-    assert cli.json("down") == {"supervisorPid": None, "serverPid": None, "purged": False}
+    assert cli.json("down") == NOTHING_RAN
     assert not cli.data_dir.exists()
     started = up(cli)
-    assert cli.json("down", "--keep") == {
-        "supervisorPid": started["supervisorPid"], "serverPid": started["pid"], "purged": False,
+    assert cli.json("down", "--keep") == NOTHING_RAN | {
+        "supervisorPid": started["supervisorPid"], "serverPid": started["pid"]
     }
     assert cli.processes() == {}
     assert cli.ok("down") == f"Nothing runs on {cli.data_dir}.\n"
@@ -190,7 +201,7 @@ def test_a_port_in_use_says_which_and_what_to_do(cli: Cli) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for arguments in (["up", "--detach"], ["up"]):
+        for arguments in (["up", "--detach", *SIMULATED], ["up", *SIMULATED]):
             code, message = cli.refused(*arguments, "--port", str(port))
             assert code == 2
             assert message == (
@@ -231,7 +242,7 @@ def test_pids_that_other_programs_have_now_are_not_ours(cli: Cli) -> None:
         noted = {"pid": stranger.pid, "server": stranger.pid}
         (cli.data_dir / "server.json").write_text(json.dumps(told))
         (cli.data_dir / "supervisor.json").write_text(json.dumps(noted))
-        assert cli.json("down") == {"supervisorPid": None, "serverPid": None, "purged": False}
+        assert cli.json("down") == NOTHING_RAN
         (cli.data_dir / "server.json").write_text(json.dumps(told))
         (cli.data_dir / "supervisor.json").write_text(json.dumps(noted))
         assert up(cli)["status"] == "started"
@@ -274,7 +285,7 @@ def test_on_an_address_of_ip_version_6(cli: Cli) -> None:
 @pytest.mark.parametrize("path", ["a-file", "a-file/data"])
 def test_a_data_folder_that_cannot_be(cli: Cli, tmp_path: Path, path: str) -> None:
     (tmp_path / "a-file").write_text("")
-    code, message = cli.refused("up", "--detach", "--data-dir", str(tmp_path / path))
+    code, message = cli.refused("up", "--detach", *SIMULATED, "--data-dir", str(tmp_path / path))
     assert (code, message) == (
         2,
         f"miniecs: The data folder {tmp_path / path} cannot be used: Not a directory. Choose another with "
@@ -295,7 +306,7 @@ def test_two_clusters_on_one_machine_do_not_touch_each_other(cli: Cli, tmp_path:
     other = str(tmp_path / "other")
     first = up(cli)
     try:
-        second = cli.json("up", "--detach", "--port", "0", "--data-dir", other)
+        second = cli.json("up", "--detach", *SIMULATED, "--port", "0", "--data-dir", other)
         assert second["endpoint"] != first["endpoint"]
         cli.ok("down", "--data-dir", other)
         assert cli.json("status")["pid"] == first["pid"]

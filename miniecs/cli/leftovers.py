@@ -1,0 +1,78 @@
+"""What clusters left on an engine: removed at `down`, and at `up` where their data folder is gone.
+
+Whose a thing is stands in its labels. An owner is dead when the data folder that it names has another owner
+or none; one that names no folder belongs to a server on another machine, and is not ours to judge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from miniecs.cli.output import counted
+from miniecs.docker_api import DockerApi, DockerApiError
+from miniecs_agent.host_engine import EngineError
+
+OWNER = "miniecs.owner"
+DATA_DIR = "miniecs.data-dir"
+_KINDS = (("/containers/json", ""), ("/networks", ""), ("/volumes", "Volumes"))
+_TIMEOUT = 30.0
+TROUBLE = (OSError, DockerApiError, EngineError)
+
+
+class Owned(NamedTuple):
+    """An owner of something on an engine, and the folder it names."""
+
+    owner: str
+    data_dir: str
+
+
+def owners(host: str) -> set[Owned]:
+    """Everyone who has something on this engine. Raises OSError or DockerApiError."""
+    api = DockerApi(host)
+    found = set()
+    for path, member in _KINDS:
+        query: dict[str, Any] = {"filters": {"label": [OWNER]}, "all": path.startswith("/containers")}
+        listed = api.call("GET", path, query, timeout=_TIMEOUT)
+        for each in (listed.get(member) if member else listed) or ():
+            labels = each.get("Labels") or {}
+            found.add(Owned(str(labels.get(OWNER, "")), str(labels.get(DATA_DIR, ""))))
+    return found
+
+
+def is_dead(owned: Owned) -> bool:
+    """Whether the data folder is no longer this owner's."""
+    if not owned.data_dir:
+        return False
+    try:
+        settings = json.loads((Path(owned.data_dir) / "settings.json").read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False  # it is there, and who may not read it must not judge it
+    return isinstance(settings, dict) and settings.get("owner") != owned.owner
+
+
+def sweep_the_dead(host: str, say: Callable[[str], None]) -> None:
+    """Remove what dead owners left, and say so. That it cannot be done is no reason not to start."""
+    try:
+        for owned in sorted(filter(is_dead, owners(host))):
+            removed = described(remove(host, owned.owner))
+            say(f"miniecs: the cluster of {owned.data_dir} is gone; removed from the engine: {removed}")
+    except TROUBLE as error:
+        say(f"miniecs: what clusters that are gone left on {host} could not be removed: {error}")
+
+
+def remove(host: str, owner: str) -> dict[str, int]:
+    """Remove all of an owner; how much of what kind. Raises EngineError."""
+    from miniecs_agent.docker_engine import sweep
+
+    return sweep(host, owner)
+
+
+def described(removed: dict[str, int]) -> str:
+    """E.g. ``3 containers, 1 network``."""
+    parts = [counted(number, kind.removesuffix("s")) for kind, number in removed.items() if number]
+    return ", ".join(parts) or "nothing"
