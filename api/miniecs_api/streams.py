@@ -137,7 +137,7 @@ class Streams:
 
     # From the agents' connections
 
-    def receive(self, instance_arn: str, message: Message) -> None:
+    def received(self, instance_arn: str, message: Message) -> None:
         """One of our own messages. What is not of an open stream of this agent is ignored."""
         body = message.get("message")
         stream = self._streams.get(str(body.get("stream"))) if isinstance(body, Mapping) else None
