@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from miniecs import __version__
-from miniecs.cli import hosts
+from miniecs.cli import containers, hosts
 from miniecs.cli.internal import data_folder
 from miniecs.cli.options import DataDir, Format, OfCluster, Output, group
 from miniecs.cli.problem import FAILED
@@ -223,6 +223,9 @@ def explain(
     from miniecs.cli import views
 
     views.explain(data_folder(data_dir), name, cluster=cluster, as_json=output is Output.JSON)
+
+
+containers.add_to(app)
 
 
 @instance.command("add")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from miniecs.cli import processes
 from miniecs.cli.client import NoAnswer, connect
@@ -19,24 +19,25 @@ _RETRY_EVERY = 0.25
 _PATIENCE = 120.0  # seconds without any connection
 
 
-def logs(
-    folder: DataFolder,
-    task: str,
-    *,
-    cluster: str | None,
-    container: str | None,
-    follow: bool,
-    tail: int | None,
-    timestamps: bool,
-    as_json: bool,
-) -> int:
+class Wanted(NamedTuple):
+    """The command's options. tail: lines; None for all."""
+
+    task: str
+    cluster: str | None
+    container: str | None
+    follow: bool
+    tail: int | None
+    timestamps: bool
+    as_json: bool
+
+
+def logs(folder: DataFolder, wanted: Wanted) -> int:
     """Print them; the exit code. Raises Problem."""
-    floor = stamp_of(SystemClock().now()) if follow and tail == 0 else ""
-    reading = _Reading(task, cluster, container, follow, tail, _Printer(timestamps, as_json), floor)
+    floor = stamp_of(SystemClock().now()) if wanted.follow and wanted.tail == 0 else ""
     try:
-        return _read(folder, reading)
+        return _read(folder, _Reading(wanted, floor))
     except KeyboardInterrupt:
-        return 0 if follow else 130
+        return 0 if wanted.follow else 130
 
 
 def _read(folder: DataFolder, reading: _Reading) -> int:
@@ -52,7 +53,7 @@ def _read(folder: DataFolder, reading: _Reading) -> int:
                     reading.take(event)
                     since = clock.now()
         except (Lost, NoAnswer) as problem:
-            if not reading.goes_on or clock.now() - since > _PATIENCE:
+            if not reading.follow or clock.now() - since > _PATIENCE:
                 raise
             if not told:
                 print(f"miniecs: {problem} Going on as soon as it can be had.", file=sys.stderr, flush=True)
@@ -66,28 +67,20 @@ def _read(folder: DataFolder, reading: _Reading) -> int:
 class _Reading:
     """What was asked for, and how far it has been read."""
 
-    def __init__(
-        self,
-        task: str,
-        cluster: str | None,
-        container: str | None,
-        follow: bool,
-        tail: int | None,
-        printer: _Printer,
-        floor: str,
-    ) -> None:
-        self.goes_on = follow
-        self.open: list[str] | None = None if container is None else [container]  # None: not known yet
-        self._task = task
-        self._cluster = cluster
-        self._tail = tail
-        self._printer = printer
+    def __init__(self, wanted: Wanted, floor: str) -> None:
+        self.open = None if wanted.container is None else [wanted.container]  # None: not known yet
+        self._wanted = wanted
+        self._printer = _Printer(wanted.timestamps, wanted.as_json)
         self._floor = floor
         self._positions: dict[str, Position] = {}
-        self._stamped = follow or printer.stamped
+        self._stamped = wanted.follow or wanted.timestamps or wanted.as_json
         self._numbered: list[str] = []
         self._lines: dict[tuple[int, bool], Lines] = {}
         self._failed: set[str] = set()
+
+    @property
+    def follow(self) -> bool:
+        return self._wanted.follow
 
     @property
     def all_failed(self) -> bool:
@@ -97,14 +90,14 @@ class _Reading:
         """To the server: of what is still open, from where it was read to."""
         since = {name: self._positions[name].again() for name in self.open or () if name in self._positions}
         logs = {
-            "follow": self.goes_on,
-            "tail": self._tail,
+            "follow": self._wanted.follow,
+            "tail": self._wanted.tail,
             "timestamps": self._stamped,
             "since": {name: moment for name, moment in since.items() if moment is not None},
         }
         return {
-            "task": self._task,
-            "cluster": self._cluster,
+            "task": self._wanted.task,
+            "cluster": self._wanted.cluster,
             "containers": self.open,
             "kind": "logs",
             "logs": logs,
@@ -140,7 +133,7 @@ class _Reading:
             self._printer.complain(name, event.error)
 
     def _print(self, name: str, error: bool, lines: Iterable[Line]) -> None:
-        if self.goes_on:
+        if self._wanted.follow:
             position = self._positions[name]
             lines = (line for line in lines if position.is_new(error, line))
         self._printer.print(name, error, list(lines))
@@ -150,7 +143,6 @@ class _Printer:
     """Lines as they are to look: as they are, with stamps, behind their container's name, or as JSON."""
 
     def __init__(self, timestamps: bool, as_json: bool) -> None:
-        self.stamped = timestamps or as_json
         self._timestamps = timestamps
         self._json = as_json
         self._width = 0
