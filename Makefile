@@ -9,18 +9,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-from-pyproject
 SEEDS ?= 500
-UP := --runtime simulated --instances 3 --zones 3
+RUNTIME ?= docker
+UP = --runtime $(RUNTIME) --instances 3 --zones 3
 ARGS ?=
+WHEELS := samples/rabbitmq/wheels
+SAMPLE := miniecs-samples/rabbitmq:latest
 
 # A step that has nothing to say when it succeeds, and everything when it fails: $(call quietly,what,command)
 quietly = out=$$($(2) 2>&1) || { printf '%s\n\nmake $@: %s failed (%s)\n' "$$out" "$(1)" "$(2)" >&2; exit 1; }
 
 .PHONY: run
-run: $(STAMP)  ## start a cluster on simulated hosts in the background (ARGS="--port 4600" adds options of `miniecs up`)
+run: $(STAMP)  ## a Docker engine, sample images and a cluster in the background (ARGS="--port 4600" for `miniecs up`; RUNTIME=simulated without Docker)
+	@[ $(RUNTIME) = simulated ] || $(BIN)/miniecs engine start --quiet
+	@[ $(RUNTIME) = simulated ] || $(BIN)/miniecs images --quiet
 	@$(BIN)/miniecs up --detach $(UP) $(ARGS)
 
 .PHONY: stop
-stop: $(STAMP)  ## stop what `make run` started
+stop: $(STAMP)  ## stop the cluster that `make run` started and remove its containers; its data stays
 	@$(BIN)/miniecs down
 
 .PHONY: test
@@ -49,6 +54,14 @@ bench: $(STAMP)  ## all benchmarks, or one: B=api
 .PHONY: docs
 docs: $(STAMP)  ## bring the README's coverage table up to date with the code
 	@$(BIN)/python -m miniecs_api.coverage --write
+
+.PHONY: samples
+samples: $(STAMP)  ## provide the images of samples/, and build those that are ours (see docs/walkthrough.md)
+	@$(BIN)/miniecs images
+	@ls $(WHEELS)/pika-*.whl >/dev/null 2>&1 || { $(call quietly,fetching pika,$(BIN)/python -m pip download -q \
+	  --disable-pip-version-check --no-deps --only-binary=:all: -c constraints.txt -d $(WHEELS) pika); }
+	@$(call quietly,building samples/rabbitmq,docker build -q -t $(SAMPLE) samples/rabbitmq)
+	@echo "$(SAMPLE): built from samples/rabbitmq"
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and build output (`make stop` first)
