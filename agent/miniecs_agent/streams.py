@@ -21,7 +21,6 @@ from miniecs_agent.host_engine import Command, EngineError, Output, PullProgress
 
 log = logging.getLogger("miniecs.agent")
 
-MOST_STREAMS = 256  # of a connection; each may hold two windows
 _READ_AHEAD = wire.CHUNK * 2  # bytes that wait here before the engine is read no further
 _GATHER = 0.005  # seconds in which a container's many small writes become one message; the first goes at once
 
@@ -77,14 +76,16 @@ class Streams:
 
     def _open(self, id: str, body: Message) -> None:
         try:
-            if id in self._streams or len(self._streams) >= MOST_STREAMS:
+            if id in self._streams or len(self._streams) >= wire.MOST_STREAMS:
                 raise ValueError(f"this agent has {len(self._streams)} streams open")
             work = _reader(self._engine, body)
         except ValueError as problem:
             self._send(wire.message(wire.END, id, error=f"The agent cannot do this: {problem}."))
             return
         self._send(wire.message(wire.OPENED, id))
-        stream = self._streams[id] = _Stream(id, self._send, work)
+        stream = self._streams[id] = _Stream(
+            id, self._send, work, wire.window(len(self._streams))
+        )
         stream.task.add_done_callback(lambda task: self._ended(id, stream, task))
 
     def _close(self, id: str) -> None:
@@ -108,10 +109,10 @@ class Streams:
 class _Stream:
     """One stream: what its reader gives it goes out, what comes in is kept for the reader."""
 
-    def __init__(self, id: str, send: Send, work: _Work) -> None:
+    def __init__(self, id: str, send: Send, work: _Work, window: int) -> None:
         self._id = id
         self._send: Send | None = send
-        self._out = SendWindow()
+        self._out = SendWindow(window)
         self._in = ReceiveWindow()
         self._loop = asyncio.get_running_loop()
         self._gathering = False

@@ -104,6 +104,7 @@ class _Connection:
 
     def __init__(self, store: Store, streams: Streams) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.writes = False  # whether the user does
         self._store = store
         self._hub = streams
         self._users: list[_User] = []
@@ -119,6 +120,7 @@ class _Connection:
             _User(self, number, container.name) for number, container in enumerate(target.containers)
         ]
         self.say({"type": "streams", "task": target.task.arn, "containers": [u.name for u in self._users]})
+        self.writes = request.exec is not None and request.exec.stdin
         follow = request.logs is not None and request.logs.follow
         for user, container in zip(self._users, target.containers, strict=True):
             user.request = _message(request, target, user.name)
@@ -267,6 +269,8 @@ class _User:
     def opened(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
+        if self._stream is not None and self._connection.writes:
+            self.credited(self._stream.window)
 
     def received(self, channel: str, data: bytes) -> None:
         self._connection.data(bytes((self.number, _CHANNELS[channel])) + data)

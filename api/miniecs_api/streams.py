@@ -46,14 +46,21 @@ class Stream:
 
     __slots__ = ("_finished", "_in", "_out", "_owner", "id", "instance_arn", "listener")
 
-    def __init__(self, owner: Streams, id: str, instance_arn: str, listener: Listener) -> None:
+    def __init__(
+        self, owner: Streams, id: str, instance_arn: str, listener: Listener, window: int
+    ) -> None:
         self.id = id
         self.instance_arn = instance_arn
         self.listener = listener
         self._owner = owner
-        self._out = SendWindow()
+        self._out = SendWindow(window)
         self._in = ReceiveWindow()
         self._finished = False  # its standard input has ended
+
+    @property
+    def window(self) -> int:
+        """How much may be written before the first credit."""
+        return self._out.size
 
     def write(self, data: bytes) -> None:
         """To the command's standard input; nothing: its end. Raises FlowError beyond what was credited."""
@@ -121,7 +128,8 @@ class Streams:
 
         None when the agent is not connected. What the agent says of it, the listener hears.
         """
-        stream = Stream(self, self._ids.uuid(), instance_arn, listener)
+        others = sum(stream.instance_arn == instance_arn for stream in self._streams.values())
+        stream = Stream(self, self._ids.uuid(), instance_arn, listener, wire.window(others))
         self._streams[stream.id] = stream
         if not self._send(instance_arn, wire.message(wire.OPEN, stream.id, **request)):
             del self._streams[stream.id]

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from miniecs.cli.client import NoAnswer
 from miniecs.cli.problem import Problem
-from miniecs.model.stream import WINDOW, ReceiveWindow
+from miniecs.model.stream import ReceiveWindow
 
 _OPEN_WITHIN = 10.0
 _CLOSE_WITHIN = 1.0
@@ -64,7 +64,7 @@ class Streams:
             )
         except (OSError, WebSocketException) as problem:
             raise NoAnswer(f"miniecs at {endpoint} does not answer: {problem}.") from problem
-        self._credit = WINDOW
+        self._credit = 0  # the server gives the first too
         self._credited = Condition()
         self._over = False
         self._windows: list[ReceiveWindow] = []

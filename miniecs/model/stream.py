@@ -1,8 +1,8 @@
 """Logs and commands on their way between a container and a user: the messages, and what may be under way.
 
-Streams share the agent's one connection with its tasks, so none may ever fill it: a sender stops after WINDOW
-bytes that the far reader has not consumed. Both ends of that connection need the same rules, and agents on
-other hosts have of ours only the model.
+Streams share the agent's one connection with its tasks, so none may ever fill it: a sender stops after at
+most WINDOW bytes that the far reader has not consumed. Both ends of that connection need the same rules, and
+agents on other hosts have of ours only the model.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-WINDOW = 256 * 1024
+WINDOW = 256 * 1024  # bytes of one stream that may be under way, each way
+NARROW = WINDOW // 4  # of each stream but the first WIDE_STREAMS on a connection
+WIDE_STREAMS = 16
+MOST_STREAMS = 96  # of a connection: both ends drop one on which 16 MiB wait, and base64 needs a third more
 CHUNK = 32 * 1024  # bytes in one message at most, so that other messages find their way in between
+_CREDIT = NARROW // 4  # is given for no less
 
 OPEN = "miniecs.StreamOpen"  # to the agent: {stream, kind: logs exec, taskArn, container, logs|exec: {…}}
 OPENED = "miniecs.StreamOpened"  # from the agent, at once: {stream}; an agent that is not ours says nothing
@@ -32,11 +36,12 @@ class FlowError(Exception):
 class SendWindow:
     """Output that waits until it may be sent. Neighbours of one channel leave as one."""
 
-    __slots__ = ("_room", "_waiting", "waiting")
+    __slots__ = ("_room", "_waiting", "size", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = WINDOW) -> None:
+        self.size = size
         self.waiting = 0  # bytes
-        self._room = WINDOW
+        self._room = size
         self._waiting: deque[tuple[str, bytes]] = deque()
 
     def put(self, channel: str, data: bytes) -> None:
@@ -53,8 +58,8 @@ class SendWindow:
 
     def credited(self, count: int) -> None:
         """The far reader has consumed so many bytes. Raises FlowError when it never had them."""
-        if count < 0 or self._room + count > WINDOW:
-            raise FlowError(f"credit for {count} bytes, of which only {WINDOW - self._room} are under way")
+        if count < 0 or self._room + count > self.size:
+            raise FlowError(f"credit for {count} bytes, of which only {self.size - self._room} are under way")
         self._room += count
 
     def _piece(self, most: int) -> tuple[str, bytes]:
@@ -93,12 +98,17 @@ class ReceiveWindow:
         if count < 0 or self._owed + count > self._held:
             raise FlowError(f"{count} bytes consumed, of {self._held - self._owed} that came")
         self._owed += count
-        # Before a sender comes to a halt it has WINDOW bytes under way, so this much is reached in time.
-        if self._owed < WINDOW // 4:
+        # Before a sender comes to a halt it has a window under way, so this much is reached in time.
+        if self._owed < _CREDIT:
             return 0
         owed, self._owed = self._owed, 0
         self._held -= owed
         return owed
+
+
+def window(others: int) -> int:
+    """How much of a new stream may be under way, when its connection has so many others."""
+    return WINDOW if others < WIDE_STREAMS else NARROW
 
 
 def message(type: str, stream: str, **members: Any) -> dict[str, Any]:
