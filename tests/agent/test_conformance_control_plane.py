@@ -152,7 +152,7 @@ class Replay:
             case "TaskManifestMessage":  # the recorded one names no task, and one runs
                 [left] = [s for s in self.said if s.name == "TaskStopVerificationMessage"]
                 self._stop(left.body["stopCandidates"][0]["taskArn"])
-                self._answers(None, "PayloadMessage")
+                self._answers(said, "PayloadMessage")
             case "TaskStopVerificationAck":
                 answer = self._answers(said, "TaskStopVerificationAck")
                 assert answer["stopTasks"] == self.plane.translated(said.body["stopTasks"])
