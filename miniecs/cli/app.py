@@ -336,10 +336,11 @@ def images(
         list[str] | None,
         typer.Argument(metavar="[NAME]...", help="[those of the samples]", show_default=False),
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing where all are there already.")] = False,
     data_dir: DataDir = None,
     output: Format = Output.TEXT,
 ) -> None:
     """Provide images: what the engine has not is pulled, or built as a stand-in from Debian packages."""
     from miniecs.cli import images as providing
 
-    providing.images(names or (), as_json=output is Output.JSON)
+    providing.images(names or (), quiet=quiet, as_json=output is Output.JSON)

@@ -63,7 +63,7 @@ def status(folder: DataFolder, *, as_json: bool) -> bool:
     return not found.trouble
 
 
-def start(*, as_json: bool) -> None:
+def start(*, quiet: bool, as_json: bool) -> None:
     """Make an engine answer. Raises Problem where that is for somebody else to do."""
     found = engine.find()
     how = "running"
@@ -76,6 +76,8 @@ def start(*, as_json: bool) -> None:
         found = _started()
     if as_json:
         output.print_json({"host": found.host, "version": found.version, "status": how})
+        return
+    if quiet and how == "running":
         return
     print({
         "running": f"{found.version} answers at {found.host}.",

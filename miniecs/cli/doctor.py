@@ -8,28 +8,18 @@ import shutil
 import socket
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from miniecs import __version__
-from miniecs.cli import engine, output
+from miniecs.cli import doctor_engine, output
+from miniecs.cli.check import LITTLE_SPACE, Check
 from miniecs.cli.folder import DataFolder
 from miniecs.cli.problem import Problem
 from miniecs.config import ServerSettings
 
-_LITTLE_SPACE = 200  # MB
 _AWS_TIMEOUT = 20.0
 # The first releases that read AWS_ENDPOINT_URL; older ones would talk to the real AWS.
 _AWS_SINCE = {1: (1, 29, 0), 2: (2, 13, 0)}
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. result: ok, warning (works without) or failed (miniecs cannot run)."""
-
-    name: str
-    result: str
-    found: str
-    do: str = ""
 
 
 def doctor(folder: DataFolder, *, as_json: bool) -> bool:
@@ -40,7 +30,7 @@ def doctor(folder: DataFolder, *, as_json: bool) -> bool:
         _data_folder(folder),
         _port(folder),
         _aws(),
-        _docker(engine.find()),
+        *doctor_engine.checks(_settings(folder)),
     ]
     well = all(check.result != "failed" for check in checks)
     if as_json:
@@ -75,21 +65,26 @@ def _data_folder(folder: DataFolder) -> Check:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         return Check(name, "failed", f"{found} cannot be written", "Choose another one with --data-dir.")
     free = shutil.disk_usage(nearest).free // 1_000_000
-    if free < _LITTLE_SPACE:
+    if free < LITTLE_SPACE:
         return Check(name, "warning", f"{found}, {free} MB free", "Make room: a full disk refuses writes.")
     running = folder.server()
     state = f"in use by the server with pid {running.pid}" if running else "not in use"
     return Check(name, "ok", f"{found}, {state}, {free} MB free")
 
 
+def _settings(folder: DataFolder) -> ServerSettings | None:
+    """None where nothing was started yet, or where the check of the folder says what is wrong with them."""
+    try:
+        return folder.settings()
+    except Problem:
+        return None
+
+
 def _port(folder: DataFolder) -> Check:
     running = folder.server()
     if running is not None:
         return Check("port", "ok", f"miniecs answers at {running.endpoint}")
-    try:
-        settings = folder.settings() or ServerSettings(str(folder.path))
-    except Problem:
-        settings = ServerSettings(str(folder.path))
+    settings = _settings(folder) or ServerSettings(str(folder.path))
     where = f"{settings.bind}:{settings.port}"
     family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
     with socket.socket(family) as probe:
@@ -131,15 +126,3 @@ def judge_aws(path: str, told: str) -> Check:
             "--endpoint-url to every command.",
         )
     return Check("AWS CLI", "ok", found)
-
-
-def _docker(found: engine.Engine) -> Check:
-    if found.trouble:
-        advice = f"To get it: {found.cure}. " if found.cure else ""
-        return Check(
-            "Docker engine",
-            "warning",
-            f"{found.host}: {found.trouble}",
-            f"{advice}Not needed for --runtime simulated, which is the only one so far.",
-        )
-    return Check("Docker engine", "ok", f"{found.version}, {found.kind}, at {found.host}")

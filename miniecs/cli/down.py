@@ -25,7 +25,7 @@ def down(folder: DataFolder, *, keep: bool, purge: bool) -> dict[str, Any]:
     with folder.changing():
         ended |= _end_processes(folder)
         if not keep:
-            ended |= _swept(folder)
+            ended |= _swept(folder, purge)
         folder.forget_processes()
         if purge:
             folder.purge()
@@ -53,8 +53,11 @@ def _end(folder: DataFolder, role: str, pid: int) -> None:
     processes.end(pid, lambda: processes.is_ours(pid, role, folder.path), grace=GRACE)
 
 
-def _swept(folder: DataFolder) -> dict[str, Any]:
-    """What was removed from the engine of this folder's cluster, or why that could not be."""
+def _swept(folder: DataFolder, purge: bool) -> dict[str, Any]:
+    """What was removed from the engine of this folder's cluster, or why that could not be.
+
+    Volumes that were to outlive their tasks are data: they go with the data folder.
+    """
     try:
         decided = folder.settings()
     except Problem as problem:
@@ -64,7 +67,7 @@ def _swept(folder: DataFolder) -> dict[str, Any]:
     from miniecs.cli import leftovers
 
     try:
-        return {"removed": leftovers.remove(decided.engine, decided.owner)}
+        return {"removed": leftovers.remove(decided.engine, decided.owner, shared_volumes=purge)}
     except leftovers.TROUBLE as error:
         return {"engineTrouble": f"The Docker engine at {decided.engine} does not do it: {error}."}
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from miniecs.cli.problem import Problem
 from miniecs.docker_api import DockerApi, DockerApiError, configured_host
 
-OLDEST_API = (1, 40)  # Docker 19.03 and Podman 3
+OLDEST_API = (1, 32)  # Docker 17.09; the agent refuses an older one as well
 _WITHOUT = "Or start with --runtime simulated, which needs no engine."
 _READ_MORE = "See docs/engines.md."
 
@@ -135,7 +135,7 @@ def _gateways(api: DockerApi) -> list[str]:
     except DockerApiError:
         return []
     configurations = (network.get("IPAM") or {}).get("Config") or ()
-    return [str(each["Gateway"]) for each in configurations if each.get("Gateway")]
+    return [str(each["Gateway"]).partition("/")[0] for each in configurations if each.get("Gateway")]
 
 
 def _is_here(addresses: list[str]) -> bool:

@@ -57,7 +57,7 @@ def agent_here(
         join_token,
         engine_url=engine,
         instances=instances,
-        instance_type=type,
+        type=type,
         zone=zone,
         cluster=cluster,
         given_attributes=attribute or [],
@@ -84,11 +84,15 @@ def engine_status(data_dir: DataDir = None, output: Format = Output.TEXT) -> Non
 
 
 @engine.command("start")
-def engine_start(data_dir: DataDir = None, output: Format = Output.TEXT) -> None:
+def engine_start(
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing where one answers already.")] = False,
+    data_dir: DataDir = None,
+    output: Format = Output.TEXT,
+) -> None:
     """Make a Docker engine answer: as root on Debian and Ubuntu one is installed and started."""
     from miniecs.cli import dockerd
 
-    dockerd.start(as_json=output is Output.JSON)
+    dockerd.start(quiet=quiet, as_json=output is Output.JSON)
 
 
 @engine.command("stop")

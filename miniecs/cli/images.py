@@ -12,12 +12,13 @@ from miniecs.docker_api import DockerApi, DockerApiError, configured_host
 from miniecs.images.provide import SAMPLES, CannotProvide, Provided, Provider, cache_folder
 
 
-def images(names: Sequence[str], *, as_json: bool) -> None:
+def images(names: Sequence[str], *, quiet: bool, as_json: bool) -> None:
     """Provide them, all of the samples' when none is named. Raises Problem."""
     host = configured_host()
     try:
-        provider = Provider(DockerApi(host), cache_folder(), _silent if as_json else _say, SystemClock().now)
-        provided = [provider.provide(name) for name in names or SAMPLES]
+        say = _silent if as_json else _say
+        with Provider(DockerApi(host), cache_folder(), say, SystemClock().now) as provider:
+            provided = [provider.provide(name) for name in names or SAMPLES]
     except CannotProvide as error:
         raise Problem(str(error)) from error
     except DockerApiError as error:
@@ -26,6 +27,8 @@ def images(names: Sequence[str], *, as_json: bool) -> None:
         raise Problem(f"No engine answers at {host}: {error}. `miniecs doctor` says what to do.") from error
     if as_json:
         output.print_json({"engine": host, "images": [_document(image) for image in provided]})
+        return
+    if quiet and all(image.how == "present" for image in provided):
         return
     output.print_table(("IMAGE", "ID", "SIZE", "NOW", "KIND"), map(_row, provided))
     if stand_ins := [image.name for image in provided if image.stand_in]:

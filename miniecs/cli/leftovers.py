@@ -7,17 +7,16 @@ or none; one that names no folder belongs to a server on another machine, and is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from miniecs.cli.output import counted
-from miniecs.docker_api import DockerApi, DockerApiError
+from miniecs.docker_api import DockerApi, DockerApiError, Query
+from miniecs_agent.docker_names import DATA_DIR, OWNER, SCOPE
 from miniecs_agent.host_engine import EngineError
 
-OWNER = "miniecs.owner"
-DATA_DIR = "miniecs.data-dir"
-_KINDS = (("/containers/json", ""), ("/networks", ""), ("/volumes", "Volumes"))
+_LISTS = (("/containers/json", None), ("/networks", None), ("/volumes", "Volumes"))
 _TIMEOUT = 30.0
 TROUBLE = (OSError, DockerApiError, EngineError)
 
@@ -30,15 +29,16 @@ class Owned(NamedTuple):
 
 
 def owners(host: str) -> set[Owned]:
-    """Everyone who has something on this engine. Raises OSError or DockerApiError."""
+    """Everyone who has something on this engine that a sweep would remove. Raises what is in TROUBLE."""
     api = DockerApi(host)
     found = set()
-    for path, member in _KINDS:
-        query: dict[str, Any] = {"filters": {"label": [OWNER]}, "all": path.startswith("/containers")}
+    for path, member in _LISTS:
+        query: Query = {"filters": {"label": [OWNER]}, "all": path.startswith("/containers")}
         listed = api.call("GET", path, query, timeout=_TIMEOUT)
-        for each in (listed.get(member) if member else listed) or ():
+        for each in (listed if member is None else listed.get(member)) or ():
             labels = each.get("Labels") or {}
-            found.add(Owned(str(labels.get(OWNER, "")), str(labels.get(DATA_DIR, ""))))
+            if labels.get(SCOPE) != "shared":
+                found.add(Owned(str(labels.get(OWNER, "")), str(labels.get(DATA_DIR, ""))))
     return found
 
 
@@ -59,20 +59,29 @@ def sweep_the_dead(host: str, say: Callable[[str], None]) -> None:
     """Remove what dead owners left, and say so. That it cannot be done is no reason not to start."""
     try:
         for owned in sorted(filter(is_dead, owners(host))):
-            removed = described(remove(host, owned.owner))
+            removed = described(_sweep(host, owned.owner, shared_volumes=False))
             say(f"miniecs: the cluster of {owned.data_dir} is gone; removed from the engine: {removed}")
     except TROUBLE as error:
         say(f"miniecs: what clusters that are gone left on {host} could not be removed: {error}")
 
 
-def remove(host: str, owner: str) -> dict[str, int]:
-    """Remove all of an owner; how much of what kind. Raises EngineError."""
-    from miniecs_agent.docker_engine import sweep
+def remove(host: str, owner: str, *, shared_volumes: bool) -> dict[str, int]:
+    """Remove all of an owner; how much of what kind. Raises what is in TROUBLE.
 
-    return sweep(host, owner)
+    shared_volumes: also what task definitions asked to outlive their tasks.
+    """
+    if not shared_volumes and owner not in {each.owner for each in owners(host)}:
+        return {}
+    return _sweep(host, owner, shared_volumes=shared_volumes)
 
 
-def described(removed: dict[str, int]) -> str:
+def _sweep(host: str, owner: str, *, shared_volumes: bool) -> dict[str, int]:
+    from miniecs_agent.docker_engine import sweep  # the docker package takes longer to import than most of us
+
+    return sweep(host, lambda id, data_dir: id != owner, shared_volumes=shared_volumes)._asdict()
+
+
+def described(removed: Mapping[str, int]) -> str:
     """E.g. ``3 containers, 1 network``."""
     parts = [counted(number, kind.removesuffix("s")) for kind, number in removed.items() if number]
     return ", ".join(parts) or "nothing"

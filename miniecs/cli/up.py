@@ -17,6 +17,7 @@ from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.cli.readiness import State
 from miniecs.cli.report import Plan, Report
 from miniecs.cli.supervisor import Signals, Supervisor, roles
+from miniecs.cli.watch import last_words
 from miniecs.clock import SystemClock
 
 _READY_WITHIN = 60.0
@@ -110,7 +111,7 @@ def _unready(folder: DataFolder, plan: Plan, state: State) -> str:
     missing = f"Only {state.connected} of {output.counted(wanted, 'container instance')} connected {within}"
     if culprit == "agent" and state.agent is None:
         missing = f"The agent did not get ready {within}"
-    said = last_line(log, 0) if culprit == "agent" else ""
+    said = last_words(log) if culprit == "agent" else ""
     return f"{missing}{f': {said}' if said else ''}; see {log}."
 
 

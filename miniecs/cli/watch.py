@@ -5,6 +5,7 @@ It holds no state that matters: killed at any moment, the process runs on and th
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,15 @@ from miniecs.cli.folder import DataFolder, last_line, size
 from miniecs.cli.problem import Problem
 from miniecs.clock import Clock
 
-USER_MISTAKE = 2  # the exit code for what starting it again cannot mend
+USER_MISTAKE = 2  # our exit code for what only a person can mend
+_NOT_MENDED = (USER_MISTAKE, 5)  # by starting it again; 5 is the ECS agent's, and so our agent's
 GRACE = 15.0  # seconds from SIGTERM to SIGKILL
 _TRIES = 3  # a process that never got ready is given up after so many deaths
 _AT_ONCE = 2.0  # a process that was ready and lived shorter than this died at once
 _FIRST_DELAY = 0.25
 _READY_DELAY_MAX = 4.0  # back within five seconds
 _NEVER_READY_DELAY_MAX = 30.0
+_PREFIX = re.compile(r"^(miniecs: |[-\d]+ [:,\d]+ [A-Z]+ [\w.]+: )")
 _READY = {"server": "listened", "agent": "was ready"}
 
 
@@ -30,6 +33,11 @@ def restart_delay(deaths_at_once: int, ready: bool) -> float:
         return 0.0
     longest = _READY_DELAY_MAX if ready else _NEVER_READY_DELAY_MAX
     return float(min(_FIRST_DELAY * 2 ** min(deaths_at_once - 1, 16), longest))
+
+
+def last_words(log: Path, after: int = 0) -> str:
+    """The last line beyond an offset without what logging puts before it; '' when there is none."""
+    return _PREFIX.sub("", last_line(log, after))
 
 
 class Watch:
@@ -157,8 +165,8 @@ class Watch:
 
     def _give_up(self, code: int | None) -> None:
         """Raise Problem where another start cannot help, in the process's own last words."""
-        said = last_line(self._log, self._log_from).removeprefix("miniecs: ")
-        if code == USER_MISTAKE:
+        said = last_words(self._log, self._log_from)
+        if code in _NOT_MENDED:
             raise Problem(said or f"The {self.role} could not start; see {self._log}.", USER_MISTAKE)
         if self._deaths_at_once >= _TRIES:
             ready = _READY[self.role]

@@ -70,4 +70,4 @@ def test_an_engine_that_is_not_there(docker: str, monkeypatch: pytest.MonkeyPatc
 def test_an_engine_behind_ssh_is_not_asked(docker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://me@host")
     found = engine.find()
-    assert (found.kind, found.trouble) == ("remote", "engines behind ssh are not asked by doctor")
+    assert (found.kind, found.trouble) == ("remote", "engines behind ssh are not asked")

@@ -196,7 +196,10 @@ def test_an_agent_that_dies_is_started_again_and_the_server_is_left_alone(pair: 
 
 
 def test_an_agent_that_cannot_start_says_why(pair: Bench) -> None:
-    pair.agent_is("import sys; print('miniecs: the engine is too old.', file=sys.stderr); sys.exit(2)")
+    pair.agent_is(
+        "import sys; print('2026-11-21 04:12:06,123 ERROR miniecs.agent: the engine is too old.',"
+        "file=sys.stderr); sys.exit(5)"
+    )
     pair.supervisor.start()
     with pytest.raises(Problem, match=r"^the engine is too old\.$") as problem:
         pair.step_until(lambda: False)
