@@ -62,6 +62,33 @@ CAPABILITIES: tuple[str, ...] = (
     "ecs.capability.task-eni",
 )
 
+_DOCKER_CAPABILITIES: tuple[str, ...] = (
+    # awslogs goes to the engine's own log files. Roles are accepted, although no container can take them on.
+    *(f"com.amazonaws.ecs.capability.logging-driver.{name}" for name in _LOG_DRIVER_NAMES[:-1]),
+    "com.amazonaws.ecs.capability.privileged-container",
+    "com.amazonaws.ecs.capability.task-iam-role",
+    "com.amazonaws.ecs.capability.task-iam-role-network-host",
+    "com.amazonaws.ecs.capability.ecr-auth",
+    "ecs.capability.container-health-check",
+    "ecs.capability.container-ordering",
+    "ecs.capability.container-restart-policy",
+    "ecs.capability.docker-plugin.local",
+    "ecs.capability.ecr-endpoint",
+    "ecs.capability.execution-role-awslogs",
+    "ecs.capability.execution-role-ecr-pull",
+    "ecs.capability.full-sync",
+    "ecs.capability.network.container-port-range",
+    "ecs.capability.pid-ipc-namespace-sharing",
+    "ecs.capability.task-cpu-mem-limit",
+)
+"""What our Docker engine does: no secrets, environment files, EFS, FireLens or interfaces of tasks."""
+
+
+def docker_capabilities(api_version: str) -> tuple[str, ...]:
+    """What an instance on a Docker engine with this API (``1.41``) can do."""
+    newest = int(api_version.partition(".")[2] or 0)
+    return (*(name for name in _DOCKER_API if int(name.rpartition(".")[2]) <= newest), *_DOCKER_CAPABILITIES)
+
 
 @dataclass(frozen=True)
 class HostFacts:
@@ -80,6 +107,15 @@ class HostFacts:
     attributes: Mapping[str, str] = field(default_factory=dict)  # custom ones
     capabilities: Sequence[str] = CAPABILITIES
     docker_version: str = ""
+
+
+AMI = "ami-0d5eff06f840b45e9"
+VPC = "vpc-0a1b2c3d4e5f60718"
+
+
+def subnet_of(zone: str) -> str:
+    """The made-up subnet of a zone, the same every time."""
+    return f"subnet-{zone.encode().hex()[-17:]:0>17}"
 
 
 def registration(

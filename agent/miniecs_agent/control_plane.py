@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -17,6 +17,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 
+from miniecs_agent.background import Background
 from miniecs_agent.capabilities import AGENT_HASH, AGENT_VERSION
 from miniecs_agent.effects import Answer, ApiFailure, Channel
 from miniecs_agent.host import Peer
@@ -56,7 +57,7 @@ class ControlPlane:
         self._secret_key = secret_key
         self._signers: dict[str, Signer] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._working: set[asyncio.Task[None]] = set()
+        self.background = Background()
         self._http = httpx.AsyncClient(
             timeout=_TIMEOUT,
             limits=httpx.Limits(max_connections=_AT_ONCE, keepalive_expiry=_KEEP_ALIVE),
@@ -69,19 +70,6 @@ class ControlPlane:
         if signer is None:
             signer = self._signers[region] = Signer(self._access_key, self._secret_key, region)
         return signer
-
-    def work(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Have it done in the background, until ``close``."""
-        task = asyncio.create_task(work, name=name)
-        self._working.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._working.discard(task)
-        failure = None if task.cancelled() else task.exception()
-        if failure is not None:
-            log.error("%s failed", task.get_name(), exc_info=failure)
 
     async def call(self, region: str, operation: str, params: Mapping[str, Any]) -> Answer:
         """An operation of ECS, asked once."""
@@ -96,8 +84,12 @@ class ControlPlane:
                 return ApiFailure("", f"{type(problem).__name__}: {problem}")
         return _answer(response)
 
-    async def dial(self, region: str, url: str) -> ClientConnection:
-        """Open a websocket at a ws:// or wss:// URL. Raises Refused."""
+    async def dial(self, region: str, url: str, *, keep_alive: float | None = None) -> ClientConnection:
+        """Open a websocket at a ws:// or wss:// URL. Raises Refused.
+
+        keep_alive: ask so often whether the other end is there. The ECS agent's cores notice a silent line
+        by themselves.
+        """
         try:
             return await connect(
                 url,
@@ -105,7 +97,8 @@ class ControlPlane:
                 user_agent_header=USER_AGENT,
                 compression=None,
                 proxy=None,
-                ping_interval=None,  # a silent line is noticed by the core, as the ECS agent does
+                ping_interval=keep_alive,
+                ping_timeout=keep_alive,
                 open_timeout=_OPEN_TIMEOUT,
                 close_timeout=_CLOSE_TIMEOUT,
                 max_size=_LARGEST_MESSAGE,
@@ -118,9 +111,7 @@ class ControlPlane:
 
     async def close(self) -> None:
         """Hang up on everything. What was not answered is not."""
-        for task in self._working:
-            task.cancel()
-        await asyncio.gather(*self._working, return_exceptions=True)
+        await self.background.close()
         await self._http.aclose()
 
 
@@ -144,7 +135,8 @@ class InstanceNetwork:
     def call(
         self, caller: str, operation: str, params: dict[str, Any], answered: Callable[[Answer], None]
     ) -> None:
-        self._control_plane.work(self._call(operation, params, answered), f"{operation} of {caller}")
+        work = self._call(operation, params, answered)
+        self._control_plane.background.start(work, f"{operation} of {caller}")
 
     async def _call(
         self, operation: str, params: dict[str, Any], answered: Callable[[Answer], None]
@@ -160,12 +152,11 @@ class InstanceNetwork:
         answered(answer)
 
     def dial(self, channel: Channel, instance_arn: str, peer: Peer) -> None:
-        instance = instance_arn.rpartition("/")[2]
-        self._control_plane.work(self._connect(channel, instance_arn, peer), f"{channel} of {instance}")
+        name = f"{channel.upper()} of {instance_arn.rpartition('/')[2]}"
+        self._control_plane.background.start(self._connect(channel, instance_arn, name, peer), name)
 
-    async def _connect(self, channel: Channel, instance_arn: str, peer: Peer) -> None:
+    async def _connect(self, channel: Channel, instance_arn: str, name: str, peer: Peer) -> None:
         url = self._url(channel, instance_arn)
-        name = f"{channel} of {instance_arn.rpartition('/')[2]}"
         try:
             socket = await self._control_plane.dial(self._region, url)
         except Refused as refusal:

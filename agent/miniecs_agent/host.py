@@ -74,10 +74,10 @@ class Network(Protocol):
 class Extension(Protocol):
     """What speaks miniecs's own messages on one ACS connection, from its opening to its end."""
 
-    def receive(self, message: Document) -> None:
+    def received(self, message: Document) -> None:
         """A message whose type begins with ``miniecs.``."""
 
-    def close(self) -> None:
+    def closed(self) -> None:
         """The connection has ended; nothing can be sent any more."""
 
 
@@ -180,7 +180,7 @@ class InstanceHost(Generic[E_co]):
 
     def received(self, channel: Channel, message: Document) -> None:
         if self._extension is not None and channel is Channel.ACS and _is_extension(message):
-            self._extension.receive(message)
+            self._extension.received(message)
             return
         core = self.core
         handle = core.handle if channel is Channel.ACS else core.handle_telemetry
@@ -277,7 +277,7 @@ class InstanceHost(Generic[E_co]):
     def _end_extension(self) -> None:
         extension, self._extension = self._extension, None
         if extension is not None:
-            extension.close()
+            extension.closed()
 
 
 def _is_extension(message: Document) -> bool:

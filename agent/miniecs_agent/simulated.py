@@ -17,7 +17,7 @@ from miniecs.model import arns
 from miniecs.model.instance_types import instance_type
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
-from miniecs_agent.capabilities import HostFacts
+from miniecs_agent.capabilities import AMI, VPC, HostFacts, subnet_of
 from miniecs_agent.engine import EngineContainer
 from miniecs_agent.host import InstanceHost, Network
 from miniecs_agent.sim_engine import Latencies, ProbeAnswer, SimEngine
@@ -26,8 +26,6 @@ from miniecs_agent.tasks import AgentSettings
 from miniecs_agent.timers import Timers
 
 DEFAULT_LATENCIES = Latencies()
-AMI = "ami-0d5eff06f840b45e9"
-VPC = "vpc-0a1b2c3d4e5f60718"
 _FIRST_ADDRESS = (172 << 24) + (31 << 16) + 16
 
 SimulatedHost = InstanceHost[SimEngine]
@@ -164,7 +162,7 @@ class SimulatedInstances:
             private_ip=described.private_ip,
             ami_id=AMI,
             vpc_id=VPC,
-            subnet_id=_subnet(described.zone),
+            subnet_id=subnet_of(described.zone),
             attributes=dict(described.attributes),
             docker_version="simulated",
         )
@@ -211,11 +209,6 @@ def _number(address: str) -> int:
     for part in address.split("."):
         number = number << 8 | int(part)
     return number
-
-
-def _subnet(zone: str) -> str:
-    """One made-up subnet a zone, the same every time."""
-    return f"subnet-{zone.encode().hex()[-17:]:0>17}"
 
 
 def _read(document: Document) -> TaskSpec | None:

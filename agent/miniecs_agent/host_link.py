@@ -1,0 +1,182 @@
+"""The host link: one websocket on which a host says what it has and is told which instances to play.
+
+Our own, beside the ECS protocol, for what EC2 does in AWS: an instance is launched before its agent runs.
+It is level-triggered: the whole desired set comes with every change, so nothing that was missed matters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from miniecs_agent.control_plane import ControlPlane, Refused, websocket_url
+from miniecs_agent.host_engine import Owner
+from miniecs_agent.line import Line
+from miniecs_agent.spec import Document
+
+log = logging.getLogger("miniecs.agent")
+
+HELLO, STATE, INSTANCES = "miniecs.HostHello", "miniecs.HostState", "miniecs.HostInstances"
+PING, PONG = "miniecs.HostPing", "miniecs.HostPong"
+REGION = "us-east-1"  # of the signature; the link is for all regions and accounts
+POLICY_VIOLATION = 1008  # the close code where the server finds out only from the hello
+
+_FIRST_DELAY, _DELAY_GROWTH, _LONGEST_DELAY = 0.25, 1.5, 5.0
+_DUPLICATE_DELAY = 5.0
+_KEEP_ALIVE = 20.0  # seconds; a server that has gone without saying so is noticed in twice the time
+
+
+class DesiredInstance(NamedTuple):
+    """A container instance that the host is to play. cpu: units; memory: MiB; arn: once it is registered."""
+
+    instance_id: str
+    arn: str | None
+    cluster: str
+    zone: str
+    instance_type: str
+    cpu: int
+    memory: int
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+class HostSettings(NamedTuple):
+    """What is the same for all instances of a host."""
+
+    owner: Owner
+    time_scale: float = 1.0
+    allow_privileged: bool = False
+
+
+class Desired(NamedTuple):
+    """What a host is to play, all of it. generation: the server's count of such messages on this link."""
+
+    generation: int
+    settings: HostSettings
+    instances: tuple[DesiredInstance, ...]
+
+
+class NotWelcome(Exception):
+    """The server refuses this host for good; the text is for a person."""
+
+
+def read_desired(body: Document) -> Desired:
+    """A miniecs.HostInstances. Raises ValueError, TypeError or KeyError for what is not one."""
+    owner = Owner(str(body["owner"]), str(body.get("dataDir") or ""))
+    return Desired(
+        int(body.get("generation") or 0),
+        HostSettings(owner, float(body.get("timeScale") or 1.0), bool(body.get("allowPrivileged"))),
+        tuple(_instance(each) for each in body["instances"]),
+    )
+
+
+def _instance(document: Document) -> DesiredInstance:
+    attributes: Mapping[str, str] = document.get("attributes") or {}
+    return DesiredInstance(
+        instance_id=str(document["instanceId"]),
+        arn=document.get("arn") or None,
+        cluster=str(document["cluster"]),
+        zone=str(document["zone"]),
+        instance_type=str(document["instanceType"]),
+        cpu=int(document["cpu"]),
+        memory=int(document["memory"]),
+        attributes=tuple(attributes.items()),
+    )
+
+
+class HostLink:
+    """Keeps the link open. hello: makes the first message of each connection. told: hears what is desired."""
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        hello: Callable[[], dict[str, Any]],
+        told: Callable[[Desired], None],
+    ) -> None:
+        self._control_plane = control_plane
+        self._hello = hello
+        self._told = told
+        self._line: Line | None = None
+        self._heard = False  # the server's wishes, on this connection
+        self._refusal = ""
+
+    def send_state(self, body: dict[str, Any]) -> None:
+        """Lost while the link is down, or has not said what is wanted: it is told again after that."""
+        if self._line is not None and self._heard:
+            self._line.send({"type": STATE, "message": body})
+
+    def reconnect(self) -> None:
+        """Say hello anew: what it said has changed."""
+        if self._line is not None:
+            self._line.close()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises NotWelcome."""
+        delay = _FIRST_DELAY
+        url = f"{websocket_url(self._control_plane.endpoint)}/host/ws"
+        while True:
+            try:
+                socket = await self._control_plane.dial(REGION, url, keep_alive=_KEEP_ALIVE)
+            except Refused as refusal:
+                self._note(refusal)
+                await asyncio.sleep(_DUPLICATE_DELAY if refusal.status == 409 else delay)
+                delay = min(delay * _DELAY_GROWTH, _LONGEST_DELAY)
+                continue
+            self._heard = False
+            self._line = Line(socket, "host link")
+            self._line.send({"type": HELLO, "message": self._hello()})
+            try:
+                code = await self._line.run(self._received)
+            finally:
+                asked, self._line = self._line.closing, None
+            if self._heard:
+                delay = _FIRST_DELAY
+            if asked:
+                continue
+            if code == POLICY_VIOLATION:
+                self._note(Refused(409, {"message": socket.close_reason or ""}, ""))
+                await asyncio.sleep(_DUPLICATE_DELAY)
+                continue
+            log.warning(
+                "%s hung up on this host (code %d); what runs goes on", self._control_plane.endpoint, code
+            )
+            await asyncio.sleep(delay)
+            delay = min(delay * _DELAY_GROWTH, _LONGEST_DELAY)
+
+    def _received(self, message: Document) -> None:
+        if message.get("type") == PING and self._line is not None:
+            self._line.send({"type": PONG, "message": {}})
+        if message.get("type") != INSTANCES:
+            return
+        try:
+            desired = read_desired(message.get("message") or {})
+        except (KeyError, TypeError, ValueError) as problem:
+            log.error("what the server wants of this host cannot be understood: %r", problem)
+            return
+        if not self._heard:
+            log.info("connected to %s", self._control_plane.endpoint)
+        self._heard, self._refusal = True, ""
+        self._told(desired)
+
+    def _note(self, refusal: Refused) -> None:
+        """Say it once, not every few seconds. Raises NotWelcome where trying again cannot help."""
+        endpoint = self._control_plane.endpoint
+        said = refusal.body.get("message") or refusal.body.get("Message") or ""
+        if refusal.status == 403:
+            raise NotWelcome(
+                f"{endpoint} does not let this host in: {said or 'the credentials are wrong'} "
+                "Make a new token there with `miniecs agent join-command`."
+            )
+        if refusal.status == 409:
+            text = (
+                f"{endpoint} has another agent for this host already. {said} End one of the two; this one "
+                "waits until the other has gone, and touches nothing."
+            )
+        elif refusal.status:
+            text = f"{endpoint} refuses the host link: HTTP {refusal.status} {said}"
+        else:
+            text = f"{endpoint} does not answer ({refusal}); it is asked again until it does"
+        if text != self._refusal:
+            self._refusal = text
+            log.warning(text)
