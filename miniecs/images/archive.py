@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,6 +26,12 @@ def entry(cache: Path, recipe: Recipe, architecture: str) -> Path:
     """Where a stand-in is, or will be, in the cache."""
     slug = recipe.tag.replace("/", "_").replace(":", "_")
     return cache / f"{slug}-{architecture}-{recipe.digest()}"
+
+
+def others(folder: Path) -> list[Path]:
+    """Entries of the same image and architecture, by recipes that were."""
+    stem = folder.name.rpartition("-")[0]
+    return [other for other in folder.parent.glob(f"{stem}-*") if other != folder]
 
 
 def image_config(recipe: Recipe, architecture: str, layer: str, *, now: float) -> dict[str, Any]:
@@ -52,8 +57,6 @@ def digest_of(folder: Path) -> str:
 def keep(work: Path, final: Path, config: dict[str, Any]) -> None:
     """Make an entry of what is in ``work`` (the layer): it appears at once, with everything in it."""
     (work / _CONFIG).write_text(json.dumps(config))
-    if final.exists():
-        shutil.rmtree(final)
     os.rename(work, final)
 
 

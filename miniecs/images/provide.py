@@ -11,9 +11,9 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from miniecs.docker_api import DockerApi, DockerApiError
 from miniecs.images import archive, debian, rootfs
@@ -58,6 +58,16 @@ class Provider:
         self._say = say
         self._now = now
         self._unreachable = ""
+        self._building = contextlib.ExitStack()
+        self._work: Path | None = None
+        self._apt: debian.Apt | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What was fetched to build from goes; what was built stays."""
+        self._building.close()
 
     def provide(self, name: str) -> Provided:
         """Raises CannotProvide, OSError when the engine is gone, DockerApiError for what it refuses."""
@@ -73,7 +83,7 @@ class Provider:
         self._say(f"{name} cannot be pulled ({trouble}): a stand-in is built from Debian packages.")
         try:
             folder = self._built(known)
-        except debian.NoPackages as error:
+        except (debian.NoPackages, OSError) as error:
             told = f"{name} cannot be pulled: {trouble}. Nor can a stand-in be built: {error}."
             raise CannotProvide(told) from error
         for _ in self._api.progress(
@@ -137,24 +147,27 @@ class Provider:
             raise debian.NoPackages(why)
         architecture = self._architecture()
         folder = archive.entry(self._cache, known, architecture)
-        with self._alone():
-            if not folder.exists():
-                with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=self._cache) as work:
-                    self._build(known, architecture, Path(work), folder)
+        if self._work is None or self._apt is None:
+            self._work = self._alone()
+            self._apt = debian.Apt(self._work / "apt")
+        if not folder.exists():
+            self._build(known, architecture, self._apt, self._work / "entry", folder)
         return folder
 
-    def _build(self, known: Recipe, architecture: str, work: Path, folder: Path) -> None:
-        apt = debian.Apt(self._cache / "apt")
+    def _build(
+        self, known: Recipe, architecture: str, apt: debian.Apt, made: Path, folder: Path
+    ) -> None:
         self._say(f"{known.tag}: fetching {', '.join(known.packages[-3:])} and what they need …")
         packages = apt.download(known.packages, known.without)
         self._say(f"{known.tag}: putting {len(packages)} packages together …")
-        made = work / "entry"
         made.mkdir()
         now = self._now()
         with archive.new_tar(archive.layer_of(made)) as out:
             rootfs.write(known, packages, debian.opened, out, now=now)
         config = archive.image_config(known, architecture, archive.digest_of(made), now=now)
         archive.keep(made, folder, config)
+        for older in archive.others(folder):
+            shutil.rmtree(older)
 
     def _architecture(self) -> str:
         """The engine's, which must be this machine's: its packages are what is at hand."""
@@ -164,15 +177,19 @@ class Provider:
             raise debian.NoPackages(f"the engine's machine is {theirs}, this one {ours}")
         return ours
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One builder at a time; what one that was killed left behind goes."""
+    def _alone(self) -> Path:
+        """One run builds at a time, in a folder of its own; what one that was killed left behind goes."""
         self._cache.mkdir(parents=True, exist_ok=True)
-        with (self._cache / "lock").open("w") as lock:
+        lock = self._building.enter_context((self._cache / "lock").open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._say("Another run is building stand-ins: waiting for it …")
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for left in self._cache.glob(f"{_TEMPORARY}*"):
-                shutil.rmtree(left)
-            yield
+        for left in self._cache.glob(f"{_TEMPORARY}*"):
+            shutil.rmtree(left)
+        work = tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=self._cache)
+        return Path(self._building.enter_context(work))
 
 
 def tagged(name: str) -> str:

@@ -14,7 +14,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 LABEL = "miniecs.stand-in"
-_FORMAT = "1"  # of how an image is put together; another one builds every stand-in anew
+_FORMAT = "2"  # of how an image is put together; another one builds every stand-in anew
 
 # What debian:bookworm-slim has and a container is likely to touch.
 _SLIM = (

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
+from miniecs.images import bytecode
 from miniecs.images.recipes import Recipe
 
 Opener = Callable[[Path], AbstractContextManager[tarfile.TarFile]]
@@ -74,7 +75,7 @@ class _Writer:
         content = tar.extractfile(member) if member.isreg() else None
         if content is None:
             self._redirect(info, posixpath.normpath(member.name))
-        elif _CERTIFICATES.match(path) or _ACCOUNTS.match(path) or path == self._recipe.only:
+        elif _noticed(path) or path == self._recipe.only:
             data = content.read()
             self._notice(path, data)
             content = io.BytesIO(data)
@@ -86,7 +87,10 @@ class _Writer:
             self._certificates[path] = data
         elif found := _ACCOUNTS.match(path):
             self._accounts[found[1]] = data
-        elif path == "bin/busybox":
+        elif bytecode.is_source(path):
+            if made := bytecode.compiled(path, data):
+                self._file(*made, 0o644)
+        elif path == self._recipe.only:
             self._busybox = data
 
     def _redirect(self, info: tarfile.TarInfo, before: str) -> None:
@@ -150,6 +154,10 @@ class _Writer:
                 self._folder(parent)
         self._written.add(info.name)
         self._out.addfile(info, content)
+
+
+def _noticed(path: str) -> bool:
+    return bool(_CERTIFICATES.match(path) or _ACCOUNTS.match(path)) or bytecode.is_source(path)
 
 
 def _parents(path: str) -> Iterator[str]:
