@@ -94,10 +94,10 @@ class _Writer:
             self._busybox = data
 
     def _redirect(self, info: tarfile.TarInfo, before: str) -> None:
-        """Links go where their targets went; a symbolic one is relative to where it was."""
+        """Links go where their targets went; a symbolic one that climbs does so from where it was."""
         if info.islnk():
             info.linkname = self._moved(info.linkname)
-        elif info.issym() and info.name != before and not info.linkname.startswith("/"):
+        elif info.issym() and info.name != before and info.linkname.startswith("../"):
             folder = posixpath.dirname("/" + before)
             info.linkname = posixpath.normpath(posixpath.join(folder, info.linkname))
 
