@@ -21,7 +21,7 @@ log = logging.getLogger("miniecs.agent")
 HELLO, STATE, INSTANCES = "miniecs.HostHello", "miniecs.HostState", "miniecs.HostInstances"
 PING, PONG = "miniecs.HostPing", "miniecs.HostPong"
 REGION = "us-east-1"  # of the signature; the link is for all regions and accounts
-POLICY_VIOLATION = 1008  # the close code where the server finds out only from the hello
+REFUSED, DUPLICATE = 4403, 4409  # close codes, after HTTP's: who a host is comes with the hello
 
 _FIRST_DELAY, _DELAY_GROWTH, _LONGEST_DELAY = 0.25, 1.5, 5.0
 _DUPLICATE_DELAY = 5.0
@@ -95,6 +95,7 @@ class HostLink:
         told: Callable[[Desired], None],
     ) -> None:
         self._control_plane = control_plane
+        self._endpoint = control_plane.endpoint
         self._hello = hello
         self._told = told
         self._line: Line | None = None
@@ -114,7 +115,7 @@ class HostLink:
     async def run(self) -> None:
         """Until cancelled. Raises NotWelcome."""
         delay = _FIRST_DELAY
-        url = f"{websocket_url(self._control_plane.endpoint)}/host/ws"
+        url = f"{websocket_url(self._endpoint)}/host/ws"
         while True:
             try:
                 socket = await self._control_plane.dial(REGION, url, keep_alive=_KEEP_ALIVE)
@@ -134,14 +135,12 @@ class HostLink:
                 delay = _FIRST_DELAY
             if asked:
                 continue
-            if code == POLICY_VIOLATION:
-                self._note(Refused(409, {"message": socket.close_reason or ""}, ""))
-                await asyncio.sleep(_DUPLICATE_DELAY)
-                continue
-            log.warning(
-                "%s hung up on this host (code %d); what runs goes on", self._control_plane.endpoint, code
-            )
-            await asyncio.sleep(delay)
+            why = socket.close_reason or ""
+            if code in (REFUSED, DUPLICATE):
+                self._note(Refused(code - 4000, {"message": why}, ""))
+            else:
+                log.warning("%s hung up (code %d) %s; what runs goes on", self._endpoint, code, why)
+            await asyncio.sleep(_DUPLICATE_DELAY if code == DUPLICATE else delay)
             delay = min(delay * _DELAY_GROWTH, _LONGEST_DELAY)
 
     def _received(self, message: Document) -> None:
@@ -155,23 +154,23 @@ class HostLink:
             log.error("what the server wants of this host cannot be understood: %r", problem)
             return
         if not self._heard:
-            log.info("connected to %s", self._control_plane.endpoint)
+            log.info("connected to %s", self._endpoint)
         self._heard, self._refusal = True, ""
         self._told(desired)
 
     def _note(self, refusal: Refused) -> None:
         """Say it once, not every few seconds. Raises NotWelcome where trying again cannot help."""
-        endpoint = self._control_plane.endpoint
+        endpoint = self._endpoint
         said = refusal.body.get("message") or refusal.body.get("Message") or ""
         if refusal.status == 403:
             raise NotWelcome(
-                f"{endpoint} does not let this host in: {said or 'the credentials are wrong'} "
+                f"{endpoint} does not let this host in: {said or 'its credentials are wrong'}. "
                 "Make a new token there with `miniecs agent join-command`."
             )
         if refusal.status == 409:
             text = (
-                f"{endpoint} has another agent for this host already. {said} End one of the two; this one "
-                "waits until the other has gone, and touches nothing."
+                f"{endpoint} has another agent for this host already ({said}). End one of the two; this one "
+                "waits until the other has gone, and touches nothing"
             )
         elif refusal.status:
             text = f"{endpoint} refuses the host link: HTTP {refusal.status} {said}"

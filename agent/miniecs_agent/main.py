@@ -132,7 +132,9 @@ class AgentProcess:
 
     async def _work(self) -> None:
         """Raises NotWelcome and Unusable."""
-        if not self._options.local:
+        if self._options.local:
+            await self._looked()
+        else:
             await self._look()  # a host elsewhere is known by its engine's id
         try:
             async with asyncio.TaskGroup() as group:
@@ -180,23 +182,30 @@ class AgentProcess:
 
     async def _look(self) -> None:
         """See what the engine is, however long it takes until there is one. Raises Unusable."""
+        if self._facts is not None:
+            return
         delay = _FIRST_DELAY
-        while self._facts is None:
-            engine = self._make_engine()
-            try:
-                await engine.start(NOBODY, _ignore, _ignore)
-                self._facts = engine.facts
-            except EngineError as problem:
-                if not self._options.local and not isinstance(problem, EngineGone):
-                    raise Unusable(str(problem)) from problem
-                self._engine_failed(problem)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LONGEST_DELAY)
-            finally:
-                await engine.close()
-        self._problem = ""
-        log.info("engine: %s %s (%s)", self._facts.product, self._facts.version, self._facts.id)
+        while not await self._looked():
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LONGEST_DELAY)
         self._link.reconnect()  # what it said of the engine is out of date
+
+    async def _looked(self) -> bool:
+        """Try once to see what the engine is. Raises Unusable."""
+        engine = self._make_engine()
+        try:
+            await engine.start(NOBODY, _ignore, _ignore)
+            facts = self._facts = engine.facts
+        except EngineError as problem:
+            if not self._options.local and not isinstance(problem, EngineGone):
+                raise Unusable(str(problem)) from problem
+            self._engine_failed(problem)
+            return False
+        finally:
+            await engine.close()
+        self._problem = ""
+        log.info("engine: %s %s (%s)", facts.product, facts.version, facts.id)
+        return True
 
     def _engine_failed(self, problem: EngineError) -> None:
         """Said once: the next tries go on in silence until it is something else."""
@@ -255,8 +264,10 @@ class AgentProcess:
         """What has become of what is wanted; -1: nothing yet."""
         if self._instances is not None:
             state = self._instances.state()
-        else:
+        elif self._problem:
             state = {"instances": [], "failed": {}, "engine": False, "generation": NOT_COMPARED}
+        else:
+            return
         if self._problem:
             state["problem"] = self._problem
         self._link.send_state(state)

@@ -43,3 +43,25 @@ def test_refusals_back_off_and_a_success_forgets_them() -> None:
     assert link.retry_at == 30.25
     link.refused(30.0, inactive=True)
     assert link.retry_at == 3630.0
+
+
+def test_a_connection_that_ends_at_once_counts_as_refused() -> None:
+    link = Link(jitter=0.0)
+    link.ready(0.0)
+    waits, now = [], 0.0
+    for _ in range(3):
+        link.opened(now)
+        link.closed(now + 0.5)
+        waits.append(link.retry_at - now - 0.5)
+        now = link.retry_at
+    assert waits == [0.25, 0.375, 0.5625]
+    link.opened(now)
+    link.closed(now + 1.0)
+    assert link.retry_at == now + 1.0
+
+
+def test_an_agent_that_is_not_wanted_back_at_once_waits() -> None:
+    link = Link(jitter=0.0)
+    link.opened(0.0)
+    link.closed(30.0, unwelcome=True)
+    assert link.retry_at == 30.25

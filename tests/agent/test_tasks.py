@@ -466,6 +466,58 @@ def test_an_agent_that_starts_anew_takes_over_what_runs() -> None:
     assert calls(bench.take(spec)) == []
 
 
+VANISHED = "ContainerVanishedError: No container matching saved ID found"
+
+
+def test_a_task_that_ran_and_is_not_here_any_more_is_reported_stopped_and_never_started_again() -> None:
+    bench = Bench()
+    effects = bench.take(document(container("a"), container("b", essential=False), lastStatus="RUNNING"))
+    assert (calls(effects), reports(effects)) == (
+        [],
+        [
+            {
+                "status": "STOPPED",
+                "containers": [
+                    {"containerName": "a", "status": "STOPPED", "reason": VANISHED},
+                    {"containerName": "b", "status": "STOPPED", "reason": VANISHED},
+                ],
+                "executionStoppedAt": 1000.0,
+            }
+        ],
+    )
+    assert calls(bench.take(document(container("a"), lastStatus="RUNNING"), seq=3)) == []
+
+
+@pytest.mark.parametrize("status", ["PENDING", "ACTIVATING"])
+def test_a_task_that_has_not_run_yet_is_started(status: str) -> None:
+    assert calls(Bench().take(document(lastStatus=status))) == ["pull main"]
+
+
+def test_of_a_task_that_was_found_in_part_nothing_is_made_before_the_control_plane_says_how_far_it_was() -> None:
+    whole = document(container("a"), container("b"))
+    found = [EngineContainer(arn(), "a", "id-a", "running", document=whole)]
+    died_between_two_containers = Bench(found=found)
+    assert calls(died_between_two_containers.first) == []
+    assert calls(died_between_two_containers.take(whole)) == ["pull b"]
+    one_was_removed = Bench(found=found)
+    assert calls(one_was_removed.take(document(container("a"), container("b"), lastStatus="RUNNING"))) == [
+        "stop a"
+    ]
+    [report] = reports(one_was_removed.exited(0, "a"))
+    assert [(c["containerName"], c["status"], c.get("reason")) for c in report["containers"]] == [
+        ("a", "RUNNING", None),
+        ("b", "STOPPED", VANISHED),
+        ("a", "STOPPED", None),
+    ]
+
+
+def test_a_task_that_was_found_in_part_can_be_stopped() -> None:
+    whole = document(container("a"), container("b"))
+    bench = Bench(found=[EngineContainer(arn(), "a", "id-a", "running", document=whole)])
+    assert calls(bench.take({**whole, "desiredStatus": "STOPPED"})) == ["stop a"]
+    assert [r["status"] for r in reports(bench.exited(143, "a"))] == ["STOPPED"]
+
+
 def test_containers_without_their_task_wait_until_it_is_wanted() -> None:
     bench = Bench(found=[EngineContainer(arn(), "main", "id-main", "running", reported=True)])
     assert bench.core.tasks.live() == [arn()]
