@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +130,47 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         yield made
     finally:
         cleaned(made)
+
+
+class FakeEngine:
+    """What an engine on a Unix socket answers to GET, by path without query; 404 for the rest."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.answers: dict[str, Any] = {
+            "/info": {"OperatingSystem": "Docker Desktop", "KernelVersion": "5.15-linuxkit"},
+            "/version": {
+                "Version": "28.2.2",
+                "ApiVersion": "1.50",
+                "Components": [{"Name": "Engine"}, {"Name": "containerd"}],
+            },
+        }
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
+    """An engine on a Unix socket; the environment says nothing of one."""
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    path = tmp_path / "docker.sock"
+    engine = FakeEngine(f"unix://{path}")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = engine.answers.get(self.path.partition("?")[0])
+            body = json.dumps(answer if answer is not None else {"message": "no such thing"}).encode()
+            self.send_response(404 if answer is None else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing: there is no client address on a Unix socket, and nobody reads this."""
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield engine
+        server.shutdown()
+        thread.join()

@@ -1,73 +1,129 @@
-"""Finding the Docker engine, over sockets that really answer."""
+"""Finding the Docker engine, over sockets that really answer, and judging it."""
 
 from __future__ import annotations
 
 import json
-import socketserver
-import threading
-from collections.abc import Iterator
+import platform
+from dataclasses import replace
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from miniecs.cli import engine
+from miniecs.cli.engine import Engine
+from miniecs.cli.problem import Problem
 
-ANSWERS = {
-    "/info": {"OperatingSystem": "Docker Desktop", "KernelVersion": "5.15-linuxkit"},
-    "/version": {"Version": "28.2.2", "Components": [{"Name": "Engine"}, {"Name": "containerd"}]},
-}
+from .conftest import FakeEngine
 
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = json.dumps(ANSWERS[self.path]).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: there is no client address on a Unix socket, and nobody reads this."""
+HERE = {"OperatingSystem": "Debian GNU/Linux 12", "KernelVersion": platform.release(), "DockerRootDir": "/d"}
+GOOD = Engine("unix:///d.sock", "local root", "Docker 28.2.2", api="1.50")
 
 
-@pytest.fixture
-def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An engine on a Unix socket; the environment says nothing of one."""
-    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    path = tmp_path / "docker.sock"
-    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"unix://{path}"
-        server.shutdown()
-        thread.join()
+def bridge(gateway: str) -> dict[str, Any]:
+    return {"IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": gateway}]}}
 
 
-def test_the_engine_that_docker_host_names(docker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", docker)
-    assert engine.find() == engine.Engine(docker, "VM", "Docker 28.2.2")
+def test_the_engine_that_docker_host_names(docker: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", docker.host)
+    assert engine.find() == Engine(docker.host, "VM", "Docker 28.2.2", api="1.50")
 
 
-def test_the_engine_of_the_current_context(docker: str, tmp_path: Path) -> None:
+def test_the_engine_of_the_current_context(docker: FakeEngine, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"currentContext": "mine"}')
     meta = tmp_path / "contexts/meta" / sha256(b"mine").hexdigest() / "meta.json"
     meta.parent.mkdir(parents=True)
-    meta.write_text(json.dumps({"Endpoints": {"docker": {"Host": docker}}}))
-    assert engine.find().host == docker
+    meta.write_text(json.dumps({"Endpoints": {"docker": {"Host": docker.host}}}))
+    assert engine.find().host == docker.host
 
 
-def test_an_engine_that_is_not_there(docker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", docker + ".none")
+@pytest.mark.parametrize(
+    ("gateway", "kind"),
+    [("127.0.0.1", "local root"), ("127.0.0.1/8", "local root"), ("192.0.2.1", "elsewhere")],
+)
+def test_an_engine_whose_networks_are_not_here(
+    docker: FakeEngine, monkeypatch: pytest.MonkeyPatch, gateway: str, kind: str
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    docker.answers |= {"/info": HERE, "/networks/bridge": bridge(gateway)}
+    assert engine.find(docker.host) == Engine(docker.host, kind, "Docker 28.2.2", api="1.50", folder="/d")
+
+
+def test_an_engine_without_a_default_bridge_is_taken_at_its_word(
+    docker: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    docker.answers["/info"] = HERE
+    assert engine.fit(docker.host).kind == "local non-root"
+
+
+def test_an_engine_that_is_not_there(docker: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", docker.host + ".none")
     found = engine.find()
     assert (found.kind, found.trouble) == ("", "[Errno 2] No such file or directory")
     assert "install" in found.cure
+    with pytest.raises(Problem) as refused:
+        engine.fit()
+    assert str(refused.value) == (
+        f"No Docker engine can be used at {docker.host}.none: [Errno 2] No such file or directory. To have "
+        f"one: {found.cure}. Or start with --runtime simulated, which needs no engine."
+    )
 
 
-def test_an_engine_behind_ssh_is_not_asked(docker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_that_is_not_ours_to_use(docker: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object, **named: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(engine.DockerApi, "call", refused)
+    said = "its socket is not yours to use. To have one: add yourself to its group"
+    with pytest.raises(Problem, match=said):
+        engine.fit(docker.host)
+
+
+def test_an_engine_behind_ssh_is_not_asked(docker: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://me@host")
     found = engine.find()
     assert (found.kind, found.trouble) == ("remote", "engines behind ssh are not asked")
+
+
+def test_an_engine_of_a_class_that_cannot_work_is_refused(docker: FakeEngine) -> None:
+    with pytest.raises(Problem) as refused:
+        engine.fit(docker.host)
+    assert str(refused.value) == (
+        f"The Docker engine at {docker.host} (Docker 28.2.2) cannot be used: it runs in a virtual machine, "
+        "and the container instances' addresses could not be reached from here. Run miniecs within that "
+        "machine, or in a Linux with an engine of its own. See docs/engines.md. Or start with "
+        "--runtime simulated, which needs no engine."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("local root", ""),
+        ("local non-root", ""),
+        ("rootless", "it is rootless, "),
+        ("VM", "it runs in a virtual machine, "),
+        ("elsewhere", "its networks are not those of this place: "),
+        ("remote", "it is on another machine. "),
+    ],
+)
+def test_what_the_class_of_an_engine_allows(kind: str, said: str) -> None:
+    obstacle = engine.obstacle(replace(GOOD, kind=kind))
+    assert obstacle.startswith(said)
+    assert bool(obstacle) == bool(said)
+    assert kind in (Path(__file__).parents[2] / "docs/engines.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("api", "fits"), [("1.31", False), ("1.32", True), ("1.9", False), ("2.0", True), ("", False)]
+)
+def test_an_engine_that_is_too_old(api: str, fits: bool) -> None:
+    assert (engine.obstacle(replace(GOOD, api=api)) == "") is fits
+
+
+def test_the_agent_refuses_the_same_engines() -> None:
+    from miniecs_agent import docker_engine
+
+    assert engine.OLDEST_API == docker_engine.OLDEST_API
