@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from miniecs.apply import write_instance, write_task
 from miniecs.clock import Clock
@@ -20,6 +20,14 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Change, Commit, Store
+from miniecs_api.agent_messages import (
+    PublishHealth,
+    PublishInstanceStatus,
+    PublishMetrics,
+    TaskStopVerification,
+    understood,
+)
+from miniecs_api.metrics import TaskMetrics
 
 HEARTBEAT_EVERY = 30.0  # agents give a connection up after 60 to 120 s of silence
 RESEND_AFTER = 20.0
@@ -27,12 +35,31 @@ SILENT_AFTER = 75.0  # no heartbeat was answered for so long: nobody is there
 RECONNECT_WITHIN = 60.0  # of a control plane's start, for agents that were connected before
 TICK_EVERY = 5.0
 TASKS_PER_PAYLOAD = 50
+OWN = "miniecs."  # how the types of our own messages begin; the ECS agent ignores them
 
 Message = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], None]
-MetricsListener = Callable[[str, Message], None]
 
 _TO_START = ("PENDING", "ACTIVATING")
+_INSTANCE_STATUSES = ("OK", "IMPAIRED", "INSUFFICIENT_DATA", "INITIALIZING")
+
+
+class AgentVersion(NamedTuple):
+    """What an agent says of itself when it connects; the ECS agent does not say it when it registers."""
+
+    agent: str | None = None
+    hash: str | None = None
+    docker: str | None = None
+
+
+class OwnMessages(Protocol):
+    """Who speaks miniecs's own messages with agents."""
+
+    def received(self, instance_arn: str, message: Message) -> None:
+        """A message of a type that begins with ``miniecs.``."""
+
+    def closed(self, instance_arn: str) -> None:
+        """The instance's ACS channel has ended, or was replaced by another."""
 
 
 class AgentSession:
@@ -78,11 +105,14 @@ class AgentSession:
             return
         match message.get("type"):
             case "AckRequest" | "NackRequest":
-                self._unacknowledged.pop(body.get("messageId", ""), None)
+                self._unacknowledged.pop(str(body.get("messageId")), None)
             case "HeartbeatAckRequest":
                 self._answers_heartbeats = True
             case "TaskStopVerificationMessage":
-                self._verify(now, body)
+                if (found := understood(TaskStopVerification, body, self.instance_arn)) is not None:
+                    self._verify(now, found)
+            case str(own) if own.startswith(OWN):
+                self._owner.own_received(self.instance_arn, message)
 
     def closed(self, now: float) -> None:
         """The agent hung up, or the line broke."""
@@ -132,15 +162,28 @@ class AgentSession:
         body = {"healthy": True, "messageId": self._owner.ids.uuid()}
         self._send({"type": "HeartbeatMessage", "message": body})
 
-    def _verify(self, now: float, body: Message) -> None:
+    def challenge(self, now: float) -> None:
+        """Say what every agent answers at once, if it is there."""
+        self.heartbeat(now)
+        self._owner.send_manifest(now, self)  # 1.48.1 does not answer heartbeats
+
+    def send_own(self, message: dict[str, Any]) -> None:
+        """One of miniecs's own messages."""
+        self._send(message)
+
+    def _verify(self, now: float, body: TaskStopVerification) -> None:
         stop = [
-            {**candidate, "desiredStatus": "STOPPED"}
-            for candidate in body.get("stopCandidates") or ()
-            if self._owner.must_not_run(self.instance_arn, candidate.get("taskArn", ""))
+            {
+                "taskArn": candidate.taskArn,
+                "taskClusterArn": candidate.taskClusterArn,
+                "desiredStatus": "STOPPED",
+            }
+            for candidate in body.stopCandidates or ()
+            if self._owner.must_not_run(self.instance_arn, candidate.taskArn)
         ]
         if stop:
             answer = {
-                "messageId": body.get("messageId", ""),
+                "messageId": body.messageId,
                 "generatedAt": int(now * 1000),
                 "stopTasks": stop,
             }
@@ -176,14 +219,16 @@ class TelemetrySession:
             return
         match message.get("type"):
             case "PublishHealthRequest":
-                self._owner.health_published(now, self.instance_arn, body)
+                if (health := understood(PublishHealth, body, self.instance_arn)) is not None:
+                    self._owner.health_published(now, self.instance_arn, health)
                 self._send({"type": "AckPublishHealth", "message": {"message": "ok"}})
             case "PublishMetricsRequest":
-                if self._owner.metrics is not None:
-                    self._owner.metrics(self.instance_arn, body)
+                if (metrics := understood(PublishMetrics, body, self.instance_arn)) is not None:
+                    self._owner.metrics.published(now, self.instance_arn, metrics)
                 self._send({"type": "AckPublishMetric", "message": {"message": "ok"}})
             case "PublishInstanceStatusRequest":
-                self._owner.instance_status_published(now, self.instance_arn, body)
+                if (status := understood(PublishInstanceStatus, body, self.instance_arn)) is not None:
+                    self._owner.instance_status_published(now, self.instance_arn, status)
                 self._send({"type": "AckPublishInstanceStatus", "message": {"message": "ok"}})
 
     def closed(self, now: float) -> None:
@@ -207,11 +252,10 @@ class AgentSessions:
     call back into sessions: they put into a queue.
     """
 
-    def __init__(
-        self, store: Store, ids: Ids, clock: Clock, *, metrics: MetricsListener | None = None
-    ) -> None:
+    def __init__(self, store: Store, ids: Ids, clock: Clock) -> None:
         self.ids = ids
-        self.metrics = metrics
+        self.metrics = TaskMetrics(store)
+        self._own: OwnMessages | None = None
         self._store = store
         self._clock = clock
         self._sessions: dict[str, AgentSession] = {}
@@ -237,43 +281,90 @@ class AgentSessions:
 
     def reset(self) -> None:
         """Hang up on everybody: after the store was wiped no instance is registered any more."""
-        for session in self._sessions.values():
-            session.hang_up()
+        for session in list(self._sessions.values()):
+            self._dismiss(session)
         for telemetry in self._telemetry.values():
             telemetry.hang_up()
         self._sessions.clear()
         self._telemetry.clear()
         self._shared.clear()
         self._awaited.clear()
+        self.metrics.clear()
 
     def is_connected(self, instance_arn: str) -> bool:
         return instance_arn in self._sessions
 
+    # Messages of our own
+
+    def listen(self, own: OwnMessages) -> None:
+        """From now on ``own`` hears of our own messages; there is one such listener."""
+        self._own = own
+
+    def send_own(self, instance_arn: str, message: dict[str, Any]) -> bool:
+        """Send one of miniecs's own messages (type ``miniecs.…``); False when no agent is connected."""
+        session = self._sessions.get(instance_arn)
+        if session is None:
+            return False
+        session.send_own(message)
+        return True
+
+    def own_received(self, instance_arn: str, message: Message) -> None:
+        if self._own is not None:
+            self._own.received(instance_arn, message)
+
     # Channels
 
     def connect(
-        self, now: float, instance_arn: str, send: Send, close: Callable[[], None]
+        self,
+        now: float,
+        instance_arn: str,
+        send: Send,
+        close: Callable[[], None],
+        *,
+        version: AgentVersion | None = None,
+        address: str | None = None,
     ) -> AgentSession | None:
         """An agent opened ACS; None when its instance is not registered (InactiveInstanceException).
 
-        It is told at once what it should be running. A connection that it had before is hung up.
+        It is told at once what it should be running. A connection that it had before is hung up. ``address``:
+        where it called from, which is the instance's when its agent told none.
         """
         instance = self._store.get(ContainerInstance, instance_arn)
         if instance is None or instance.status == "INACTIVE":
             return None
         # First, for the store may fail; then nothing of the connection is there, and the agent tries again.
-        self._mark(now, instance_arn, connected=True, because="its agent connected")
-        old = self._sessions.pop(instance_arn, None)
+        self._connected(now, instance_arn, version, address)
+        old = self._sessions.get(instance_arn)
         if old is not None:
-            old.hang_up()
+            self._dismiss(old)
         session = self._sessions[instance_arn] = AgentSession(self, instance, send, close, now)
         self._awaited.discard(instance_arn)
         session.heartbeat(now)
         tasks = self._store.find(Task, "instance", instance_arn)
         wanted = [(task, status) for task in tasks if (status := _told(task)) is not None]
         session.send_tasks(now, (self._payload(task, status) for task, status in wanted))
-        session.send_manifest(now, ((task.arn, status) for task, status in wanted))
+        self.send_manifest(now, session)
         return session
+
+    def has_telemetry(self, instance_arn: str) -> bool:
+        return instance_arn in self._telemetry
+
+    def send_manifest(self, now: float, session: AgentSession) -> None:
+        """Tell an agent all that it should be running."""
+        tasks = self._store.find(Task, "instance", session.instance_arn)
+        wanted = [(task.arn, status) for task in tasks if (status := _told(task)) is not None]
+        session.send_manifest(now, wanted)
+
+    def _dismiss(self, session: AgentSession) -> None:
+        """End a session from this side, of which nothing more is to be heard."""
+        if self._sessions.get(session.instance_arn) is session:
+            del self._sessions[session.instance_arn]
+        session.hang_up()
+        self._own_closed(session)
+
+    def _own_closed(self, session: AgentSession) -> None:
+        if self._own is not None:
+            self._own.closed(session.instance_arn)
 
     def telemetry(
         self, now: float, instance_arn: str, send: Send, close: Callable[[], None]
@@ -293,6 +384,7 @@ class AgentSessions:
         session.open = False
         if self._sessions.get(session.instance_arn) is session:
             del self._sessions[session.instance_arn]
+            self._own_closed(session)
             self._mark(now, session.instance_arn, connected=False, because="its agent's connection ended")
 
     def telemetry_closed(self, session: TelemetrySession) -> None:
@@ -312,6 +404,24 @@ class AgentSessions:
             self._awaited.clear()
         return now + TICK_EVERY
 
+    def _connected(
+        self, now: float, instance_arn: str, version: AgentVersion | None, address: str | None
+    ) -> None:
+        with self._store.transaction() as tx:
+            instance = tx.get(ContainerInstance, instance_arn)
+            if instance is None:
+                return
+            after = replace(instance, agent_connected=True, private_ip=instance.private_ip or address)
+            if version is not None:
+                after = replace(
+                    after,
+                    agent_version=version.agent or instance.agent_version,
+                    agent_hash=version.hash or instance.agent_hash,
+                    docker_version=version.docker or instance.docker_version,
+                )
+            if after != instance:
+                write_instance(tx, instance, after, now=now, because="its agent connected")
+
     def _mark(self, now: float, instance_arn: str, *, connected: bool, because: str) -> None:
         with self._store.transaction() as tx:
             instance = tx.get(ContainerInstance, instance_arn)
@@ -326,6 +436,7 @@ class AgentSessions:
         for change in commit.changes:
             if change.kind is Task:
                 self._task_changed(change, due)
+                self.metrics.task_changed(change)
             elif change.kind is ContainerInstance:
                 self._instance_changed(change)
         if due:
@@ -354,9 +465,9 @@ class AgentSessions:
         after: ContainerInstance | None = change.after
         if after is not None and after.status != "INACTIVE":
             return
-        session = self._sessions.pop(change.key, None)
+        session = self._sessions.get(change.key)
         if session is not None:
-            session.hang_up()
+            self._dismiss(session)
         telemetry = self._telemetry.pop(change.key, None)
         if telemetry is not None:
             telemetry.hang_up()
@@ -368,7 +479,10 @@ class AgentSessions:
         cached = self._shared.get(definition.arn)
         if cached is None or cached[0] is not definition:
             cached = self._shared[definition.arn] = (definition, definition_payload(definition))
-        return task_payload(task, definition, desired_status=status, shared=cached[1])
+        payload = task_payload(task, definition, desired_status=status, shared=cached[1])
+        # Our own agent's: a task that ran already and is unknown to its engine is over, not to be started.
+        payload["lastStatus"] = task.last_status
+        return payload
 
     def still_due(self, instance_arn: str, task_arns: Iterable[str]) -> list[dict[str, Any]]:
         """Payloads, as of now, of those tasks that the agent has yet to act on."""
@@ -392,34 +506,36 @@ class AgentSessions:
 
     # From the agents to the store
 
-    def health_published(self, now: float, instance_arn: str, body: Message) -> None:
-        """PublishHealthRequest: the health checks of containers."""
+    def health_published(self, now: float, instance_arn: str, message: PublishHealth) -> None:
+        """The health checks of containers."""
         with self._store.transaction() as tx:
-            for published in body.get("tasks") or ():
-                task = tx.get(Task, published.get("taskArn", ""))
+            for published in message.tasks or ():
+                task = tx.get(Task, published.taskArn)
                 if task is None or task.container_instance_arn != instance_arn:
                     continue
                 definition = tx.get(TaskDefinition, task.task_definition_arn)
                 if definition is None:
                     continue
                 health = {
-                    container["containerName"]: container["healthStatus"]
-                    for container in published.get("containers") or ()
-                    if container.get("healthStatus") in ("HEALTHY", "UNHEALTHY", "UNKNOWN")
+                    container.containerName: container.healthStatus
+                    for container in published.containers or ()
+                    if container.healthStatus in ("HEALTHY", "UNHEALTHY", "UNKNOWN")
                 }
                 after = apply_health(task, definition, health, now=now)
                 if after is not task:
                     write_task(tx, task, after, now=now, because="its health checks said so")
 
-    def instance_status_published(self, now: float, instance_arn: str, body: Message) -> None:
-        """PublishInstanceStatusRequest: whether the host's container runtime works."""
-        runtime = next((s for s in body.get("statuses") or () if s.get("type") == "ContainerRuntime"), None)
-        if runtime is None:
+    def instance_status_published(
+        self, now: float, instance_arn: str, message: PublishInstanceStatus
+    ) -> None:
+        """Whether the host's container runtime works."""
+        runtime = next((s for s in message.statuses or () if s.type == "ContainerRuntime"), None)
+        if runtime is None or runtime.status not in _INSTANCE_STATUSES:
             return
         with self._store.transaction() as tx:
             instance = tx.get(ContainerInstance, instance_arn)
-            if instance is not None and instance.health_status != runtime.get("status"):
-                after = replace(instance, health_status=runtime.get("status"))
+            if instance is not None and instance.health_status != runtime.status:
+                after = replace(instance, health_status=runtime.status)
                 write_instance(tx, instance, after, now=now, because="its agent said so")
 
 

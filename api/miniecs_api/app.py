@@ -16,7 +16,7 @@ import orjson
 from miniecs.ids import Ids
 from miniecs_api.body import Receive
 from miniecs_api.dispatch import registry
-from miniecs_api.door import Calls, Door, DoorSettings, HttpScope, RestOfAws, Send, send_reply
+from miniecs_api.door import Calls, Door, DoorSettings, Guard, HttpScope, RestOfAws, Send, send_reply
 from miniecs_api.gate import Gate
 from miniecs_api.wire.protocols import Reply
 
@@ -47,14 +47,16 @@ def create_app(
     ids: Ids | None = None,
     pages: Callable[[], ASGIApp] | None = None,
     websockets: Mapping[str, ASGIApp] | None = None,
+    guard: Guard | None = None,
 ) -> ASGIApp:
     """The whole server, with the operations that exist unless ``implemented`` says otherwise.
 
     ``pages`` makes the app of the other paths under /_miniecs/ when one is first asked for; ``websockets``
-    are the websocket apps by the path prefixes that they own ("/ws").
+    are the websocket apps by the path prefixes that they own ("/ws"); ``guard`` checks the callers of agents'
+    operations.
     """
     functions = registry() if implemented is None else implemented
-    door = Door(operations, functions, rest_of_aws, settings, ids or Ids())
+    door = Door(operations, functions, rest_of_aws, settings, ids or Ids(), guard)
     return _App(door, admin, Gate(settings.bind, settings.allow_hosts), pages, dict(websockets or {}))
 
 

@@ -24,7 +24,10 @@ class ApiSettings:
 
 @dataclass(slots=True)
 class Context:
-    """One call. ``hints`` collects what is really wrong beside AWS's own words."""
+    """One call. ``hints`` collects what is really wrong beside AWS's own words.
+
+    ``host``: name and port under which the caller reached the server, '' for one in the same process.
+    """
 
     tx: Transaction
     now: float
@@ -33,6 +36,7 @@ class Context:
     settings: ApiSettings
     fleets: Fleets
     request_id: str = ""
+    host: str = ""
     hints: list[str] = field(default_factory=list)
 
     @property

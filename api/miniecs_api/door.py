@@ -21,6 +21,7 @@ from miniecs_api import body as bodies
 from miniecs_api.body import ClientGone, Receive
 from miniecs_api.dispatch import BLOCKED, OURS, not_implemented
 from miniecs_api.gate import Gate
+from miniecs_api.signatures import AGENT_OPERATIONS
 from miniecs_api.wire import models, protocols, query
 from miniecs_api.wire.codec import Codec, codec
 from miniecs_api.wire.errors import AwsError
@@ -62,8 +63,15 @@ class Calls(Protocol):
     """Runs one operation in one transaction; raises AwsError for what AWS refuses."""
 
     def call(
-        self, service: str, operation: str, params: dict[str, Any], scope: Scope, request_id: str
-    ) -> Outcome: ...
+        self,
+        service: str,
+        operation: str,
+        params: dict[str, Any],
+        scope: Scope,
+        request_id: str,
+        host: str,
+    ) -> Outcome:
+        """``host``: name and port under which the caller reached us."""
 
 
 class RestOfAws(Protocol):
@@ -87,6 +95,12 @@ class DoorSettings:
     body_timeout: float = 30.0  # seconds for a whole body
 
 
+class Guard(Protocol):
+    """Who knows which callers of the agents' operations are agents that may join."""
+
+    def refuse(self, scope: HttpScope, method: str, body: bytes) -> AwsError | None: ...
+
+
 class Door:
     """Answers every AWS request: with an operation of ours, with the rest of AWS, or with a clear error."""
 
@@ -97,12 +111,14 @@ class Door:
         rest_of_aws: RestOfAws,
         settings: DoorSettings,
         ids: Ids,
+        guard: Guard | None = None,
     ) -> None:
         self._operations = operations
         self._implemented = implemented
         self._rest_of_aws = rest_of_aws
         self._settings = settings
         self._ids = ids
+        self._guard = guard
         self._gate = Gate(settings.bind, settings.allow_hosts)
         self._scopes = lru_cache(maxsize=1024)(self._scope)
         self._codecs: dict[tuple[str | None, str | None, Wire, str], Codec] = {}
@@ -142,9 +158,13 @@ class Door:
                 raise _unrecognised()
             if not self._is_ours(request.service, request.operation):
                 return await self._forward(scope, request, body, where)
+            if request.operation in AGENT_OPERATIONS and self._guard is not None:
+                if refusal := self._guard.refuse(scope, scope["method"], body):
+                    raise refusal
+            host = headers.get(b"host", b"").decode("latin-1")
             if request.protocol is Wire.QUERY:
-                return self._ours(request, fields, where, request_id)
-            return self._ours(request, self._unpacked(headers, body), where, request_id)
+                return self._ours(request, fields, where, request_id, host)
+            return self._ours(request, self._unpacked(headers, body), where, request_id, host)
         except AwsError as error:
             return _failure(request, error, request_id)
         except StoreError as error:
@@ -189,7 +209,7 @@ class Door:
         return Scope(account or self._settings.account, region or self._settings.region)
 
     def _ours(
-        self, request: Request, body: bytes | dict[str, str], scope: Scope, request_id: str
+        self, request: Request, body: bytes | dict[str, str], scope: Scope, request_id: str, host: str
     ) -> Reply:
         key = (request.service, request.operation, request.protocol, request.content_type)
         wire = self._codecs.get(key)
@@ -197,7 +217,7 @@ class Door:
             wire = self._codecs[key] = self._codec(request)
         params, unknown = wire.parse(body)
         service, operation = wire.service.name, wire.operation.name
-        outcome = self._operations.call(service, operation, params, scope, request_id)
+        outcome = self._operations.call(service, operation, params, scope, request_id, host)
         reply = wire.render(outcome.result, request_id)
         hints = [*(f"{operation} has no parameter {name!r}: ignored" for name in unknown), *outcome.hints]
         if hints:

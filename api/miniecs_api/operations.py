@@ -35,7 +35,13 @@ class Operations:
         self._functions: Mapping[tuple[str, str], Operation] = registry()
 
     def call(
-        self, service: str, operation: str, params: dict[str, Any], scope: Scope, request_id: str = ""
+        self,
+        service: str,
+        operation: str,
+        params: dict[str, Any],
+        scope: Scope,
+        request_id: str = "",
+        host: str = "",
     ) -> Outcome:
         """Run e.g. ("ecs", "CreateCluster") with validated params. The write is durable when it returns."""
         function = self._functions.get((service, operation))
@@ -43,7 +49,7 @@ class Operations:
             raise not_implemented(service, operation)
         with self._store.transaction() as tx:
             ctx = Context(
-                tx, self._clock.now(), self._ids, scope, self._settings, self._fleets, request_id, []
+                tx, self._clock.now(), self._ids, scope, self._settings, self._fleets, request_id, host, []
             )
             result = function(ctx, params)
         return Outcome(result, ctx.hints)

@@ -13,6 +13,7 @@ from typing import Any
 
 from miniecs.model import arns
 from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, IdempotencyRecord
+from miniecs.model.emulated import EmulatedInstance, EngineHost
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
 from miniecs.model.service import Service
@@ -74,6 +75,10 @@ def _deployment_and_status(task: Task) -> Hashable:
     return task.deployment_id, task.last_status
 
 
+def _live_machine(instance: ContainerInstance) -> Hashable:
+    return None if instance.status == "INACTIVE" else instance.ec2_instance_id
+
+
 KINDS: tuple[Kind, ...] = (
     Kind("cluster", Cluster, indexes={"scope": _scope_of_arn}),
     Kind("capacity_provider", CapacityProvider, indexes={"scope": lambda p: p.scope}),
@@ -101,7 +106,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "container_instance",
         ContainerInstance,
-        indexes={"cluster": lambda i: i.cluster_arn},
+        indexes={"cluster": lambda i: i.cluster_arn, "machine": _live_machine},
         counts={
             "registered": lambda i: i.cluster_arn if i.status in ("ACTIVE", "DRAINING") else None,
         },
@@ -141,4 +146,11 @@ KINDS: tuple[Kind, ...] = (
         indexes={"target_group": lambda t: t.target_group_arn, "task": lambda t: t.task_arn},
     ),
     Kind("simulated_instance", SimulatedInstance, indexes={"cluster": lambda i: i.cluster_arn}),
+    Kind(
+        "emulated_instance",
+        EmulatedInstance,
+        key=attrgetter("instance_id"),
+        indexes={"host": attrgetter("host"), "cluster": attrgetter("cluster_arn")},
+    ),
+    Kind("engine_host", EngineHost, key=attrgetter("id")),
 )

@@ -23,6 +23,7 @@ from miniecs.store import StoreError
 USER_MISTAKE = 2
 _GC_THRESHOLDS = (50_000, 20, 50)
 _BACKLOG = 1024
+_LARGEST_MESSAGE = 4 * 1024 * 1024  # bytes of one websocket message
 _LAST_ANSWERS = 5  # seconds that requests which are being answered have when the server is told to end
 
 
@@ -91,6 +92,8 @@ async def _serve(server: Server, listener: socket.socket) -> None:
         server.app,
         http="httptools",
         ws="websockets-sansio",
+        ws_max_size=_LARGEST_MESSAGE,
+        ws_per_message_deflate=False,  # costs memory for every agent
         lifespan="off",
         access_log=False,
         proxy_headers=False,  # nobody stands before us, and nobody may say where he comes from

@@ -22,20 +22,23 @@ from miniecs.model.cluster import Cluster
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.reconciler import Reconciler
+from miniecs.serve.docker import DockerRuntime
 from miniecs.serve.driver import Driver
-from miniecs.serve.simulated import DirectNetwork
+from miniecs.serve.runtime import Runtime
+from miniecs.serve.simulated import SimulatedRuntime
 from miniecs.store import StoreError
 from miniecs.store.sqlite import SqliteStore
-from miniecs_agent.simulated import NewInstance, SimulatedInstances
-from miniecs_agent.timers import LoopTimers
 from miniecs_api.agents import TICK_EVERY, AgentSessions
 from miniecs_api.app import ASGIApp, create_app
+from miniecs_api.channels import AgentChannels
 from miniecs_api.context import ApiSettings
 from miniecs_api.door import DoorSettings
-from miniecs_api.links import Prober
+from miniecs_api.host_channel import HostChannel
+from miniecs_api.hosts import HostLinks, HostSettings
+from miniecs_api.machines import Machines
 from miniecs_api.operations import Operations
 from miniecs_api.rest import Moto
-from miniecs_api.simulated import StoreJournal
+from miniecs_api.signatures import JoinCredentials, Signatures
 
 log = logging.getLogger("miniecs.server")
 
@@ -69,6 +72,12 @@ class Server:
         self.sessions = AgentSessions(self.store, self.ids, self.clock)
         self.reconciler = Reconciler(self.store, self.fleets, self.ids, self.timing)
         self.rest_of_aws = Moto(folder / "rest.jsonl", self.ids)
+        self.machines = Machines(self.store, self.ids, self.scope, self._zone)
+        self.links = HostLinks(self.store, self.machines, self._host_settings())
+        self._runtime: Runtime = self._make_runtime()
+        join = JoinCredentials(settings.join_access_key, settings.join_secret)
+        signatures = Signatures(join, self.clock)
+        channels = AgentChannels(self.store, self.sessions, signatures, self.clock)
         self.app: ASGIApp = create_app(
             self.operations,
             self.rest_of_aws,
@@ -81,6 +90,12 @@ class Server:
             ),
             ids=self.ids,
             pages=self._pages,
+            websockets={
+                "/acs": channels.acs,
+                "/tcs": channels.tcs,
+                "/host": HostChannel(self.links, signatures, self.clock),
+            },
+            guard=signatures,
         )
         self._ticker: asyncio.Task[None] | None = None
 
@@ -92,16 +107,7 @@ class Server:
         """Begin to act: agents connect, control loops run. Needs a running event loop."""
         self.sessions.start()
         self._driver = Driver(self.store, self.reconciler, self.clock)
-        timers = LoopTimers(self.clock)
-        self._instances = SimulatedInstances(
-            timers,
-            DirectNetwork(self.sessions, self.operations, self.scope, self.clock),
-            self.ids,
-            StoreJournal(self.store),
-            self.timing,
-        )
-        self._instances.start_all()
-        self._prober = Prober(self.store, timers, self.timing, self._instances.probe)
+        self._runtime.start()
         self._ticker = asyncio.create_task(self._tick())
         if not any(self.store.all(Cluster)):
             self._make_cluster()
@@ -113,8 +119,7 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
         self._driver.stop()
-        self._prober.stop()
-        self._instances.suspend_all()
+        self._runtime.stop()
         self.sessions.stop()
         self.reconciler.close()
         await self.rest_of_aws.close()
@@ -133,21 +138,25 @@ class Server:
         }
 
     async def reset(self, restore: bool) -> None:
-        """Switch every host off, with all that runs on it, and wipe every account's state."""
-        self._instances.remove_all()
-        self.sessions.reset()
+        """Wipe every account's state and switch every host off, with all that runs on it."""
         await self.rest_of_aws.reset()
+        # The state first: what the agents report of the end of their tasks is then of no interest to anyone.
+        self.sessions.reset()
         self.store.wipe()
         self.fleets.rebuild()
         self.reconciler.queue_everything()
+        await self._runtime.reset(restore=restore)
         if restore:
             self._make_cluster()
 
     # Container instances
 
     async def add_instance(self, wanted: InstanceSpec) -> str:
-        """Start a container instance; its ARN. Raises UnknownInstanceType and AwsError."""
-        return self._add(wanted)
+        """Start a container instance; its ARN, once its agent is connected.
+
+        Raises UnknownInstanceType, AwsError and InstanceFailed.
+        """
+        return await self._runtime.add(wanted)
 
     async def remove_instance(self, arn: str) -> None:
         """Switch a container instance off and deregister it; its tasks stop."""
@@ -155,24 +164,17 @@ class Server:
         if instance is not None and instance.status != "INACTIVE":
             params = {"cluster": instance.cluster_arn, "containerInstance": arn, "force": True}
             self.operations.call("ecs", "DeregisterContainerInstance", params, arns.scope_of(arn))
-        self._instances.remove(arn)
-
-    def _add(self, wanted: InstanceSpec) -> str:
-        cluster = {"cluster": wanted.cluster}
-        registered = self.operations.call("ecs", "ListContainerInstances", cluster, self.scope)
-        zone = wanted.zone or self._zone(len(registered.result["containerInstanceArns"]))
-        host = self._instances.add(NewInstance(wanted.type, zone, wanted.cluster, wanted.attributes))
-        if not host.arn:
-            raise RuntimeError(f"the simulated instance did not register: {host.exit_reason}")
-        return host.arn
+        await self._runtime.remove(arn)
 
     def _make_cluster(self) -> None:
         """The cluster and container instances that `up` was asked for; none for ``--instances 0``."""
         if not self.settings.instances:
             return
         self.operations.call("ecs", "CreateCluster", {"clusterName": self.settings.cluster}, self.scope)
-        for number in range(self.settings.instances):
-            self._add(InstanceSpec(self.settings.cluster, self.settings.instance_type, self._zone(number)))
+        self._runtime.launch(
+            InstanceSpec(self.settings.cluster, self.settings.instance_type, self._zone(number))
+            for number in range(self.settings.instances)
+        )
 
     def _zone(self, number: int) -> str:
         """The zones of the region in turn: a, b, c …"""
@@ -185,6 +187,32 @@ class Server:
                 self.sessions.tick(self.clock.now())
             except StoreError as problem:
                 log.error("agents' connections could not be looked after: %s", problem)
+
+    def _make_runtime(self) -> Runtime:
+        if self.settings.runtime == "docker":
+            return DockerRuntime(self.store, self.machines, self.links)
+        return SimulatedRuntime(
+            self.store,
+            self.sessions,
+            self.operations,
+            self.scope,
+            self.ids,
+            self.clock,
+            self.timing,
+            self._zone,
+        )
+
+    def _host_settings(self) -> HostSettings:
+        settings = self.settings
+        return HostSettings(
+            scope=self.scope,
+            owner=settings.owner,
+            data_dir=settings.data_dir,
+            time_scale=settings.time_scale,
+            allow_privileged=settings.allow_privileged,
+            cluster=settings.cluster,
+            instance_type=settings.instance_type,
+        )
 
     def _pages(self) -> ASGIApp:
         from miniecs_api import pages

@@ -1,22 +1,93 @@
-"""The simulated runtime in real time: agents and engines in the server's process, on its event loop."""
+"""The simulated runtime in real time: agents and engines in the server's process, on its event loop.
+
+Its agents speak with the control plane by function calls, and its engines answer health checks as well.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from miniecs.clock import Clock
+from miniecs.config import InstanceSpec, Timing
+from miniecs.ids import Ids
 from miniecs.model.scope import Scope
-from miniecs.store import StoreError
+from miniecs.serve.runtime import Zones
+from miniecs.store import Store, StoreError
 from miniecs_agent.effects import Answer, ApiFailure, Channel
 from miniecs_agent.host import Connection, Peer
+from miniecs_agent.simulated import NewInstance, SimulatedInstances
+from miniecs_agent.timers import LoopTimers
 from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
+from miniecs_api.links import Prober
 from miniecs_api.operations import Operations
-from miniecs_api.simulated import agents_calls
+from miniecs_api.simulated import StoreJournal, agents_calls
 
 log = logging.getLogger("miniecs.server")
+
+
+class SimulatedRuntime:
+    """Container instances that are simulated (miniecs.serve.runtime.Runtime)."""
+
+    def __init__(
+        self,
+        store: Store,
+        sessions: AgentSessions,
+        operations: Operations,
+        scope: Scope,
+        ids: Ids,
+        clock: Clock,
+        timing: Timing,
+        zones: Zones,
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._operations = operations
+        self._scope = scope
+        self._ids = ids
+        self._clock = clock
+        self._timing = timing
+        self._zones = zones
+
+    def start(self) -> None:
+        timers = LoopTimers(self._clock)
+        self._instances = SimulatedInstances(
+            timers,
+            DirectNetwork(self._sessions, self._operations, self._scope, self._clock),
+            self._ids,
+            StoreJournal(self._store),
+            self._timing,
+        )
+        self._instances.start_all()
+        self._prober = Prober(self._store, timers, self._timing, self._instances.probe)
+
+    def stop(self) -> None:
+        self._prober.stop()
+        self._instances.suspend_all()
+
+    def launch(self, wanted: Iterable[InstanceSpec]) -> None:
+        for spec in wanted:
+            self._launch(spec)
+
+    async def add(self, wanted: InstanceSpec) -> str:
+        return self._launch(wanted)
+
+    async def remove(self, instance_arn: str) -> None:
+        self._instances.remove(instance_arn)
+
+    async def reset(self, *, restore: bool) -> None:
+        self._instances.remove_all()
+
+    def _launch(self, wanted: InstanceSpec) -> str:
+        cluster = {"cluster": wanted.cluster}
+        registered = self._operations.call("ecs", "ListContainerInstances", cluster, self._scope)
+        zone = wanted.zone or self._zones(len(registered.result["containerInstanceArns"]))
+        host = self._instances.add(NewInstance(wanted.type, zone, wanted.cluster, wanted.attributes))
+        if not host.arn:
+            raise RuntimeError(f"the simulated instance did not register: {host.exit_reason}")
+        return host.arn
 
 
 class _Line:

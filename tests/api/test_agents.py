@@ -11,6 +11,7 @@ from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.task import Task
 from miniecs_agent.capabilities import CAPABILITIES
 from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
+from miniecs_api.metrics import TaskUsage
 
 from .conftest import Aws
 
@@ -345,16 +346,61 @@ def test_health_is_written_to_the_instances_own_tasks(
     assert aws.store.seq == seq
 
 
-def test_metrics_are_acknowledged_and_handed_on(aws: Aws) -> None:
-    aws.ecs("CreateCluster", clusterName="default")
-    seen: list[tuple[str, Any]] = []
-    sessions = AgentSessions(
-        aws.store, aws.ids, aws.clock, metrics=lambda arn, body: seen.append((arn, body))
-    )
-    arn = aws.register_instance()
-    telemetry = Telemetry(aws, sessions, arn)
-    assert telemetry.says("PublishMetricsRequest", metadata={"idle": True}) == ["AckPublishMetric"]
-    assert seen == [(arn, {"metadata": {"idle": True}})]
+def metric(arn: str, *containers: tuple[float, float, int]) -> dict[str, Any]:
+    """A TaskMetric; of each container percent of the instance, MiB and restarts, each read twice."""
+    return {
+        "taskArn": arn,
+        "containerMetrics": [
+            {
+                "containerName": "app",
+                "cpuStatsSet": {"min": 0.0, "max": 2 * cpu, "sampleCount": 2, "sum": 2 * cpu},
+                "memoryStatsSet": {"min": memory, "max": memory, "sampleCount": 2, "sum": 2 * memory},
+                "restartStatsSet": {"restartCount": restarts},
+            }
+            for cpu, memory, restarts in containers
+        ],
+    }
+
+
+def test_the_last_metrics_of_a_task_are_kept_until_it_stops(
+    aws: Aws, sessions: AgentSessions, agent: Agent
+) -> None:
+    task = task_on(aws, agent)
+    telemetry = Telemetry(aws, sessions, agent.arn)
+    stranger = Telemetry(aws, sessions, aws.register_instance())
+    idle = telemetry.says("PublishMetricsRequest", metadata={"idle": True, "fin": True}, taskMetrics=None)
+    assert idle == ["AckPublishMetric"]
+    assert sessions.metrics.of(task.arn) is None
+    telemetry.says("PublishMetricsRequest", taskMetrics=[metric(task.arn, (25.0, 10.5, 1), (5.0, 2.0, 0))])
+    assert sessions.metrics.of(task.arn) == TaskUsage(614.4, 12.5, 1, aws.clock.time)  # 30 % of 2048 units
+    assert stranger.says("PublishMetricsRequest", taskMetrics=[metric(task.arn, (99.0, 1.0, 0))]) == [
+        "AckPublishMetric"
+    ]
+    telemetry.says("PublishMetricsRequest", taskMetrics=[metric("arn:nothing", (1.0, 1.0, 0))])
+    assert sessions.metrics.of(task.arn) == TaskUsage(614.4, 12.5, 1, aws.clock.time)
+    assert sessions.metrics.of("arn:nothing") is None
+    aws.ecs("SubmitTaskStateChange", task=task.arn, status="STOPPED")
+    assert sessions.metrics.of(task.arn) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("PublishMetricsRequest", {"taskMetrics": 5}),
+        ("PublishMetricsRequest", {"taskMetrics": [{"containerMetrics": [{"cpuStatsSet": []}]}]}),
+        ("PublishHealthRequest", {"tasks": {"a": 1}}),
+        ("PublishHealthRequest", {"tasks": [{"taskArn": ["x"]}]}),
+        ("PublishInstanceStatusRequest", {"statuses": ["ContainerRuntime"]}),
+        ("PublishInstanceStatusRequest", {"statuses": [{"type": "ContainerRuntime", "status": "SPLENDID"}]}),
+    ],
+)
+def test_telemetry_that_is_none_is_acknowledged_and_changes_nothing(
+    aws: Aws, sessions: AgentSessions, agent: Agent, kind: str, body: dict[str, Any]
+) -> None:
+    telemetry = Telemetry(aws, sessions, agent.arn)
+    seq = aws.store.seq
+    assert len(telemetry.says(kind, **body)) == 1
+    assert aws.store.seq == seq
 
 
 def test_the_container_runtimes_status_is_the_instances_health(

@@ -42,7 +42,7 @@ class RealServer:
 
     def __init__(self, folder: Path, logs: Path, **settings: Any) -> None:
         self.folder = folder
-        given = {"port": free_port(), "instances": 0, **settings}
+        given = {"runtime": "simulated", "port": free_port(), "instances": 0, **settings}
         self.settings = ServerSettings(data_dir=str(folder), **given)
         self.log = logs / f"{folder.name}.log"
         self._process: subprocess.Popen[bytes] | None = None

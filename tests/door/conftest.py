@@ -32,7 +32,13 @@ class Asked:
         self.answer: Answer | Exception = Answer()
 
     def call(
-        self, service: str, operation: str, params: dict[str, Any], scope: Scope, request_id: str
+        self,
+        service: str,
+        operation: str,
+        params: dict[str, Any],
+        scope: Scope,
+        request_id: str,
+        host: str,
     ) -> Answer:
         self.calls.append((service, operation, params, scope))
         if isinstance(self.answer, Exception):

@@ -20,7 +20,7 @@ from typing import Any
 from miniecs.cli import main
 from miniecs.control import daemons, definitions, draining, instances, rolling, services, targets, tasks
 from miniecs.control.plan import NOTHING
-from miniecs.serve import server
+from miniecs.serve import simulated
 from miniecs_agent.simulated import SimulatedInstances
 from miniecs_api import links
 
@@ -80,7 +80,7 @@ def launch(folder: str) -> None:
     for name, (module, function, nothing) in LOOPS.items():
         setattr(module, function, _switched(name, getattr(module, function), nothing))
     _Watched.folder = Path(folder)
-    setattr(server, "SimulatedInstances", _Watched)  # noqa: B010 - it is no export of the module
+    setattr(simulated, "SimulatedInstances", _Watched)  # noqa: B010 - it is no export of the module
     sys.argv = ["miniecs", "server", "--data-dir", folder]
     main()
 

@@ -56,7 +56,7 @@ class ServerProcess:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.port = _free_port()
-        self.settings = ServerSettings(str(folder), port=self.port, **settings)
+        self.settings = ServerSettings(str(folder), port=self.port, **{"runtime": "simulated", **settings})
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: dict[tuple[str, str, str], Any] = {}
         folder.mkdir(parents=True, exist_ok=True)

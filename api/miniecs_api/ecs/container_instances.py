@@ -55,9 +55,9 @@ def register_container_instance(ctx: Context, params: dict[str, Any]) -> dict[st
         if known
         else identity.get("instanceId", f"mi-{ctx.ids.hex(17)}"),
         agent_connected=known.agent_connected if known else False,
-        agent_version=version.get("agentVersion"),
-        agent_hash=version.get("agentHash"),
-        docker_version=version.get("dockerVersion"),
+        agent_version=version.get("agentVersion", known.agent_version if known else None),
+        agent_hash=version.get("agentHash", known.agent_hash if known else None),
+        docker_version=version.get("dockerVersion", known.docker_version if known else None),
         cpu=cpu,
         memory=memory,
         ports=ports,
@@ -97,12 +97,8 @@ def _known_instance(
         return known
     if ec2_instance_id is None:
         return None
-    same = (
-        instance
-        for instance in ctx.tx.find(ContainerInstance, "cluster", cluster.arn)
-        if instance.ec2_instance_id == ec2_instance_id and instance.status != "INACTIVE"
-    )
-    return next(same, None)
+    same = ctx.tx.find(ContainerInstance, "machine", ec2_instance_id)
+    return next((instance for instance in same if instance.cluster_arn == cluster.arn), None)
 
 
 def _identity(params: dict[str, Any]) -> Mapping[str, Any]:
@@ -290,7 +286,7 @@ def update_container_agent(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @read_operation
 def discover_poll_endpoint(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Where an agent opens its websockets: commands (ACS) and telemetry (TCS)."""
+    """Where an agent opens its websockets: commands (ACS) and telemetry (TCS); where it found us, that is."""
     cluster = resolve.find_cluster(ctx, params.get("cluster"))
     if cluster is None or cluster.status == "INACTIVE":
         # The operation's model has neither ClusterNotFoundException nor InvalidParameterException.
@@ -299,10 +295,8 @@ def discover_poll_endpoint(ctx: Context, params: dict[str, Any]) -> dict[str, An
         instance = resolve.find_instance(ctx, cluster, params["containerInstance"])
         if instance is None or instance.status == "INACTIVE":
             raise AwsError("ClientException", "The referenced container instance was not found.")
-    return {
-        "endpoint": f"{ctx.settings.endpoint}/acs",
-        "telemetryEndpoint": f"{ctx.settings.endpoint}/tcs",
-    }
+    endpoint = f"http://{ctx.host}" if ctx.host else ctx.settings.endpoint
+    return {"endpoint": f"{endpoint}/acs", "telemetryEndpoint": f"{endpoint}/tcs"}
 
 
 def _require(ctx: Context, cluster: Cluster, id_or_arn: str) -> ContainerInstance:

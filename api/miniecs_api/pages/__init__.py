@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from miniecs_api.app import ASGIApp
 
 
+class InstanceFailed(Exception):
+    """A container instance could not be made; the message says why and what to do."""
+
+
 class PagesServer(Protocol):
     """What the pages need of the server. ``scope`` is where `up` makes its cluster."""
 

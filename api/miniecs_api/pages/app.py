@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.instance_types import UnknownInstanceType
 from miniecs_api.app import ASGIApp
-from miniecs_api.pages import PagesServer, events, explain, instances, names, status, tasks
+from miniecs_api.pages import InstanceFailed, PagesServer, events, explain, instances, names, status, tasks
 from miniecs_api.wire.errors import AwsError
 
 _MOST_EVENTS = 10_000
@@ -106,6 +106,9 @@ def _add_errors(app: FastAPI) -> None:
     async def conflict(request: Request, error: Exception) -> JSONResponse:
         return _message(409, str(error))
 
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return _message(503, str(error))
+
     async def bad(request: Request, error: Exception) -> JSONResponse:
         return _message(400, str(error))
 
@@ -133,6 +136,7 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(names.NotFound, not_found)
     app.add_exception_handler(names.Ambiguous, conflict)
     app.add_exception_handler(instances.Refused, conflict)
+    app.add_exception_handler(InstanceFailed, failed)
     app.add_exception_handler(UnknownInstanceType, bad)
     app.add_exception_handler(AwsError, aws)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -29,7 +29,7 @@ class FakeServer:
     store: Store
     clock: Any
     register: Callable[..., str]
-    settings: ServerSettings = field(default_factory=lambda: ServerSettings("/data", time_scale=2.0))
+    settings: ServerSettings = field(default_factory=lambda: ServerSettings("/data", runtime="simulated", time_scale=2.0))
     timing: Timing = field(default_factory=lambda: Timing().scaled(2.0))
     scope: Scope = field(default_factory=lambda: Scope("000000000000", "us-east-1"))
     endpoint: str = "http://127.0.0.1:4566"
