@@ -14,10 +14,17 @@ def figure(name: str, values: Sequence[float], unit: str) -> float:
     return middle
 
 
-def ratio(name: str, ours: Sequence[float], theirs: Sequence[float], floor: float | None = None) -> None:
-    """Print ours/theirs, run by run, and what was asked for where there is a floor."""
+def ratio(
+    name: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    floor: float | None = None,
+    ceiling: float | None = None,
+) -> None:
+    """Print ours/theirs, run by run, and what was asked for where there is a floor or a ceiling."""
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     asked = f"asked: at least {floor:g}" if floor is not None else ""
+    asked = f"asked: at most {ceiling:g}" if ceiling is not None else asked
     spread = f"({_short(min(ratios))} … {_short(max(ratios))})"
     print(f"{name:<44} {_short(median(ratios)):>10} x      {spread} {asked}", flush=True)
 

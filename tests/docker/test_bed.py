@@ -53,12 +53,14 @@ def _aside(call: Any) -> tuple[threading.Thread, list[Any]]:
     return thread, outcome
 
 
-def test_one_image_has_a_shell_and_the_other_has_none(engine: Engine, busybox: str, no_shell: str) -> None:
+def test_one_image_has_a_shell_and_the_other_has_none(
+    engine: Engine, busybox: str, no_shell: str, name: str
+) -> None:
     run = engine.client.containers.run
     assert run(busybox, ["sh", "-c", "echo $((6 * 7))"], remove=True) == b"42\n"
-    with pytest.raises(docker.errors.APIError, match="executable file not found"):
-        run(no_shell, ["sh", "-c", "true"], remove=True)
     assert run(no_shell, ["sleep", "0"], remove=True) == b""
+    with pytest.raises(docker.errors.APIError, match="executable file not found"):
+        run(no_shell, ["sh", "-c", "true"], name=name)
 
 
 def test_an_engine_of_its_own_lives_in_its_own_network(
