@@ -15,21 +15,29 @@ from miniecs.images.provide import SAMPLES, CannotProvide, Provided, Provider, c
 def images(names: Sequence[str], *, quiet: bool, as_json: bool) -> None:
     """Provide them, all of the samples' when none is named. Raises Problem."""
     host = configured_host()
+    provided: list[Provided] = []
+    failed: list[str] = []
     try:
         say = _silent if as_json else _say
         with Provider(DockerApi(host), cache_folder(), say, SystemClock().now) as provider:
-            provided = [provider.provide(name) for name in names or SAMPLES]
-    except CannotProvide as error:
-        raise Problem(str(error)) from error
+            for name in names or SAMPLES:
+                try:
+                    provided.append(provider.provide(name))
+                except CannotProvide as error:
+                    failed.append(str(error))
     except DockerApiError as error:
         raise Problem(f"The engine at {host} refused: {error}") from error
     except (OSError, ValueError) as error:
         raise Problem(f"No engine answers at {host}: {error}. `miniecs doctor` says what to do.") from error
-    if as_json:
+    if as_json and not failed:
         output.print_json({"engine": host, "images": [_document(image) for image in provided]})
-        return
-    if quiet and all(image.how == "present" for image in provided):
-        return
+    elif not as_json and not (quiet and all(image.how == "present" for image in provided)):
+        _print(provided)
+    if failed:
+        raise Problem("\n".join(failed))
+
+
+def _print(provided: Sequence[Provided]) -> None:
     output.print_table(("IMAGE", "ID", "SIZE", "NOW", "KIND"), map(_row, provided))
     if stand_ins := [image.name for image in provided if image.stand_in]:
         print(
