@@ -33,6 +33,7 @@ class Line:
     def __init__(self, socket: ClientConnection, name: str, encode: Encode | None = None) -> None:
         self.name = name  # for the log
         self.closing = False  # by this side
+        self._dropped = False
         self._socket = socket
         self._encode = encode
         self._waiting: deque[bytes] = deque()
@@ -40,7 +41,7 @@ class Line:
         self._more = asyncio.Event()
 
     def send(self, message: dict[str, Any]) -> None:
-        if self.closing:
+        if self.closing or self._dropped:
             return
         frame = orjson.dumps(message)
         if self._encode is not None:
@@ -49,6 +50,7 @@ class Line:
         self._waiting_bytes += len(frame)
         if self._waiting_bytes > MOST_WAITING:
             log.warning("%s: the control plane does not read what it is sent; hanging up", self.name)
+            self._dropped = True
             self._waiting.clear()
             self._socket.transport.abort()
         self._more.set()

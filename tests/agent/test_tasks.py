@@ -493,7 +493,7 @@ def test_a_task_that_has_not_run_yet_is_started(status: str) -> None:
     assert calls(Bench().take(document(lastStatus=status))) == ["pull main"]
 
 
-def test_of_a_task_that_was_found_in_part_nothing_is_made_before_the_control_plane_says_how_far_it_was() -> None:
+def test_what_is_missing_of_a_task_is_not_made_before_the_control_plane_says_how_far_it_was() -> None:
     whole = document(container("a"), container("b"))
     found = [EngineContainer(arn(), "a", "id-a", "running", document=whole)]
     died_between_two_containers = Bench(found=found)
