@@ -259,7 +259,8 @@ class HostLinks:
         link.tell(
             {
                 "owner": settings.owner,
-                "dataDir": settings.data_dir,
+                # A path of this machine says nothing on another: there, `up` would take us for a dead owner.
+                "dataDir": settings.data_dir if link.host == LOCAL else "",
                 "timeScale": settings.time_scale,
                 "allowPrivileged": settings.allow_privileged,
                 "account": settings.scope.account,

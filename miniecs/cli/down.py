@@ -69,7 +69,7 @@ def _swept(folder: DataFolder, purge: bool) -> dict[str, Any]:
     try:
         return {"removed": leftovers.remove(decided.engine, decided.owner, shared_volumes=purge)}
     except leftovers.TROUBLE as error:
-        return {"engineTrouble": f"The Docker engine at {decided.engine} does not do it: {error}."}
+        return {"engineTrouble": f"The Docker engine at {decided.engine} could not be cleared: {error}."}
 
 
 def told(folder: DataFolder, ended: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from miniecs.cli.problem import Problem
-from miniecs.docker_api import DockerApi, DockerApiError, configured_host
+from miniecs.docker_api import DEFAULT_HOST, DockerApi, DockerApiError, configured_host
 
 OLDEST_API = (1, 32)  # Docker 17.09; the agent refuses an older one as well
 _WITHOUT = "Or start with --runtime simulated, which needs no engine."
@@ -55,7 +55,7 @@ def find(host: str | None = None) -> Engine:
             cure="add yourself to its group (`sudo usermod -aG docker $USER`) and log in again",
         )
     except (OSError, DockerApiError, ValueError) as error:
-        return Engine(host, trouble=str(error), cure=_how_to_get_one())
+        return Engine(host, trouble=_said(error), cure=_how_to_get_one(host))
     return Engine(
         host,
         kind,
@@ -158,7 +158,18 @@ def _product(version: dict[str, Any]) -> str:
     return "Podman" if "Podman" in named else "Docker"
 
 
-def _how_to_get_one() -> str:
+def _said(error: Exception) -> str:
+    match error:
+        case FileNotFoundError():
+            return "there is no such socket"
+        case ConnectionRefusedError():
+            return "nothing answers there"
+    return str(error)
+
+
+def _how_to_get_one(host: str) -> str:
+    if host != DEFAULT_HOST:
+        return "start it, or choose another with DOCKER_HOST or `docker context use`"
     from miniecs.cli.dockerd import can_install
 
     if sys.platform == "darwin":

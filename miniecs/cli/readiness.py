@@ -68,11 +68,9 @@ def look(folder: DataFolder, settings: ServerSettings, expected: int = 0) -> Sta
     )
 
 
-def engine(state: State) -> str:
-    """What the agent says of its engine, e.g. ``Docker 20.10.24``; '' where there is no agent."""
-    if state.agent is None:
-        return ""
-    told = state.agent.told.get("engine")
+def engine_of(agent: Running | None) -> str:
+    """What an agent says of its engine, e.g. ``Docker 20.10.24``; '' where none works."""
+    told = agent.told.get("engine") if agent is not None else None
     return f"{told['product']} {told['version']}" if isinstance(told, dict) else ""
 
 
@@ -109,7 +107,7 @@ def describe(state: State, settings: ServerSettings) -> str:
     zones = {_attribute(instance, "ecs.availability-zone") for instance in state.instances}
     each = f", {shapes.pop()} each" if len(shapes) == 1 else ", of several types"
     text = f"{counted(len(state.instances), 'container instance')} in {counted(len(zones), 'zone')}"
-    on = engine(state)
+    on = engine_of(state.agent)
     return f"{name}: {text}{each}{f', on {on}' if on else ''}"
 
 

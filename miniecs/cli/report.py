@@ -96,7 +96,7 @@ class Report:
             "dataDir": str(self._folder.path),
             "agentPid": state.agent.pid if state.agent else None,
             "runtime": decided.runtime,
-            "engine": readiness.engine(state) or None,
+            "engine": readiness.engine_of(state.agent) or None,
             "account": decided.account,
             "region": decided.region,
             "timeScale": decided.time_scale,

@@ -10,7 +10,10 @@ from miniecs.cli import output, processes
 from miniecs.cli.client import Client, NoAnswer, connect
 from miniecs.cli.folder import DataFolder
 from miniecs.cli.output import age, counted
+from miniecs.cli.readiness import engine_of
+from miniecs.cli.watch import last_words
 
+LOCAL = "local"  # the host that is this machine
 _DIGITS = 8  # of an id; a cluster's ids differ in fewer
 _FOLLOW_EVERY = 0.5
 _FOLLOW_PAGE = 1000
@@ -20,15 +23,28 @@ _FOLLOW_PATIENCE = 20  # looks without an answer, ten seconds: a restart takes a
 def status(folder: DataFolder, *, as_json: bool) -> None:
     page = connect(folder).get("status")
     running = folder.server()
-    page |= {"pid": running.pid if running else None, "supervisorPid": folder.supervisor()}
+    agent = folder.running("agent")
+    page |= {
+        "pid": running.pid if running else None,
+        "agentPid": agent.pid if agent else None,
+        "supervisorPid": folder.supervisor(),
+        "engine": engine_of(agent) or None,
+    }
     if as_json:
         output.print_json(page)
         return
     scale = "" if page["timeScale"] == 1 else f", ECS's waits {page['timeScale']:g} times shorter"
     print(f"miniecs {page['version']} at {page['endpoint']}, {page['runtime']} runtime{scale}")
     print(f"account {page['account']}, region {page['region']}, data folder {page['dataDir']}")
+    if page["runtime"] == "docker":
+        print(_agent(folder, page))
     if page["supervisorPid"] is None:
         print("Nothing restarts the server if it dies; `miniecs up --detach` takes it over.")
+    if any(host["host"] != LOCAL for host in page["hosts"]):
+        output.print_table(
+            ("HOST", "ENGINE", "INSTANCES", "CONNECTED"),
+            [(h["name"], h["host"], h["instances"], h["connected"]) for h in page["hosts"]],
+        )
     for cluster in page["clusters"]:
         print(f"\n{_cluster(cluster, page)}")
         if cluster["services"]:
@@ -41,6 +57,16 @@ def status(folder: DataFolder, *, as_json: bool) -> None:
             )
     if not page["clusters"]:
         print("\nThere is no cluster.")
+
+
+def _agent(folder: DataFolder, page: dict[str, Any]) -> str:
+    """The engine of this machine's own agent, or what that agent said last."""
+    decided = folder.settings()
+    where = f" at {decided.engine}" if decided is not None and decided.engine else ""
+    if page["engine"]:
+        return f"engine {page['engine']}{where}, agent with pid {page['agentPid']}"
+    said = last_words(folder.logs / "agent.log")
+    return f"No agent works on the engine{where}" + (f"; its last words: {said}" if said else ".")
 
 
 def _cluster(cluster: dict[str, Any], page: dict[str, Any]) -> str:

@@ -61,13 +61,13 @@ def test_an_engine_without_a_default_bridge_is_taken_at_its_word(
 def test_an_engine_that_is_not_there(docker: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", docker.host + ".none")
     found = engine.find()
-    assert (found.kind, found.trouble) == ("", "[Errno 2] No such file or directory")
-    assert "install" in found.cure
+    assert (found.kind, found.trouble) == ("", "there is no such socket")
+    assert found.cure == "start it, or choose another with DOCKER_HOST or `docker context use`"
     with pytest.raises(Problem) as refused:
         engine.fit()
     assert str(refused.value) == (
-        f"No Docker engine can be used at {docker.host}.none: [Errno 2] No such file or directory. To have "
-        f"one: {found.cure}. Or start with --runtime simulated, which needs no engine."
+        f"No Docker engine can be used at {docker.host}.none: there is no such socket. To have one: "
+        f"{found.cure}. Or start with --runtime simulated, which needs no engine."
     )
 
 

@@ -8,9 +8,12 @@ from miniecs import __version__
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
+from miniecs.model.emulated import LOCAL, EmulatedInstance, EngineHost
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
 from miniecs.model.task import Task, TaskStatus
+from miniecs.store import Store
+from miniecs_api.machines import registration
 from miniecs_api.pages import PagesServer
 
 
@@ -24,12 +27,34 @@ def page(server: PagesServer) -> dict[str, Any]:
         "timeScale": settings.time_scale,
         "endpoint": server.endpoint,
         "dataDir": settings.data_dir,
+        "hosts": _hosts(server.store),
         "clusters": [
             _cluster(server.store, cluster)
             for cluster in server.store.all(Cluster)
             if cluster.status != "INACTIVE"
         ],
     }
+
+
+def _hosts(store: Store) -> list[dict[str, Any]]:
+    """The engines that play machines, this machine's first; none where all is simulated."""
+    names = {LOCAL: "this machine", **{host.id: host.name for host in store.all(EngineHost)}}
+    machines = {host: store.find(EmulatedInstance, "host", host) for host in names}
+    return [
+        {
+            "host": host,
+            "name": name,
+            "instances": len(machines[host]),
+            "connected": sum(_is_connected(store, machine) for machine in machines[host]),
+        }
+        for host, name in names.items()
+        if machines[host] or host != LOCAL
+    ]
+
+
+def _is_connected(store: Store, machine: EmulatedInstance) -> bool:
+    instance = registration(store, machine)
+    return instance is not None and instance.agent_connected
 
 
 def _cluster(view: View, cluster: Cluster) -> dict[str, Any]:

@@ -111,6 +111,7 @@ def test_status_counts_by_cluster(site: Site) -> None:
         "timeScale": 2.0,
         "endpoint": "http://127.0.0.1:4566",
         "dataDir": "/data",
+        "hosts": [],
         "clusters": [
             {
                 "name": "default",
