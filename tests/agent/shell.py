@@ -1,4 +1,4 @@
-"""A small control plane on loopback, and an engine host made of simulated engines: what the shell is tried with.
+"""A small control plane on loopback, and an engine made of simulated ones: what the shell meets in tests.
 
 The control plane says only what a test tells it to and keeps all that it heard; the machine outlives the
 processes that use it, as Docker does.
@@ -99,8 +99,8 @@ class FakeControlPlane:
         self.answers: dict[str, Any] = {}
         self.refusals: dict[str, tuple[int, dict[str, Any]]] = {}  # of handshakes, by path
         self.desired: Message | None = None  # said on the host link after each hello
-        self.reads = True
-        self._arns: dict[str, str] = {}
+        self.reads = asyncio.Event()  # cleared: nothing more is read from any websocket
+        self.reads.set()
         self._server: uvicorn.Server | None = None
 
     @property
@@ -112,7 +112,7 @@ class FakeControlPlane:
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            self._app, interface="asgi3", ws="websockets-sansio", lifespan="off", access_log=False, log_config=None
+            self._app, interface="asgi3", ws="websockets-sansio", lifespan="off", log_config=None
         )
         self._server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self._server._serve([listener]))
@@ -206,12 +206,11 @@ class FakeControlPlane:
         headers_ = {name.decode(): value.decode() for name, value in scope["headers"]}
         line = Socket(scope["path"], dict(parse_qsl(raw)), headers_, raw, send)
         self.sockets.append(line)
-        while self.reads and (event := await receive())["type"] == "websocket.receive":
+        while (event := await receive())["type"] == "websocket.receive":
             line.frames.append(event["text"])
+            await self.reads.wait()
             if self.desired is not None and line.messages[-1]["type"] == "miniecs.HostHello":
                 await line.say("miniecs.HostInstances", **self.desired)
-        while not self.reads:
-            await asyncio.sleep(0.01)
         line.open = False
 
 
@@ -418,7 +417,7 @@ async def bed(**fields: Any) -> AsyncIterator[Bed]:
     try:
         yield it
     finally:
-        it.plane.reads = True
+        it.plane.reads.set()
         await it.plane.stop()
 
 

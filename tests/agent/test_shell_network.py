@@ -79,7 +79,7 @@ def told(story: Story) -> None:
         try:
             await story(plane, caller)
         finally:
-            plane.reads = True
+            plane.reads.set()
             await caller.control_plane.close()
             await plane.stop()
 
@@ -353,7 +353,7 @@ def test_a_peer_that_does_not_read_is_hung_up_on_and_no_more_is_kept_for_it(
         await caller.ask("DiscoverPollEndpoint")
         await caller.dial(Channel.ACS)
         await plane.socket(ACS)
-        plane.reads = False
+        plane.reads.clear()
         line = caller.lines[Channel.ACS]
         assert isinstance(line, lines.Line)
         sent, waiting = 0, []
