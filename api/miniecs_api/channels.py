@@ -18,7 +18,8 @@ from miniecs.clock import Clock
 from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
 from miniecs.store import Store, StoreError
-from miniecs_api.agents import AgentSession, AgentSessions, AgentVersion, TelemetrySession
+from miniecs_api.agent_session import AgentSession, TelemetrySession
+from miniecs_api.agents import AgentSessions, AgentVersion
 from miniecs_api.signatures import Signatures
 from miniecs_api.sockets import (
     POLICY_VIOLATION,
@@ -62,6 +63,11 @@ class AgentChannels:
         self._signatures = signatures
         self._clock = clock
         self._lines: dict[str, _Line] = {}  # open ACS channels by instance
+        self._ending = False
+
+    def end(self) -> None:
+        """The server is about to end. Whose line ends from now on has not gone away: it comes back."""
+        self._ending = True
 
     async def acs(self, scope: SocketScope, receive: Receive, send: Send) -> None:
         """Commands: ``…/ws?clusterArn=…&containerInstanceArn=…&agentVersion=…``."""
@@ -74,7 +80,7 @@ class AgentChannels:
             await _refuse(scope, receive, send, _duplicate(instance.arn))
             return
         socket = Socket(receive, send, f"The agent of {instance.arn} at {peer(scope)}")
-        line = _Line(socket, self._clock)
+        line = _Line(socket, self._clock, self._closed)
         version = AgentVersion(
             given.get("agentVersion"), given.get("agentHash"), given.get("dockerVersion")
         )
@@ -116,7 +122,15 @@ class AgentChannels:
         if isinstance(session, _Refusal):
             await _refuse(scope, receive, send, session)
             return
-        await _Line(socket, self._clock).run(session)
+        await _Line(socket, self._clock, self._closed).run(session)
+
+    def _closed(self, session: AgentSession | TelemetrySession) -> None:
+        if self._ending or not session.open:
+            return
+        try:
+            session.closed(self._clock.now())
+        except StoreError as problem:
+            log.error("that an agent hung up could not be noted: %s", problem)
 
     # Handshakes
 
@@ -168,9 +182,12 @@ async def _refuse(scope: SocketScope, receive: Receive, send: Send, refusal: _Re
 class _Line:
     """An open channel: frames to messages, and the end of one to the end of the other."""
 
-    def __init__(self, socket: Socket, clock: Clock) -> None:
+    def __init__(
+        self, socket: Socket, clock: Clock, closed: Callable[[AgentSession | TelemetrySession], None]
+    ) -> None:
         self._socket = socket
         self._clock = clock
+        self._closed = closed
         self._session: AgentSession | TelemetrySession | None = None
         self._asking: set[asyncio.Future[bool]] = set()
 
@@ -181,8 +198,7 @@ class _Line:
             await self._socket.run(self._received)
         finally:
             self._answered(False)
-            if session.open:
-                self._closed(session)
+            self._closed(session)
 
     async def answers(self, within: float) -> bool:
         """Whether an ACS agent says anything within so many seconds of being asked."""
@@ -220,12 +236,6 @@ class _Line:
             self._session.receive(self._clock.now(), message)
         except StoreError as problem:
             log.error("what an agent published is lost, it publishes again: %s", problem)
-
-    def _closed(self, session: AgentSession | TelemetrySession) -> None:
-        try:
-            session.closed(self._clock.now())
-        except StoreError as problem:
-            log.error("that an agent hung up could not be noted: %s", problem)
 
 
 def _without_signature(text: str) -> str:

@@ -29,9 +29,12 @@ UNAVAILABLE = 4503
 
 
 class HostChannel:
-    """The websocket app."""
+    """The websocket app. closed: why nobody can be let in, where that is so."""
 
-    def __init__(self, links: HostLinks, signatures: Signatures, clock: Clock) -> None:
+    def __init__(
+        self, links: HostLinks, signatures: Signatures, clock: Clock, *, closed: str | None = None
+    ) -> None:
+        self._closed = closed
         self._links = links
         self._signatures = signatures
         self._clock = clock
@@ -40,6 +43,10 @@ class HostChannel:
     async def __call__(self, scope: SocketScope, receive: Receive, send: Send) -> None:
         if refusal := self._signatures.refuse(scope, "GET", b""):
             await refuse(receive, send, 403, {"message": refusal.message})
+            return
+        if self._closed is not None:
+            log.warning("refused a host agent at %s: %s", peer(scope), self._closed)
+            await refuse(receive, send, 403, {"message": self._closed})
             return
         line = _Line(self, Socket(receive, send, f"The host agent at {peer(scope)}"), peer(scope))
         await line.run()

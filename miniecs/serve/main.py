@@ -87,6 +87,11 @@ def _spare_the_collector() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
+def _end(server: Server, http: uvicorn.Server) -> None:
+    server.end()
+    http.should_exit = True
+
+
 async def _serve(server: Server, listener: socket.socket) -> None:
     config = uvicorn.Config(
         server.app,
@@ -105,7 +110,7 @@ async def _serve(server: Server, listener: socket.socket) -> None:
     http = uvicorn.Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, setattr, http, "should_exit", True)
+        loop.add_signal_handler(number, _end, server, http)
     server.start()
     _spare_the_collector()
     running = Path(server.settings.data_dir) / "server.json"

@@ -36,6 +36,7 @@ from miniecs_api.door import DoorSettings
 from miniecs_api.host_channel import HostChannel
 from miniecs_api.hosts import HostLinks, HostSettings
 from miniecs_api.machines import Machines
+from miniecs_api.metrics import TaskMetrics
 from miniecs_api.operations import Operations
 from miniecs_api.rest import Moto
 from miniecs_api.signatures import JoinCredentials, Signatures
@@ -77,7 +78,7 @@ class Server:
         self._runtime: Runtime = self._make_runtime()
         join = JoinCredentials(settings.join_access_key, settings.join_secret)
         signatures = Signatures(join, self.clock)
-        channels = AgentChannels(self.store, self.sessions, signatures, self.clock)
+        self._channels = AgentChannels(self.store, self.sessions, signatures, self.clock)
         self.app: ASGIApp = create_app(
             self.operations,
             self.rest_of_aws,
@@ -91,9 +92,9 @@ class Server:
             ids=self.ids,
             pages=self._pages,
             websockets={
-                "/acs": channels.acs,
-                "/tcs": channels.tcs,
-                "/host": HostChannel(self.links, signatures, self.clock),
+                "/acs": self._channels.acs,
+                "/tcs": self._channels.tcs,
+                "/host": HostChannel(self.links, signatures, self.clock, closed=self._no_hosts()),
             },
             guard=signatures,
         )
@@ -103,6 +104,10 @@ class Server:
     def endpoint(self) -> str:
         return self.settings.endpoint
 
+    @property
+    def metrics(self) -> TaskMetrics:
+        return self.sessions.metrics
+
     def start(self) -> None:
         """Begin to act: agents connect, control loops run. Needs a running event loop."""
         self.sessions.start()
@@ -111,6 +116,10 @@ class Server:
         self._ticker = asyncio.create_task(self._tick())
         if not any(self.store.all(Cluster)):
             self._make_cluster()
+
+    def end(self) -> None:
+        """The HTTP server is about to hang up on everybody: that is no sign of anything."""
+        self._channels.end()
 
     async def close(self) -> None:
         """Stop acting. What runs goes on from the store at the next start."""
@@ -201,6 +210,12 @@ class Server:
             self.timing,
             self._zone,
         )
+
+    def _no_hosts(self) -> str | None:
+        """Why no engine can join, if none can."""
+        if self.settings.runtime == "docker":
+            return None
+        return "This miniecs runs simulated containers only; no engine can join it."
 
     def _host_settings(self) -> HostSettings:
         settings = self.settings

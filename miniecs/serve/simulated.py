@@ -20,7 +20,8 @@ from miniecs_agent.effects import Answer, ApiFailure, Channel
 from miniecs_agent.host import Connection, Peer
 from miniecs_agent.simulated import NewInstance, SimulatedInstances
 from miniecs_agent.timers import LoopTimers
-from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
+from miniecs_api.agent_session import AgentSession, TelemetrySession
+from miniecs_api.agents import AgentSessions
 from miniecs_api.links import Prober
 from miniecs_api.operations import Operations
 from miniecs_api.simulated import StoreJournal, agents_calls

@@ -15,7 +15,8 @@ from miniecs.sim.timeline import Timeline
 from miniecs_agent.effects import Answer, ApiFailure, Channel
 from miniecs_agent.host import Peer
 from miniecs_agent.spec import Document
-from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
+from miniecs_api.agent_session import AgentSession, TelemetrySession
+from miniecs_api.agents import AgentSessions
 
 # (operation, parameters) -> (result, error code, error message); no result: it failed.
 ApiCall = Callable[[str, dict[str, Any]], tuple[Mapping[str, Any] | None, str, str]]

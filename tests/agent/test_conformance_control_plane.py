@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from miniecs.model.scope import Scope
 from miniecs.model.task import STATUS_ORDER, Task
-from miniecs_api.agents import RESEND_AFTER, AgentSession, AgentSessions, TelemetrySession
+from miniecs_api.agent_session import RESEND_AFTER, AgentSession, TelemetrySession
+from miniecs_api.agents import AgentSessions
 from miniecs_api.wire.outputs import problems
 
 from ..api.conftest import Aws

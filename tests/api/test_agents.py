@@ -10,7 +10,8 @@ import pytest
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.task import Task
 from miniecs_agent.capabilities import CAPABILITIES
-from miniecs_api.agents import AgentSession, AgentSessions, TelemetrySession
+from miniecs_api.agent_session import AgentSession, TelemetrySession
+from miniecs_api.agents import AgentSessions
 from miniecs_api.metrics import TaskUsage
 
 from .conftest import Aws

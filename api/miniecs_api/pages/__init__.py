@@ -15,6 +15,8 @@ from miniecs.store import Store
 
 if TYPE_CHECKING:
     from miniecs_api.app import ASGIApp
+    from miniecs_api.hosts import HostLinks
+    from miniecs_api.metrics import TaskMetrics
 
 
 class InstanceFailed(Exception):
@@ -31,6 +33,14 @@ class PagesServer(Protocol):
     def clock(self) -> Clock: ...
 
     @property
+    def links(self) -> HostLinks:
+        """The agents of engines that are connected now."""
+
+    @property
+    def metrics(self) -> TaskMetrics:
+        """What tasks use."""
+
+    @property
     def timing(self) -> Timing: ...
 
     @property
@@ -43,7 +53,10 @@ class PagesServer(Protocol):
     def endpoint(self) -> str: ...
 
     async def add_instance(self, wanted: InstanceSpec) -> str:
-        """Start a container instance; its ARN. Raises UnknownInstanceType and AwsError."""
+        """Start a container instance; its ARN, once its agent is connected.
+
+        Raises UnknownInstanceType, AwsError and InstanceFailed.
+        """
 
     async def remove_instance(self, arn: str) -> None:
         """Switch a container instance off and deregister it; its tasks stop."""

@@ -16,7 +16,17 @@ from starlette.exceptions import HTTPException
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.instance_types import UnknownInstanceType
 from miniecs_api.app import ASGIApp
-from miniecs_api.pages import InstanceFailed, PagesServer, events, explain, instances, names, status, tasks
+from miniecs_api.pages import (
+    InstanceFailed,
+    PagesServer,
+    events,
+    explain,
+    hosts,
+    instances,
+    names,
+    status,
+    tasks,
+)
 from miniecs_api.wire.errors import AwsError
 
 _MOST_EVENTS = 10_000
@@ -48,8 +58,14 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
 
     @app.get("/_miniecs/tasks")
     async def show_tasks(cluster: str | None = None, all: bool = False) -> dict[str, Any]:
-        shown = tasks.page(server.store, server.clock.now(), cluster=cluster, stopped=all)
+        shown = tasks.page(
+            server.store, server.metrics, server.clock.now(), cluster=cluster, stopped=all
+        )
         return {"runtime": server.settings.runtime, **shown}
+
+    @app.get("/_miniecs/hosts")
+    async def show_hosts() -> dict[str, Any]:
+        return hosts.page(server.store, server.links)
 
     @app.get("/_miniecs/events")
     async def show_events(
@@ -144,7 +160,8 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, bug)
 
 
-_PATHS = ", ".join(f"/_miniecs/{name}" for name in ("status", "tasks", "events", "explain", "instances"))
+_PAGES = ("status", "tasks", "events", "explain", "instances", "hosts")
+_PATHS = ", ".join(f"/_miniecs/{name}" for name in _PAGES)
 
 
 def _invalid(problem: dict[str, Any]) -> str:

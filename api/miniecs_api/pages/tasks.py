@@ -8,16 +8,19 @@ from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import NetworkBinding, Task
+from miniecs_api.metrics import TaskMetrics
 from miniecs_api.pages.names import in_cluster
 
 _ANY = ("0.0.0.0", "::", "")
 
 
-def page(view: View, now: float, *, cluster: str | None = None, stopped: bool = False) -> dict[str, Any]:
+def page(
+    view: View, metrics: TaskMetrics, now: float, *, cluster: str | None = None, stopped: bool = False
+) -> dict[str, Any]:
     """All tasks, oldest first; those of one cluster (name or ARN) when given, stopped ones when asked for."""
     return {
         "tasks": [
-            render(view, task, now)
+            render(view, task, now) | _used(task, metrics)
             for task in view.all(Task)
             if (stopped or not task.is_stopped) and (cluster is None or in_cluster(task, cluster))
         ]
@@ -50,6 +53,15 @@ def render(view: View, task: Task, now: float) -> dict[str, Any]:
         "ageSeconds": round(max(0.0, now - since), 3),
         "stopCode": task.stop_code,
         "stoppedReason": task.stopped_reason,
+    }
+
+
+def _used(task: Task, metrics: TaskMetrics) -> dict[str, Any]:
+    """CPU units and MiB: reserved, and used as its agent measured last; None until it has."""
+    usage = metrics.of(task.arn)
+    return {
+        "reserved": {"cpu": task.reserved_cpu, "memory": task.reserved_memory},
+        "usage": None if usage is None else usage._asdict(),
     }
 
 

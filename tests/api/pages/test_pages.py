@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from miniecs import __version__
 from miniecs.config import InstanceSpec, ServerSettings, Timing
+from miniecs.ids import Ids
 from miniecs.model import arns
 from miniecs.model.event import Event, EventKind
 from miniecs.model.instance import ContainerInstance
@@ -20,6 +22,10 @@ from miniecs.model.scope import Scope
 from miniecs.model.task import NetworkBinding, Task
 from miniecs.store import Store
 from miniecs_api import pages
+from miniecs_api.agent_messages import PublishMetrics
+from miniecs_api.hosts import HostHello, HostLinks, HostSettings
+from miniecs_api.machines import Machines
+from miniecs_api.metrics import TaskMetrics
 
 
 @dataclass
@@ -29,14 +35,26 @@ class FakeServer:
     store: Store
     clock: Any
     register: Callable[..., str]
-    settings: ServerSettings = field(default_factory=lambda: ServerSettings("/data", runtime="simulated", time_scale=2.0))
+    settings: ServerSettings = field(
+        default_factory=lambda: ServerSettings("/data", runtime="simulated", time_scale=2.0)
+    )
     timing: Timing = field(default_factory=lambda: Timing().scaled(2.0))
     scope: Scope = field(default_factory=lambda: Scope("000000000000", "us-east-1"))
     endpoint: str = "http://127.0.0.1:4566"
     asked: list[Any] = field(default_factory=list)
+    fails: str | None = None
+
+    def __post_init__(self) -> None:
+        self.metrics = TaskMetrics(self.store)
+        machines = Machines(self.store, Ids(seed=2), self.scope, lambda number: f"us-east-1{'abc'[number]}")
+        told = HostSettings(self.scope, "0123456789ab", "/data", 2.0, False, "default", "t3.medium")
+        self.machines = machines
+        self.links = HostLinks(self.store, machines, told)
 
     async def add_instance(self, wanted: InstanceSpec) -> str:
         self.asked.append(wanted)
+        if self.fails is not None:
+            raise pages.InstanceFailed(self.fails)
         made, zone = instance_type(wanted.type), wanted.zone or "us-east-1a"
         return self.register(wanted.cluster, cpu=made.cpu, memory=made.memory, zone=zone)
 
@@ -175,7 +193,85 @@ def test_tasks_tell_all_of_each(site: Site) -> None:
         "ageSeconds": 90.0,
         "stopCode": None,
         "stoppedReason": None,
+        "reserved": {"cpu": 128, "memory": 128},
+        "usage": None,
     }
+
+
+def test_a_task_shows_what_its_agent_measured(site: Site) -> None:
+    task = site.run_task(last_status="RUNNING")
+    reading = {
+        "cpuStatsSet": {"sampleCount": 4, "sum": 40.0},
+        "memoryStatsSet": {"sampleCount": 4, "sum": 50.0},
+        "restartStatsSet": {"restartCount": 3},
+    }
+    published = {"taskMetrics": [{"taskArn": task.arn, "containerMetrics": [reading]}]}
+    site.server.metrics.published(9.0, site.instance, PublishMetrics.model_validate(published))
+    (shown,) = site.get("tasks")["tasks"]
+    assert shown["usage"] == {"cpu": 204.8, "memory": 12.5, "restarts": 3, "at": 9.0}
+
+
+def test_hosts_show_their_engines_and_what_became_of_their_machines(site: Site) -> None:
+    server = site.server
+    assert site.get("hosts") == {"hosts": []}
+    registered, lost = server.machines.launch(
+        "local", [InstanceSpec(type="t2.small"), InstanceSpec(type="t2.small")]
+    )
+    identity = json.dumps({"instanceId": registered.instance_id})
+    resources = [{"name": "CPU", "integerValue": 1024}, {"name": "MEMORY", "integerValue": 2048}]
+    arn = site.aws.ecs(
+        "RegisterContainerInstance", instanceIdentityDocument=identity, totalResources=resources
+    )["containerInstance"]["containerInstanceArn"]
+    machine = {"cluster": "default", "type": "t2.small", "agentConnected": False, "up": False}
+    machine |= {"failure": None}
+    away: dict[str, Any] = {
+        "id": "local",
+        "name": "local",
+        "local": True,
+        "connected": False,
+        "since": None,
+        "pid": None,
+        "version": None,
+        "engine": None,
+        "engineConnected": None,
+        "instances": [
+            machine | {"ec2InstanceId": registered.instance_id, "arn": arn, "zone": "us-east-1a"},
+            machine | {"ec2InstanceId": lost.instance_id, "arn": None, "zone": "us-east-1b"},
+        ],
+    }
+    assert site.get("hosts") == {"hosts": [away]}
+
+    hello = {"host": "local", "name": "lap", "pid": 7, "version": "1", "engine": {"product": "Docker"}}
+    link = server.links.connect(5.0, HostHello.model_validate(hello), lambda message: None, lambda: None)
+    server.links.connect(6.0, HostHello(host="ABCD", name="other"), lambda message: None, lambda: None)
+    failed = {lost.instance_id: "no subnet is free"}
+    state = {"instances": [registered.instance_id], "failed": failed}
+    link.receive({"type": "miniecs.HostState", "message": state})
+    first, second = site.get("hosts")["hosts"]
+    assert first == away | {
+        "name": "lap",
+        "connected": True,
+        "since": 5.0,
+        "pid": 7,
+        "version": "1",
+        "engine": {"product": "Docker"},
+        "engineConnected": True,
+        "instances": [
+            away["instances"][0] | {"up": True},
+            away["instances"][1] | {"failure": "no subnet is free"},
+        ],
+    }
+    assert (second["id"], second["name"], second["local"], second["engineConnected"]) == (
+        "ABCD",
+        "other",
+        False,
+        None,
+    )
+
+
+def test_an_instance_that_could_not_be_made_says_why(site: Site) -> None:
+    site.server.fails = "No agent is connected."
+    assert site.refused("POST", "instances", json={}) == (503, "No agent is connected.")
 
 
 def test_stopped_tasks_are_shown_when_asked_for_and_have_no_address(site: Site) -> None:
