@@ -73,7 +73,7 @@ def start(*, quiet: bool, as_json: bool) -> None:
         if _dockerd() is None:
             _install()
             how = "installed"
-        found = _started()
+        found = _started(installed=how == "installed")
     if as_json:
         output.print_json({"host": found.host, "version": found.version, "status": how})
         return
@@ -90,8 +90,7 @@ def stop(*, as_json: bool) -> None:
     """End the engine that ``start`` started, with all its containers; any other is left alone."""
     ours = _started_here()
     if ours is not None:
-        told = _read(_RECORD)
-        if told.get("by") == "systemd":
+        if _SYSTEMD.exists():
             _systemctl("stop", "docker.socket", "docker")
         elif not processes.end(ours, lambda: _started_here() == ours, grace=_ENDS_WITHIN):
             _say(f"dockerd with pid {ours} did not end within {_ENDS_WITHIN:g} s and was killed")
@@ -138,22 +137,24 @@ def _install() -> None:
         raise Problem("apt-get installed docker.io, and still there is no dockerd on the path.")
 
 
-def _started() -> engine.Engine:
+def _started(*, installed: bool) -> engine.Engine:
     """The engine, once it answers. One that is starting already, as a package may have it, is waited for."""
     log = _RUN / "dockerd.log"
     _RUN.mkdir(parents=True, exist_ok=True)
     log_from = size(log)
     child = None
-    if _SYSTEMD.exists():
-        _systemctl("start", "docker")
-        _record("systemd", _living(_PID_FILE, "dockerd"))
-    elif _living(_PID_FILE, "dockerd") is None:
-        _remove_stale_pids()
-        child = _spawn(log)
-        _record("miniecs", child.pid)
+    living = _living(_PID_FILE, "dockerd")
+    if living is None:
+        if _SYSTEMD.exists():
+            _systemctl("start", "docker")
+        else:
+            _remove_stale_pids()
+            child = _spawn(log)
     for _ in range(int(_ANSWERS_WITHIN / _LOOK_EVERY)):
         found = engine.find(DEFAULT_HOST)
         if not found.trouble:
+            if living is None or installed:
+                _record(child.pid if child is not None else _living(_PID_FILE, "dockerd"))
             return found
         if child is not None and child.poll() is not None:
             raise Problem(f"dockerd ended: {last_line(log, log_from)} See {log}.")
@@ -208,19 +209,19 @@ def _living(file: Path, name: str) -> int | None:
     return pid if line is not None and Path(line.split()[0]).name == name else None
 
 
-def _record(by: str, pid: int | None) -> None:
-    _RECORD.write_text(json.dumps({"by": by, "pid": pid}))
+def _record(pid: int | None) -> None:
+    """Note whom ``stop`` may end. A number alone could be another program's by then."""
+    if pid is not None:
+        _RECORD.write_text(json.dumps({"pid": pid, "command": processes.command_line(pid)}))
 
 
 def _started_here() -> int | None:
     """The pid of a living dockerd that ``start`` started."""
     told = _read(_RECORD)
-    pid = told.get("pid")
-    if not isinstance(pid, int):
-        return None
-    if told.get("by") == "systemd":
-        return pid if _living(_PID_FILE, "dockerd") == pid else None
-    return pid if processes.command_line(pid) == " ".join(_command()) else None
+    pid, command = told.get("pid"), told.get("command")
+    if isinstance(pid, int) and command and processes.command_line(pid) == command:
+        return pid
+    return None
 
 
 def _read(path: Path) -> dict[str, Any]:

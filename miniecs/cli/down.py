@@ -64,12 +64,12 @@ def _swept(folder: DataFolder, purge: bool) -> dict[str, Any]:
         return {"engineTrouble": str(problem)}
     if decided is None or decided.runtime == "simulated" or not decided.owner:
         return {}
-    from miniecs.cli import leftovers
+    from miniecs.cli import engine, leftovers
 
     try:
         return {"removed": leftovers.remove(decided.engine, decided.owner, shared_volumes=purge)}
     except leftovers.TROUBLE as error:
-        return {"engineTrouble": f"The Docker engine at {decided.engine} could not be cleared: {error}."}
+        return {"engineTrouble": f"The Docker engine at {decided.engine} could not be cleared: {engine.said(error)}."}
 
 
 def told(folder: DataFolder, ended: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ def find(host: str | None = None) -> Engine:
             cure="add yourself to its group (`sudo usermod -aG docker $USER`) and log in again",
         )
     except (OSError, DockerApiError, ValueError) as error:
-        return Engine(host, trouble=_said(error), cure=_how_to_get_one(host))
+        return Engine(host, trouble=said(error), cure=_how_to_get_one(host))
     return Engine(
         host,
         kind,
@@ -158,7 +158,8 @@ def _product(version: dict[str, Any]) -> str:
     return "Podman" if "Podman" in named else "Docker"
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """What went wrong with an engine, in words for those who do not know the system's."""
     match error:
         case FileNotFoundError():
             return "there is no such socket"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from miniecs.cli import engine
 from miniecs.cli.output import counted
 from miniecs.docker_api import DockerApi, DockerApiError, Query
 from miniecs_agent.docker_names import DATA_DIR, OWNER, SCOPE
@@ -62,7 +63,7 @@ def sweep_the_dead(host: str, say: Callable[[str], None]) -> None:
             removed = described(_sweep(host, owned.owner, shared_volumes=False))
             say(f"miniecs: the cluster of {owned.data_dir} is gone; removed from the engine: {removed}")
     except TROUBLE as error:
-        say(f"miniecs: what clusters that are gone left on {host} could not be removed: {error}")
+        say(f"miniecs: what clusters that are gone left on {host} could not be removed: {engine.said(error)}")
 
 
 def remove(host: str, owner: str, *, shared_volumes: bool) -> dict[str, int]:

@@ -109,7 +109,7 @@ def test_one_that_ends_at_once_says_why(run: Path, stand_in: list[str]) -> None:
 def test_an_engine_whose_number_another_program_has_now_is_not_ended(run: Path) -> None:
     (run / "miniecs").mkdir()
     with subprocess.Popen(["sleep", "60"]) as stranger:
-        (run / "miniecs/dockerd.json").write_text(json.dumps({"by": "miniecs", "pid": stranger.pid}))
+        (run / "miniecs/dockerd.json").write_text(json.dumps({"pid": stranger.pid, "command": "dockerd"}))
         dockerd.stop(as_json=False)
         assert stranger.poll() is None
         stranger.kill()
