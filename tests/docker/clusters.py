@@ -67,7 +67,8 @@ class Clusters:
 
 def is_clean(folder: str, owner: str | None, engine: Engine) -> None:
     """`down` has removed all before it returned."""
-    assert leftovers(folder, owner, engine) == []
+    left = leftovers(folder, owner, engine)
+    assert not left, left
 
 
 def agrees(miniecs: Miniecs, engines: list[Engine]) -> None:

@@ -12,10 +12,11 @@ import pytest
 
 from .clusters import Clusters, emptied
 from .daemon import Daemon, Engine
-from .engine import BUSYBOX, import_busybox, install, shared_engine
+from .engine import BUSYBOX, busybox_layer, import_busybox, install, shared_engine
 from .engine_proxy import EngineProxy
 from .miniecs import Miniecs
 from .netns import Namespace, namespace
+from .registry import Registry
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +53,18 @@ def no_shell(engine: Engine) -> Iterator[str]:
     import_busybox(engine, image, shell=False)
     yield image
     engine.client.images.remove(image, force=True)
+
+
+@pytest.fixture(scope="session")
+def registry(engine: Engine) -> Iterator[Registry]:
+    """Images that the engine does not have: ``f"{registry.name}/image-a:1"``; removed afterwards."""
+    made = Registry(lambda name: busybox_layer(mark=name))
+    made.start()
+    yield made
+    made.close()
+    for image in engine.client.images.list():
+        if any(tag.startswith(f"{made.name}/") for tag in image.tags):
+            engine.client.images.remove(image.id, force=True)
 
 
 @pytest.fixture

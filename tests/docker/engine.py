@@ -154,11 +154,9 @@ def _ensure_busybox(engine: Engine) -> bool:
 
 def import_busybox(engine: Engine, image: str, *, shell: bool = True) -> None:
     """An image of the machine's own static busybox; without a shell it can do no more than `sleep`."""
-    if shutil.which("busybox") is None or not _is_static(_busybox()):
-        install()
     repository, _, tag = image.rpartition(":")
     engine.client.api.import_image_from_data(
-        _tree(["busybox", *_applets()] if shell else ["sleep"]),
+        busybox_layer() if shell else busybox_layer(["sleep"]),
         repository=repository,
         tag=tag,
         changes=['CMD ["sh"]' if shell else 'CMD ["sleep", "3600"]', "ENV PATH=/bin"],
@@ -179,12 +177,15 @@ def _applets() -> list[str]:
     return [name for name in told if name != "busybox"]
 
 
-def _tree(names: Sequence[str]) -> bytes:
-    """A file system with the program under the first name and linked to the others, as a tar."""
+def busybox_layer(names: Sequence[str] = (), mark: str = "") -> bytes:
+    """A file system with the program under these names, or all that it has, as a tar. mark: like no other."""
+    if shutil.which("busybox") is None or not _is_static(_busybox()):
+        install()
     program = _busybox()
+    names = names or ["busybox", *_applets()]
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name in ("bin", "etc", "root", "tmp", "var"):
+        for name in ("bin", "etc", "root", "tmp", "var", *([f"var/{mark}"] if mark else [])):
             folder = tarfile.TarInfo(name)
             folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             tar.addfile(folder)

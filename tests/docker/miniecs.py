@@ -84,6 +84,17 @@ class Miniecs:
             timeout=_COMMAND_LIMIT,
         )
 
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """A command in the background; whoever begins it waits for its end."""
+        return subprocess.Popen(
+            [_BIN / "miniecs", *words],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     def ok(self, *words: str) -> str:
         """What a command that must succeed printed."""
         done = self.command(*words)
