@@ -155,6 +155,16 @@ class AgentCore:
                 self._publish_status(now)
         return self._done(now)
 
+    def reachable(self, now: float) -> list[Effect]:
+        """The control plane is known to answer (again): whatever waited for that need not wait any longer."""
+        for key in list(self._call_wakes):
+            del self._call_wakes[key]
+            self._emit(self._calls[key][0])
+        for link in self._links.values():
+            link.hasten(now)
+        self.tasks.report_now(now)
+        return self._done(now)
+
     def usage_read(self, now: float, readings: Readings) -> list[Effect]:
         """What running containers use: the answer to ReadUsage."""
         metrics = self._meter.measure(now, self.tasks, readings)

@@ -131,6 +131,7 @@ class InstanceNetwork:
         self._docker_version = docker_version
         self._endpoints: dict[Channel, str] = {}
         self._send_credentials = True  # until the first ACS connection of the process
+        self._problems: dict[str, str] = {}  # as last logged, by what failed
 
     def call(
         self, caller: str, operation: str, params: dict[str, Any], answered: Callable[[Answer], None]
@@ -143,8 +144,11 @@ class InstanceNetwork:
     ) -> None:
         answer = await self._control_plane.call(self._region, operation, params)
         if isinstance(answer, ApiFailure):
-            log.warning("%s: %s", operation, answer.message or answer.code)
-        elif operation == "DiscoverPollEndpoint":
+            self._failed(operation, f"{answer.code} {answer.message}".strip())
+            answered(answer)
+            return
+        self._problems.pop(operation, None)
+        if operation == "DiscoverPollEndpoint":
             self._endpoints = {
                 Channel.ACS: answer.get("endpoint", ""),
                 Channel.TCS: answer.get("telemetryEndpoint", ""),
@@ -161,9 +165,10 @@ class InstanceNetwork:
             socket = await self._control_plane.dial(self._region, url)
         except Refused as refusal:
             inactive = _is_inactive(refusal.body)
-            log.warning("%s was refused: %s", name, refusal.body or refusal)
+            self._failed(name, f"refused: {refusal.body or refusal}")
             peer.refused(channel, inactive=inactive)
             return
+        self._problems.pop(name, None)
         if channel is Channel.ACS:
             self._send_credentials = False
         line = Line(socket, name, self._framed(url) if channel is Channel.TCS else None)
@@ -175,6 +180,12 @@ class InstanceNetwork:
             if not line.closing:
                 peer.closed(channel, unwelcome=socket.close_code not in WELCOME_BACK)
         log.info("%s ended with code %d", name, code)
+
+    def _failed(self, what: str, why: str) -> None:
+        """Said once: it is tried again and again, and mostly there is nobody for the same reason."""
+        if self._problems.get(what) != why:
+            self._problems[what] = why
+            log.warning("%s: %s", what, why)
 
     def _url(self, channel: Channel, instance_arn: str) -> str:
         parameters = {"agentHash": AGENT_HASH, "agentVersion": AGENT_VERSION}

@@ -199,6 +199,10 @@ class InstanceHost(Generic[E_co]):
         """The engine as a whole went, or came back."""
         self._do(lambda: self.core.engine_answers(self._timers.now(), answers))
 
+    def reachable(self) -> None:
+        """The control plane is known to answer (again)."""
+        self._do(lambda: self.core.reachable(self._timers.now()))
+
     def usage_read(self, readings: Mapping[tuple[str, str], Usage]) -> None:
         """What the running containers use, by (task ARN, container name)."""
         self._do(lambda: self.core.usage_read(self._timers.now(), readings))

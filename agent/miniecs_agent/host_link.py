@@ -86,18 +86,24 @@ def _instance(document: Document) -> DesiredInstance:
 
 
 class HostLink:
-    """Keeps the link open. hello: makes the first message of each connection. told: hears what is desired."""
+    """Keeps the link open.
+
+    hello: makes the first message of each connection. told: hears what is desired. connected: hears that the
+    server has let this host in (again), before it is told.
+    """
 
     def __init__(
         self,
         control_plane: ControlPlane,
         hello: Callable[[], dict[str, Any]],
         told: Callable[[Desired], None],
+        connected: Callable[[], None],
     ) -> None:
         self._control_plane = control_plane
         self._endpoint = control_plane.endpoint
         self._hello = hello
         self._told = told
+        self._connected = connected
         self._line: Line | None = None
         self._heard = False  # the server's wishes, on this connection
         self._refusal = ""
@@ -153,9 +159,11 @@ class HostLink:
         except (KeyError, TypeError, ValueError) as problem:
             log.error("what the server wants of this host cannot be understood: %r", problem)
             return
+        self._refusal = ""
         if not self._heard:
+            self._heard = True
             log.info("connected to %s", self._endpoint)
-        self._heard, self._refusal = True, ""
+            self._connected()
         self._told(desired)
 
     def _note(self, refusal: Refused) -> None:

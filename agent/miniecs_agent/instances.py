@@ -99,6 +99,12 @@ class Instances:
                 played.host.engine_answers(answers)
         self.changed()
 
+    def reachable(self) -> None:
+        """The server answers (again)."""
+        for played in self._played.values():
+            if played.host is not None:
+                played.host.reachable()
+
     def host_of(self, task_arn: str) -> Instance | None:
         """The instance that a task is on."""
         for played in self._played.values():

@@ -28,13 +28,14 @@ class LinkState(Enum):
 class Link:
     """One websocket's life. ``jitter``: seconds (0-60) of more silence, so that agents do not act as one."""
 
-    __slots__ = ("_delay", "_opened_at", "_silence", "heard_at", "retry_at", "state")
+    __slots__ = ("_delay", "_inactive", "_opened_at", "_silence", "heard_at", "retry_at", "state")
 
     def __init__(self, jitter: float) -> None:
         self.state = LinkState.IDLE
         self.retry_at = 0.0
         self.heard_at = 0.0
         self._opened_at = 0.0
+        self._inactive = False
         self._silence = SILENCE + jitter
         self._delay = FIRST_DELAY
 
@@ -64,12 +65,18 @@ class Link:
 
     def refused(self, now: float, inactive: bool) -> None:
         """The dial failed. An inactive instance has no business here for long."""
-        self.state = LinkState.CLOSED
+        self.state, self._inactive = LinkState.CLOSED, inactive
         if inactive:
             self.retry_at = now + INACTIVE_DELAY
             return
         self.retry_at = now + self._delay
         self._delay = min(self._delay * DELAY_GROWTH, LONGEST_DELAY)
+
+    def hasten(self, now: float) -> None:
+        """The other side is known to be back: there is nothing to wait for, unless it has said how long."""
+        if self.state is LinkState.CLOSED and not self._inactive:
+            self.retry_at = min(self.retry_at, now)
+            self._delay = FIRST_DELAY
 
     def silent(self, now: float) -> bool:
         return self.state is LinkState.OPEN and now >= self.heard_at + self._silence

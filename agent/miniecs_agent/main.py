@@ -97,7 +97,7 @@ class AgentProcess:
         self._options = options
         self._make_engine = make_engine
         self._control_plane = ControlPlane(options.endpoint, options.access_key, options.secret_key)
-        self._link = HostLink(self._control_plane, self._hello, self._told)
+        self._link = HostLink(self._control_plane, self._hello, self._told, self._connected)
         self._timers = LoopTimers(SystemClock())
         self._ids = Ids()
         self._stopping = asyncio.Event()
@@ -250,6 +250,11 @@ class AgentProcess:
             "found": [] if self._instances is None else self._instances.state()["instances"],
             "wants": None if options.local else _wants(options),
         }
+
+    def _connected(self) -> None:
+        """Agents wait up to two minutes between attempts; now it is known that none of that is needed."""
+        if self._instances is not None:
+            self._instances.reachable()
 
     def _told(self, desired: Desired) -> None:
         before, self._desired = self._desired, desired

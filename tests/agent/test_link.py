@@ -65,3 +65,17 @@ def test_an_agent_that_is_not_wanted_back_at_once_waits() -> None:
     link.opened(0.0)
     link.closed(30.0, unwelcome=True)
     assert link.retry_at == 30.25
+
+
+def test_a_wait_ends_when_the_other_side_is_known_to_be_back_unless_the_instance_is_inactive() -> None:
+    link = Link(jitter=0.0)
+    link.ready(0.0)
+    for _ in range(10):
+        link.refused(0.0, inactive=False)
+    link.hasten(1.0)
+    assert link.should_dial(1.0)
+    link.refused(1.0, inactive=False)
+    assert link.retry_at == 1.25
+    link.refused(2.0, inactive=True)
+    link.hasten(3.0)
+    assert not link.should_dial(3.0)

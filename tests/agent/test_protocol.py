@@ -314,6 +314,25 @@ def test_an_inactive_instance_waits_an_hour_and_drops_its_telemetry() -> None:
     assert bench.tick() == [Open(Channel.ACS), Open(Channel.TCS)]
 
 
+def test_nothing_waits_any_longer_when_the_control_plane_is_known_to_be_back() -> None:
+    bench = Bench()
+    bench.take(document())
+    bench.run()
+    [refused] = [e for e in bench.take(document(overrides="{", name="bad"), seq=3) if isinstance(e, Submit)]
+    bench.answered(ApiFailure("", "no answer"))
+    bench.core.answered(bench.now, refused.key, ApiFailure("", "no answer"))
+    bench.at(5)
+    bench.core.closed(bench.now, Channel.ACS)
+    bench.core.refused(bench.now, Channel.ACS)
+    effects = seen(bench.core.reachable(bench.now))
+    assert [e.key if isinstance(e, Submit) else e for e in effects] == [
+        refused.key,
+        arn(),
+        Open(Channel.ACS),
+    ]
+    assert seen(bench.core.reachable(bench.now)) == []
+
+
 def test_a_silent_channel_is_hung_up_and_dialled_again() -> None:
     bench = Bench()
     bench.at(200)
