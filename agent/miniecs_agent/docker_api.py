@@ -14,8 +14,6 @@ from miniecs_agent.host_engine import EngineFacts, Output
 
 Json = dict[str, Any]
 
-CALL_TIMEOUT = 240.0  # seconds; the ECS agent waits 4 minutes for a create and 3 for a start
-
 
 class EventStream(Protocol):
     """Events as they come; ``close`` may be called from another thread, and ends it."""

@@ -7,10 +7,9 @@ The only module that imports docker. It translates calls and errors and decides 
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -22,20 +21,18 @@ import urllib3
 
 from miniecs.clock import Clock, SystemClock
 from miniecs_agent import docker_names as names
-from miniecs_agent.docker_api import CALL_TIMEOUT, Json
+from miniecs_agent.docker_api import Json
 from miniecs_agent.docker_config import MIB, VolumeRequest
-from miniecs_agent.docker_errors import Refused, TimedOut
+from miniecs_agent.docker_errors import CALL_TIMEOUT, Refused, TimedOut
 from miniecs_agent.docker_events import EVENT_FILTER, timestamp
 from miniecs_agent.docker_host import CALLS_AT_ONCE, DockerHost
-from miniecs_agent.host_engine import EngineError, EngineFacts, EngineGone, Output, Owner
+from miniecs_agent.docker_wire import Events, Exec, Logs
+from miniecs_agent.host_engine import EngineError, EngineFacts, EngineGone, Owner
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 OLDEST_API = (1, 32)
 _PING_TIMEOUT = 10.0
 _ONE_SHOT_API = (1, 41)  # from here on a reading of usage need not wait a second for another one
-_READ = 65536
-_FRAME_HEADER = 8
-_STREAMS = {0: "stdout", 1: "stdout", 2: "stderr"}  # Docker's numbers; 0 is stdin, echoed
 _ARCHITECTURES = {"aarch64": "arm64", "amd64": "x86_64"}
 
 
@@ -98,10 +95,10 @@ class DockerClient:
         if self._client is not None:
             self._client.close()
 
-    def events(self, since: str) -> _Events:
+    def events(self, since: str) -> Events:
         params = {"since": since, "filters": json.dumps(EVENT_FILTER)}
         with _translated(self._url):
-            return _Events(self._stream("get", "/events", params=params))
+            return Events(self._stream("get", "/events", params=params))
 
     # Images
 
@@ -189,7 +186,7 @@ class DockerClient:
 
     def logs(
         self, runtime_id: str, *, tty: bool, follow: bool, tail: int | None, timestamps: bool, since: int
-    ) -> _Logs:
+    ) -> Logs:
         params = {
             "stdout": 1,
             "stderr": 1,
@@ -199,9 +196,9 @@ class DockerClient:
             "since": since,
         }
         with _translated(self._url):
-            return _Logs(self._stream("get", f"/containers/{quote(runtime_id)}/logs", params=params), tty)
+            return Logs(self._stream("get", f"/containers/{quote(runtime_id)}/logs", params=params), tty)
 
-    def execute(self, runtime_id: str, command: Sequence[str], *, tty: bool, stdin: bool) -> _Exec:
+    def execute(self, runtime_id: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Exec:
         with _translated(self._url):
             made = self._client.exec_create(runtime_id, list(command), stdin=stdin, tty=tty)
             exec_id = str(made["Id"])
@@ -211,7 +208,7 @@ class DockerClient:
                 json={"Tty": tty, "Detach": False},
                 headers={"Connection": "Upgrade", "Upgrade": "tcp"},
             )
-            return _Exec(response, exec_id, tty)
+            return Exec(response, exec_id, tty)
 
     def resize(self, exec_id: str, rows: int, columns: int) -> None:
         with _translated(self._url):
@@ -227,100 +224,6 @@ class DockerClient:
         client = self._client
         url = f"{client.base_url}/v{client.api_version}{path}"
         return _checked(client.request(method, url, stream=True, timeout=(CALL_TIMEOUT, None), **request))
-
-
-# Streams
-
-
-class _Stream:
-    def __init__(self, response: requests.Response) -> None:
-        self._response = response
-
-    def close(self) -> None:
-        """Wakes whoever reads; the connection is let go of with the last reference to it."""
-        with suppress(OSError, AttributeError):  # it has ended, or is being closed by its reader
-            self._socket().shutdown(socket.SHUT_RDWR)
-
-    def _file(self) -> Any:
-        """What http.client reads from. There is no public way to it; docker-py does the same."""
-        raw: Any = self._response.raw
-        return raw._fp.fp
-
-    def _socket(self) -> socket.socket:
-        found: socket.socket = self._file().raw._sock
-        return found
-
-
-class _Events(_Stream):
-    def __iter__(self) -> Iterator[Json]:
-        """Ends when the engine does, however that shows."""
-        rest = b""
-        with suppress(OSError, urllib3.exceptions.HTTPError):
-            for chunk in self._response.raw.stream(_READ):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        yield json.loads(line)
-
-
-class _Logs(_Stream):
-    def __init__(self, response: requests.Response, tty: bool) -> None:
-        super().__init__(response)
-        self._tty = tty
-
-    def read(self) -> Output | None:
-        try:
-            return self._read()
-        except (OSError, urllib3.exceptions.HTTPError):
-            return None  # closed, or the engine went
-
-    def _read(self) -> Output | None:
-        raw: Any = self._response.raw
-        if self._tty:
-            data = raw.read1(_READ)
-            return Output("stdout", data) if data else None
-        return _frame(raw.read)
-
-
-class _Exec(_Stream):
-    """A hijacked connection: what follows the headers is no HTTP any more."""
-
-    def __init__(self, response: requests.Response, exec_id: str, tty: bool) -> None:
-        super().__init__(response)
-        self.exec_id = exec_id
-        self._tty = tty
-        self._reader = self._file()
-        self._sock = self._socket()
-        self._sock.settimeout(None)
-
-    def read(self) -> Output | None:
-        try:
-            if self._tty:
-                data = self._reader.read1(_READ)
-                return Output("stdout", data) if data else None
-            return _frame(self._reader.read)
-        except OSError:
-            return None
-
-    def write(self, data: bytes) -> None:
-        with suppress(OSError):  # the command has ended, and its output says so
-            self._sock.sendall(data)
-
-    def end_input(self) -> None:
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
-
-
-def _frame(read: Callable[[int], bytes]) -> Output | None:
-    """One frame of a multiplexed stream: its number in the first byte, its length in the last four."""
-    while True:
-        header = read(_FRAME_HEADER)
-        if len(header) < _FRAME_HEADER:
-            return None
-        length = int.from_bytes(header[4:])
-        if length:
-            data = read(length)
-            return Output(_STREAMS.get(header[0], "stderr"), data) if data else None
 
 
 # Errors

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from miniecs_agent.state import Action
 
+CALL_TIMEOUT = 240.0  # seconds; the ECS agent waits 4 minutes for a create and 3 for a start
 DAEMON = "Error response from daemon"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
@@ -63,6 +64,7 @@ _NEVER_PULLED = re.compile(
     r"|no space left on device",
     re.IGNORECASE,
 )
+_NETWORK_MISSING = re.compile(r"network .* not found", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 
 _HINTS = (
@@ -107,6 +109,14 @@ def timeout(action: Action, seconds: float) -> Failure:
     """The ECS agent's words for an engine that does not answer. Worth another try, unless it was a pull."""
     words = f"Could not transition to {_REACHED[action]}; timed out after waiting {duration(seconds)}"
     return Failure("DockerTimeoutError", words, temporary=action in (Action.STOP, Action.REMOVE))
+
+
+def failure_of(action: Action, problem: Refused | TimedOut) -> Failure:
+    return failure(action, problem) if isinstance(problem, Refused) else timeout(action, CALL_TIMEOUT)
+
+
+def network_missing(refused: Refused) -> bool:
+    return refused.status == 404 and _NETWORK_MISSING.search(refused.message) is not None
 
 
 def port_taken(message: str) -> bool:

@@ -31,7 +31,7 @@ from miniecs_agent.host_engine import (
     Owner,
     PullProgress,
 )
-from miniecs_agent.networks import candidates, gateway, gateway_of, read_routes, subnets_of
+from miniecs_agent.networks import PREFIX, candidates, gateway, gateway_of, read_routes, subnets_of
 
 __all__ = ["CALLS_AT_ONCE", "DockerHost"]
 
@@ -102,7 +102,13 @@ class DockerHost:
         self._missed[id] = []
         try:
             instance = DockerInstance(
-                place, address, settings.dynamic_ports, listener, self._connection, self._images
+                place,
+                settings,
+                address,
+                listener,
+                self._connection,
+                self._images,
+                partial(self._restore_network, id, address),
             )
             listed = await self._ask(partial(self._api.containers, self._labels(id)))
             await asyncio.gather(*(self._adopt(instance, str(each["Id"])) for each in listed))
@@ -183,6 +189,15 @@ class DockerHost:
                 if "overlap" not in refusal.lower():  # anyone else may have taken it meanwhile
                     raise EngineError(refusal) from refused
         raise EngineError(f"no free subnet was found for {instance_id}'s network. {refusal}".strip())
+
+    async def _restore_network(self, instance_id: str, address: str) -> None:
+        """`docker network prune` takes what no container uses. Raises Refused."""
+        async with self._networks:
+            ask, labels = self._connection.ask, self._labels(instance_id)
+            if not await ask(partial(self._api.networks, labels)):
+                subnet = IPv4Network((address, PREFIX), strict=False)
+                log.warning("%s's network was removed from the engine: it is made again", instance_id)
+                await ask(partial(self._create_network, instance_id, subnet))
 
     def _create_network(self, instance_id: str, subnet: IPv4Network) -> None:
         self._api.create_network(
