@@ -217,7 +217,7 @@ def test_doctor_names_what_it_found(web: Cli) -> None:
     found = web.json("doctor")
     assert found["ok"] is True
     results = {check["name"]: check["result"] for check in found["checks"]}
-    assert list(results) == ["Python", "system", "data folder", "port", "AWS CLI", "Docker engine"]
+    assert list(results)[:6] == ["Python", "system", "data folder", "port", "AWS CLI", "Docker engine"]
     assert {results[name] for name in ("Python", "system", "data folder", "port")} == {"ok"}
 
 
