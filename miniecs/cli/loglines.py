@@ -65,18 +65,21 @@ class Lines:
 class Position:
     """How far a container's log has been read: reading it again is to repeat nothing and to lose nothing.
 
-    floor: nothing older is wanted. The channels are stamped each by itself, so each has its own position.
+    floor: nothing older is wanted. partial: nothing older than what comes first. The channels are stamped
+    each by itself, so each has its own position.
     """
 
-    def __init__(self, floor: str = "") -> None:
+    def __init__(self, floor: str = "", *, partial: bool = False) -> None:
         self._floor = floor
+        self._partial = partial
         self._first = ""
         self._last: dict[bool, tuple[str, int]] = {}  # by channel: the last stamp, and how many lines have it
         self._skip: dict[bool, int] = {}
 
     def again(self) -> int | None:
         """The log is about to be read again: from when on, in epoch seconds; None for all of it."""
-        self._floor = self._first or self._floor
+        if self._partial:
+            self._floor = self._first or self._floor
         self._skip = {channel: count for channel, (_, count) in self._last.items()}
         newest = max((stamp for stamp, _ in self._last.values()), default=self._floor)
         # A second more than needed: who stamps the channels may have been held up between them.

@@ -105,7 +105,8 @@ class _Reading:
 
     def begin(self, containers: list[str]) -> None:
         if not self._positions:
-            self._positions = {name: Position(self._floor) for name in containers}
+            partial = self._wanted.tail is not None
+            self._positions = {name: Position(self._floor, partial=partial) for name in containers}
             self._printer.name(containers)
         self.open = list(containers)
         self._numbered = containers
@@ -126,6 +127,7 @@ class _Reading:
         for error in (False, True):
             if (lines_left := self._lines.get((event.stream, error))) is not None:
                 self._print(name, error, lines_left.rest())
+            self._printer.finish(name, error)
         assert self.open is not None
         self.open.remove(name)
         if event.error is not None:
@@ -165,6 +167,11 @@ class _Printer:
         if lines:
             render = self._document if self._json else self._text
             self.write(error, b"".join([render(name, error, line) for line in lines]))
+
+    def finish(self, name: str, error: bool) -> None:
+        """No more will come: of several containers the next one begins a line of its own."""
+        if self._width and self._midline.pop((name, error), False):
+            self.write(error, b"\n")
 
     def complain(self, name: str, problem: str) -> None:
         prefix = f"{name}: " if self._width else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from threading import Condition
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -53,15 +54,17 @@ class Streams:
 
         self.containers: list[str] = []
         self._broken: type[Exception] = WebSocketException
+        self._stack = ExitStack()
+        opening = connect(
+            f"ws://{urlsplit(endpoint).netloc}/_miniecs/streams",
+            compression=None,
+            proxy=None,
+            open_timeout=_OPEN_WITHIN,
+            close_timeout=_CLOSE_WITHIN,
+            max_queue=None,  # the windows are the limit, and pings must be answered at any time
+        )
         try:
-            self._socket = connect(
-                f"ws://{urlsplit(endpoint).netloc}/_miniecs/streams",
-                compression=None,
-                proxy=None,
-                open_timeout=_OPEN_WITHIN,
-                close_timeout=_CLOSE_WITHIN,
-                max_queue=None,  # the windows are the limit, and pings must be answered at any time
-            )
+            self._socket = self._stack.enter_context(opening)
         except (OSError, WebSocketException) as problem:
             raise NoAnswer(f"miniecs at {endpoint} does not answer: {problem}.") from problem
         self._credit = 0  # the server gives the first too
@@ -71,7 +74,7 @@ class Streams:
         try:
             self._ask(request)
         except BaseException:
-            self._socket.close()
+            self._stack.close()
             raise
 
     def __enter__(self) -> Streams:
@@ -82,7 +85,7 @@ class Streams:
 
     def close(self) -> None:
         self._end_writing()
-        self._socket.close()
+        self._stack.close()
 
     def events(self) -> Iterator[Data | End]:
         """What comes, until every stream has ended. Raises Lost when the server goes away before."""
