@@ -89,10 +89,10 @@ class AgentCore:
     # What the shell tells
 
     def start(self, now: float, containers: Iterable[EngineContainer] = ()) -> list[Effect]:
-        """Begin: take over what the engine runs, and register."""
+        """Begin: register, and take over what the engine runs."""
         self._engine_health = EngineHealth(answers=True, since=now)
-        self.tasks.adopt(now, containers)
         self._register()
+        self.tasks.adopt(now, containers)
         return self._done(now)
 
     def answered(self, now: float, key: str, answer: Answer) -> list[Effect]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent.parent / "data" / "agent-transcripts"
 VERSIONS = ("1.105.1", "1.48.1")
+RESTART = "1.105.1-restart"
 
 CLUSTER = "arn:aws:ecs:us-west-2:123456789012:cluster/mini"
 INSTANCE = "arn:aws:ecs:us-west-2:123456789012:container-instance/mini/0123456789abcdef0123456789abcdef"
@@ -27,8 +28,8 @@ class Said(NamedTuple):
     body: dict[str, Any]
 
 
-def recording(version: str) -> list[Said]:
-    lines = (FOLDER / f"agent-{version}.jsonl").read_text().splitlines()
+def recording(name: str) -> list[Said]:
+    lines = (FOLDER / f"agent-{name}.jsonl").read_text().splitlines()
     return [Said(e["t"], e["from"], e["on"], e["name"], e["body"]) for e in map(json.loads, lines)]
 
 
