@@ -109,7 +109,7 @@ def _task_row(task: dict[str, Any], with_cluster: bool, with_reason: bool) -> li
         task["id"][:_DIGITS],
         task["group"],
         task["definition"],
-        f"{last} (to stop)" if desired == "STOPPED" and last != "STOPPED" else last,
+        f"{last} (to stop)" if desired == "STOPPED" and last != "STOPPED" else _status(task),
         "" if task["health"] == "UNKNOWN" else task["health"],
         task["zone"],
         (task["instance"] or "")[:_DIGITS],
@@ -121,6 +121,12 @@ def _task_row(task: dict[str, Any], with_cluster: bool, with_reason: bool) -> li
     if with_reason:
         row.append(task["stoppedReason"])
     return row
+
+
+def _status(task: dict[str, Any]) -> str:
+    """``PENDING (pulling httpd:2.4, 34 of 58 MB)``."""
+    pulling = "; ".join(pull["text"] for pull in task["pulling"])
+    return f"{task['lastStatus']} ({pulling})" if pulling else str(task["lastStatus"])
 
 
 def events(folder: DataFolder, resource: str | None, *, follow: bool, limit: int, as_json: bool) -> None:

@@ -33,13 +33,17 @@ from miniecs_api.app import ASGIApp, create_app
 from miniecs_api.channels import AgentChannels
 from miniecs_api.context import ApiSettings
 from miniecs_api.door import DoorSettings
+from miniecs_api.extensions import Extensions
 from miniecs_api.host_channel import HostChannel
 from miniecs_api.hosts import HostLinks, HostSettings
 from miniecs_api.machines import Machines
 from miniecs_api.metrics import TaskMetrics
 from miniecs_api.operations import Operations
+from miniecs_api.pulls import Pulls
 from miniecs_api.rest import Moto
 from miniecs_api.signatures import JoinCredentials, Signatures
+from miniecs_api.stream_socket import PATH as STREAMS
+from miniecs_api.stream_socket import StreamSockets
 
 log = logging.getLogger("miniecs.server")
 
@@ -71,6 +75,7 @@ class Server:
             ),
         )
         self.sessions = AgentSessions(self.store, self.ids, self.clock)
+        self.extensions = Extensions(self.store, self.sessions, self.ids)
         self.reconciler = Reconciler(self.store, self.fleets, self.ids, self.timing)
         self.rest_of_aws = Moto(folder / "rest.jsonl", self.ids)
         self.machines = Machines(self.store, self.ids, self.scope, self._zone)
@@ -94,6 +99,9 @@ class Server:
             websockets={
                 "/acs": self._channels.acs,
                 "/tcs": self._channels.tcs,
+                STREAMS: StreamSockets(
+                    self.store, self.extensions.streams, simulated=settings.runtime == "simulated"
+                ),
                 "/host": HostChannel(self.links, signatures, self.clock, closed=self._no_hosts()),
             },
             guard=signatures,
@@ -107,6 +115,10 @@ class Server:
     @property
     def metrics(self) -> TaskMetrics:
         return self.sessions.metrics
+
+    @property
+    def pulls(self) -> Pulls:
+        return self.extensions.pulls
 
     def start(self) -> None:
         """Begin to act: agents connect, control loops run. Needs a running event loop."""
@@ -151,6 +163,7 @@ class Server:
         await self.rest_of_aws.reset()
         # The state first: what the agents report of the end of their tasks is then of no interest to anyone.
         self.sessions.reset()
+        self.pulls.clear()
         self.store.wipe()
         self.fleets.rebuild()
         self.reconciler.queue_everything()

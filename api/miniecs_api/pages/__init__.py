@@ -15,6 +15,7 @@ from miniecs.store import Store
 
 if TYPE_CHECKING:
     from miniecs_api.app import ASGIApp
+    from miniecs_api.pulls import Pulls
     from miniecs_api.hosts import HostLinks
     from miniecs_api.metrics import TaskMetrics
 
@@ -39,6 +40,10 @@ class PagesServer(Protocol):
     @property
     def metrics(self) -> TaskMetrics:
         """What tasks use."""
+
+    @property
+    def pulls(self) -> Pulls:
+        """How far the images of PENDING tasks are."""
 
     @property
     def timing(self) -> Timing: ...

@@ -58,8 +58,9 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
 
     @app.get("/_miniecs/tasks")
     async def show_tasks(cluster: str | None = None, all: bool = False) -> dict[str, Any]:
+        now = server.clock.now()
         shown = tasks.page(
-            server.store, server.metrics, server.clock.now(), cluster=cluster, stopped=all
+            server.store, server.metrics, server.pulls, now, cluster=cluster, stopped=all
         )
         return {"runtime": server.settings.runtime, **shown}
 
@@ -78,7 +79,9 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
     @app.get("/_miniecs/explain")
     async def show_explanation(name: str, cluster: str | None = None) -> dict[str, Any]:
         now = server.clock.now()
-        return explain.page(server.store, name, now=now, timing=server.timing, cluster=cluster)
+        return explain.page(
+            server.store, name, pulls=server.pulls, now=now, timing=server.timing, cluster=cluster
+        )
 
     @app.get("/_miniecs/instances")
     async def show_instances(name: str | None = None, cluster: str | None = None) -> dict[str, Any]:

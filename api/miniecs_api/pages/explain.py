@@ -13,9 +13,12 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs_api.pages import events, instances, names, tasks
+from miniecs_api.pulls import Pulls
 
 
-def page(view: View, name: str, *, now: float, timing: Timing, cluster: str | None = None) -> dict[str, Any]:
+def page(
+    view: View, name: str, *, pulls: Pulls, now: float, timing: Timing, cluster: str | None = None
+) -> dict[str, Any]:
     """kind, arn, lines (sentences for people) and details (figures for programs).
 
     Raises NotFound and Ambiguous.
@@ -25,7 +28,10 @@ def page(view: View, name: str, *, now: float, timing: Timing, cluster: str | No
         case Service():
             lines, details = _service(view, thing, now, timing)
         case Task():
-            lines, details = explain_task(view, thing, now=now), tasks.render(view, thing, now)
+            pulling = tasks.pulling(thing, pulls)
+            lines = explain_task(view, thing, now=now)
+            lines += (f"Container {pull['container']}: {pull['text']}." for pull in pulling)
+            details = tasks.render(view, thing, now) | {"pulling": pulling}
         case ContainerInstance():
             lines, details = _instance(view, thing)
         case Cluster():

@@ -10,17 +10,24 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import NetworkBinding, Task
 from miniecs_api.metrics import TaskMetrics
 from miniecs_api.pages.names import in_cluster
+from miniecs_api.pulls import Pulls, said
 
 _ANY = ("0.0.0.0", "::", "")
 
 
 def page(
-    view: View, metrics: TaskMetrics, now: float, *, cluster: str | None = None, stopped: bool = False
+    view: View,
+    metrics: TaskMetrics,
+    pulls: Pulls,
+    now: float,
+    *,
+    cluster: str | None = None,
+    stopped: bool = False,
 ) -> dict[str, Any]:
     """All tasks, oldest first; those of one cluster (name or ARN) when given, stopped ones when asked for."""
     return {
         "tasks": [
-            render(view, task, now) | _used(task, metrics)
+            render(view, task, now) | _used(task, metrics) | {"pulling": pulling(task, pulls)}
             for task in view.all(Task)
             if (stopped or not task.is_stopped) and (cluster is None or in_cluster(task, cluster))
         ]
@@ -63,6 +70,11 @@ def _used(task: Task, metrics: TaskMetrics) -> dict[str, Any]:
         "reserved": {"cpu": task.reserved_cpu, "memory": task.reserved_memory},
         "usage": None if usage is None else usage._asdict(),
     }
+
+
+def pulling(task: Task, pulls: Pulls) -> list[dict[str, Any]]:
+    """The images that a PENDING task waits for; ``text`` says it for people."""
+    return [{**pull._asdict(), "text": said(pull)} for pull in pulls.of(task)]
 
 
 def addresses(task: Task, instance: ContainerInstance | None) -> list[str]:

@@ -26,6 +26,7 @@ from miniecs_api.agent_messages import PublishMetrics
 from miniecs_api.hosts import HostHello, HostLinks, HostSettings
 from miniecs_api.machines import Machines
 from miniecs_api.metrics import TaskMetrics
+from miniecs_api.pulls import Pulls
 
 
 @dataclass
@@ -46,6 +47,7 @@ class FakeServer:
 
     def __post_init__(self) -> None:
         self.metrics = TaskMetrics(self.store)
+        self.pulls = Pulls(self.store)
         machines = Machines(self.store, Ids(seed=2), self.scope, lambda number: f"us-east-1{'abc'[number]}")
         told = HostSettings(self.scope, "0123456789ab", "/data", 2.0, False, "default", "t3.medium")
         self.machines = machines
