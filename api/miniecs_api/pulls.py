@@ -37,7 +37,7 @@ class Pulls:
         return len(self._pulls)
 
     def received(self, instance_arn: str, message: Mapping[str, Any]) -> None:
-        """A PullProgress message. What makes no sense, or is of a task that waits for no image, is ignored."""
+        """A PullProgress message. What makes no sense is ignored, and what no task waits for."""
         body = message.get("message")
         if not isinstance(body, Mapping):
             return

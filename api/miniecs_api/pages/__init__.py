@@ -15,9 +15,9 @@ from miniecs.store import Store
 
 if TYPE_CHECKING:
     from miniecs_api.app import ASGIApp
-    from miniecs_api.pulls import Pulls
     from miniecs_api.hosts import HostLinks
     from miniecs_api.metrics import TaskMetrics
+    from miniecs_api.pulls import Pulls
 
 
 class InstanceFailed(Exception):

@@ -166,6 +166,22 @@ def test_status_counts_by_cluster(site: Site) -> None:
     }
 
 
+def test_images_that_a_task_waits_for_are_told_of(site: Site) -> None:
+    task = site.run_task(last_status="PENDING")
+    (container,) = task.containers
+    image = {"container": container.name, "image": "httpd:2.4", "status": "Downloading"}
+    body = {"taskArn": task.arn, **image, "current": 34_400_000, "total": 58_000_000}
+    site.server.pulls.received(site.instance, {"type": "miniecs.PullProgress", "message": body})
+    text = "pulling httpd:2.4, 34 of 58 MB"
+    told = [{**image, "current": 34_400_000, "total": 58_000_000, "text": text}]
+    assert site.get("tasks")["tasks"][0]["pulling"] == told
+    explained = site.get("explain", name=task.arn)
+    assert explained["details"]["pulling"] == told
+    assert f"Container {container.name}: {text}." in explained["lines"]
+    site.change(task.arn, last_status="RUNNING")
+    assert site.get("tasks")["tasks"][0]["pulling"] == []
+
+
 def test_tasks_tell_all_of_each(site: Site) -> None:
     task = site.run_task()
     bindings = (NetworkBinding("0.0.0.0", "tcp", 80, 32768), NetworkBinding("10.9.9.9", "udp", 53, 53))
