@@ -18,7 +18,7 @@ from miniecs.ids import Ids
 from miniecs.model.task import NetworkBinding
 from miniecs_agent.agent import AgentCore
 from miniecs_agent.capabilities import HostFacts
-from miniecs_agent.effects import Channel, Effect, Open, SendAcs, SendTcs, Submit, WakeAt
+from miniecs_agent.effects import Channel, Effect, Open, ReadUsage, SendAcs, SendTcs, Submit, WakeAt
 from miniecs_agent.engine import (
     Created,
     EngineCall,
@@ -30,6 +30,7 @@ from miniecs_agent.engine import (
     Pulled,
     Started,
 )
+from miniecs_agent.host_engine import Usage
 from miniecs_agent.state import Action
 from miniecs_agent.tasks import AgentSettings
 
@@ -134,6 +135,10 @@ def without_repetition(said: list[Said]) -> list[Said]:
     return kept
 
 
+def without_cluster(body: Body) -> Body:
+    return {**body, "tasks": [less("clusterArn")(task) for task in body["tasks"]]}
+
+
 def acknowledgements_first(said: list[Said]) -> list[Said]:
     """A message's acknowledgement before what else is answered to it."""
     answers = [s.body.get("messageId") for s in said]
@@ -179,18 +184,16 @@ DELIBERATE = (
     ),
     Difference(
         ALL,
-        "Health is published when it changes, since deployments wait for it, and names the task's cluster, "
-        "as the protocol allows; the ECS agent publishes all of it every 20 seconds.",
+        "Health is published when it changes as well, since deployments wait for it, and names the task's "
+        "cluster, as the protocol allows; the ECS agent publishes all of it every 20 seconds.",
         theirs=once("PublishHealthRequest"),
-        ours=each(
-            "PublishHealthRequest",
-            lambda body: {**body, "tasks": [less("clusterArn")(task) for task in body["tasks"]]},
-        ),
+        ours=lambda said: once("PublishHealthRequest")(each("PublishHealthRequest", without_cluster)(said)),
     ),
     Difference(
         ALL,
-        "Measured and sent by the agent's shell, not by its core.",
+        "What was measured, and when, is the engine's matter: shapes are compared below.",
         theirs=without("PublishMetricsRequest", "PublishInstanceStatusRequest"),
+        ours=without("PublishMetricsRequest", "PublishInstanceStatusRequest"),
     ),
     Difference(
         (RESTART,),
@@ -290,6 +293,15 @@ class ScriptedEngine:
         """What it has, for an agent that starts anew."""
         return list(self._containers.values())
 
+    def usage(self, now: float) -> dict[tuple[str, str], Usage]:
+        """Counters that grow, of every running container."""
+        moment = int(now * 1000)
+        return {
+            key: Usage(cpu=moment * 1000, memory=1507328, received=moment, sent=moment, read=0, written=0)
+            for key, container in self._containers.items()
+            if container.state == "running"
+        }
+
     def happened(self, event: EngineEvent) -> None:
         key = event.task_arn, event.container
         found = self._containers.get(key)
@@ -379,7 +391,9 @@ class Replay:
         return self.said
 
     def _start(self, known_arn: str | None = None) -> None:
-        self._core = AgentCore(AgentSettings("mini"), _facts(self._theirs), Ids(seed=1), known_arn)
+        self._core = AgentCore(
+            AgentSettings("mini", publish_every=20.0), _facts(self._theirs), Ids(seed=1), known_arn
+        )
         self._carry_out(self._core.start(self._now, self._engine.containers()))
 
     def _until(self, at: float, reported: set[tuple[str, str]]) -> None:
@@ -405,6 +419,9 @@ class Replay:
                     self._say("acs", message["type"], message["message"])
                 case SendTcs(message):
                     self._say("tcs", message["type"], message["message"])
+                    self._later(0.0, partial(self._acknowledged, core))
+                case ReadUsage():
+                    self._carry_out(core.usage_read(self._now, self._engine.usage(self._now)))
                 case Open(channel):
                     self._carry_out(core.opened(self._now, channel))
                 case WakeAt(at):
@@ -421,6 +438,9 @@ class Replay:
 
     def _answered(self, core: AgentCore, key: str, answer: Body) -> list[Effect]:
         return core.answered(self._now, key, answer) if core is self._core else []
+
+    def _acknowledged(self, core: AgentCore) -> list[Effect]:
+        return core.handle_telemetry(self._now, {"type": "AckPublish", "message": {"message": "ok"}})
 
     def _wake(self, core: AgentCore) -> list[Effect]:
         return core.tick(self._now) if core is self._core else []
@@ -504,3 +524,49 @@ def test_every_difference_is_one(place: int) -> None:
         said, expected = compared(name, others)
         differing.append(said != expected)
     assert any(differing), DELIBERATE[place].reason
+
+
+# Telemetry: the same members of the same types
+
+MORE_THAN_THEIRS = {"taskMetrics.clusterArn", "tasks.clusterArn"}
+LESS_THAN_THEIRS = {
+    f"taskMetrics.containerMetrics.networkStatsSet.{way}{what}"
+    for way in ("rx", "tx")
+    for what in ("Dropped", "Errors", "Packets")
+}
+"""The protocol leaves them to the agent; nobody shows them, and an engine's reading is to be cheap."""
+
+
+def members(value: Any, path: str = "") -> set[tuple[str, str]]:
+    """(path, kind of value) of everything in a message."""
+    if isinstance(value, dict):
+        return {m for name, each in value.items() for m in members(each, f"{path}.{name}".lstrip("."))}
+    if isinstance(value, list):
+        return {m for each in value for m in members(each, path)}
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return {(path, "number" if number else type(value).__name__)}
+
+
+def published(said: list[Said]) -> dict[str, set[tuple[str, str]]]:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for each in said:
+        if each.on == "tcs" and each.name != "connect":
+            found.setdefault(each.name, set()).update(members(each.body))
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_telemetry_has_the_ecs_agents_members(version: str) -> None:
+    theirs = published(by("agent", recording(version)))
+    ours = published(Replay(recording(version)).run())
+    for name, wanted in theirs.items():
+        expected = {m for m in wanted if not m[0].startswith(tuple(LESS_THAN_THEIRS))}
+        assert {m for m in ours[name] if m[0] not in MORE_THAN_THEIRS} == expected
+    later = {"PublishInstanceStatusRequest"} if version == "1.48.1" else set()
+    assert set(ours) == set(theirs) | later
+
+
+def test_telemetry_is_published_every_twenty_seconds() -> None:
+    replay = Replay(recording("1.105.1")).run()
+    times = [each.at for each in replay if each.name == "PublishInstanceStatusRequest"]
+    assert times[:5] == [0.0, 20.0, 40.0, 60.0, 80.0]
