@@ -48,12 +48,12 @@ class HostChannel:
             log.warning("refused a host agent at %s: %s", peer(scope), self._closed)
             await refuse(receive, send, 403, {"message": self._closed})
             return
-        line = _Line(self, Socket(receive, send, f"The host agent at {peer(scope)}"), peer(scope))
+        line = _Line(self, Socket(receive, send, f"The host agent at {peer(scope)}"), is_here=_is_here(scope))
         await line.run()
 
-    async def settle(self, line: _Line, hello: HostHello, address: str) -> None:
+    async def settle(self, line: _Line, hello: HostHello, *, is_here: bool) -> None:
         """Give an agent its host's link, unless another has it and is there."""
-        if hello.host == LOCAL and not is_loopback(address):
+        if hello.host == LOCAL and not is_here:
             line.turn_away(REFUSED, f"the host {LOCAL!r} is this server's own machine")
             return
         while (other := self._lines.get(hello.host)) is not None:
@@ -82,14 +82,20 @@ class HostChannel:
             link.closed()
 
 
+def _is_here(scope: SocketScope) -> bool:
+    """Whether the other end is on this machine: there, whoever dials one of its addresses has it too."""
+    server = scope.get("server")
+    return is_loopback(peer(scope)) or (server is not None and peer(scope) == server[0])
+
+
 class _Line:
     """An open websocket: a hello first, then whatever the link's ends have to say."""
 
-    def __init__(self, channel: HostChannel, socket: Socket, address: str) -> None:
+    def __init__(self, channel: HostChannel, socket: Socket, *, is_here: bool) -> None:
         self.socket = socket
         self.link: HostLink | None = None
         self._channel = channel
-        self._address = address
+        self._is_here = is_here
         self._settling: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Future[bool]] = set()
 
@@ -139,7 +145,7 @@ class _Line:
             if message.get("type") != HELLO or hello is None:
                 self.turn_away(POLICY_VIOLATION, f"the first message must be a {HELLO}")
                 return
-            settle = self._channel.settle(self, hello, self._address)
+            settle = self._channel.settle(self, hello, is_here=self._is_here)
             self._settling = asyncio.create_task(settle)
 
 

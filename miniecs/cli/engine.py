@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import sys
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from miniecs.cli import engine_place
 from miniecs.cli.problem import Problem
 from miniecs.docker_api import DEFAULT_HOST, DockerApi, DockerApiError, configured_host
 
@@ -46,7 +46,7 @@ def find(host: str | None = None) -> Engine:
         api = DockerApi(host)
         info, version = _object(api, "/info"), _object(api, "/version")
         kind = classify(host, info, root=os.geteuid() == 0)
-        if kind.startswith("local") and not _is_here(_gateways(api)):
+        if kind.startswith("local") and not engine_place.is_here(host):
             kind = "elsewhere"
     except PermissionError:
         return Engine(
@@ -126,31 +126,6 @@ def _object(api: DockerApi, path: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise ValueError(f"it answered {path} with something that is no object")
     return answer
-
-
-def _gateways(api: DockerApi) -> list[str]:
-    """The addresses that the default bridge has on the engine's machine; none where there is none."""
-    try:
-        network = _object(api, "/networks/bridge")
-    except DockerApiError:
-        return []
-    configurations = (network.get("IPAM") or {}).get("Config") or ()
-    return [str(each["Gateway"]).partition("/")[0] for each in configurations if each.get("Gateway")]
-
-
-def _is_here(addresses: list[str]) -> bool:
-    """Whether these are addresses of this machine, as seen from here; True where that cannot be told."""
-    return not addresses or any(_can_bind(address) for address in addresses)
-
-
-def _can_bind(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True
 
 
 def _product(version: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from miniecs.cli import engine
+from miniecs.cli import engine, engine_place
 from miniecs.cli.engine import Engine
 from miniecs.cli.problem import Problem
 
@@ -46,8 +46,15 @@ def test_an_engine_whose_networks_are_not_here(
     docker: FakeEngine, monkeypatch: pytest.MonkeyPatch, gateway: str, kind: str
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(engine_place, "_in_our_namespace", lambda host: None)  # as without root
     docker.answers |= {"/info": HERE, "/networks/bridge": bridge(gateway)}
     assert engine.find(docker.host) == Engine(docker.host, kind, "Docker 28.2.2", api="1.50", folder="/d")
+
+
+def test_who_listens_tells_whose_networks_they_are(docker: FakeEngine) -> None:
+    docker.answers |= {"/info": HERE, "/networks/bridge": bridge("192.0.2.1")}
+    assert engine_place._in_our_namespace(docker.host) is True
+    assert engine.find(docker.host).kind.startswith("local")
 
 
 def test_an_engine_without_a_default_bridge_is_taken_at_its_word(
