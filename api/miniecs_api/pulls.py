@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from miniecs.model.task import Task
-from miniecs.store import Commit, Store
+from miniecs.store import Store
 
 _MEGABYTE = 1_000_000  # as registries and Docker count
 _LONGEST = 200
@@ -31,7 +31,6 @@ class Pulls:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pulls: dict[str, dict[str, Pull]] = {}
-        store.subscribe(self._on_commit)
 
     def __len__(self) -> int:
         return len(self._pulls)
@@ -44,6 +43,8 @@ class Pulls:
         task = self._store.get(Task, str(body.get("taskArn")))
         if task is None or task.container_instance_arn != instance_arn or not _waits(task):
             return
+        if task.arn not in self._pulls:
+            self._forget()
         container = str(body.get("container"))
         if any(container == other.name for other in task.containers):
             self._pulls.setdefault(task.arn, {})[container] = Pull(
@@ -67,19 +68,19 @@ class Pulls:
         """The store was wiped, which tells nobody."""
         self._pulls.clear()
 
-    def _on_commit(self, commit: Commit) -> None:
-        if not self._pulls:
-            return
-        for change in commit.changes:
-            if change.kind is Task and (change.after is None or not _waits(change.after)):
-                self._pulls.pop(change.key, None)
+    def _forget(self) -> None:
+        """Those of tasks that wait no more."""
+        for arn in list(self._pulls):
+            task = self._store.get(Task, arn)
+            if task is None or not _waits(task):
+                del self._pulls[arn]
 
 
 def said(pull: Pull) -> str:
     """For people: ``pulling httpd:2.4, 34 of 58 MB``."""
     if pull.total <= 0:
         return f"pulling {pull.image}"
-    current, total = (max(0, count) / _MEGABYTE for count in (min(pull.current, pull.total), pull.total))
+    current, total = min(pull.current, pull.total) / _MEGABYTE, pull.total / _MEGABYTE
     digits = 0 if total >= 10 else 1
     return f"pulling {pull.image}, {current:.{digits}f} of {total:.{digits}f} MB"
 
@@ -89,4 +90,4 @@ def _waits(task: Task) -> bool:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

@@ -213,6 +213,7 @@ def test_tasks_tell_all_of_each(site: Site) -> None:
         "stoppedReason": None,
         "reserved": {"cpu": 128, "memory": 128},
         "usage": None,
+        "pulling": [],
     }
 
 
