@@ -7,6 +7,7 @@ that is not in the set any more is to be removed, with all that the engine has o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from miniecs_api.agent_messages import ProtocolMessage, understood
 from miniecs_api.machines import Machines, wire
 from miniecs_api.pages import instances
 from miniecs_api.wire.errors import AwsError
+
+log = logging.getLogger("miniecs.agents")
 
 HELLO = "miniecs.HostHello"
 INSTANCES = "miniecs.HostInstances"
@@ -216,8 +219,13 @@ class HostLinks:
     def begin_anew(self, *, restore: bool) -> None:
         """Engines elsewhere are here for the first time again; without ``restore`` they get nothing."""
         for link in self:
-            if link.host != LOCAL:
+            if link.host == LOCAL:
+                continue
+            try:
                 self._welcome(link.hello if restore else link.hello.model_copy(update={"wants": None}))
+            except HostRefused as problem:
+                log.warning("the host %s is hung up: %s", link.host, problem)
+                self._dismiss(link)
 
     def _welcome(self, hello: HostHello) -> None:
         """An engine elsewhere is here for the first time: note it, and launch the machines that it wants."""

@@ -73,11 +73,13 @@ class DockerRuntime:
         if not await self._until(lambda: self._gone(machine), REMOVED_WITHIN):
             log.warning("what ran on %s is not removed yet; its agent goes on removing it", machine)
 
-    async def reset(self, *, restore: bool) -> None:
+    async def reset(self) -> None:
         waiting = {link.host for link in self._links}
         self._links.wiped()
         if not await self._until(lambda: self._empty(waiting), REMOVED_WITHIN):
             log.warning("not everything that ran is removed yet; the agents go on removing it")
+
+    def begin_anew(self, *, restore: bool) -> None:
         self._links.begin_anew(restore=restore)
 
     # Waiting

@@ -35,8 +35,8 @@ class Runtime(Protocol):
     async def remove(self, instance_arn: str) -> None:
         """Switch off the machine of a container instance that was deregistered."""
 
-    async def reset(self, *, restore: bool) -> None:
-        """After the store was wiped: nothing of what ran is left when this returns.
+    async def reset(self) -> None:
+        """After the store was wiped: nothing of what ran is left when this returns."""
 
-        ``restore``: engines elsewhere then begin anew with what they had asked for.
-        """
+    def begin_anew(self, *, restore: bool) -> None:
+        """The reset is done; ``restore``: engines elsewhere get again what they had asked for."""

@@ -167,9 +167,10 @@ class Server:
         self.store.wipe()
         self.fleets.rebuild()
         self.reconciler.queue_everything()
-        await self._runtime.reset(restore=restore)
+        await self._runtime.reset()
         if restore:
             self._make_cluster()
+        self._runtime.begin_anew(restore=restore)
 
     # Container instances
 

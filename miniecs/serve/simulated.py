@@ -78,8 +78,11 @@ class SimulatedRuntime:
     async def remove(self, instance_arn: str) -> None:
         self._instances.remove(instance_arn)
 
-    async def reset(self, *, restore: bool) -> None:
+    async def reset(self) -> None:
         self._instances.remove_all()
+
+    def begin_anew(self, *, restore: bool) -> None:
+        """There are no engines elsewhere."""
 
     def _launch(self, wanted: InstanceSpec) -> str:
         cluster = {"cluster": wanted.cluster}
