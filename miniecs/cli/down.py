@@ -69,7 +69,8 @@ def _swept(folder: DataFolder, purge: bool) -> dict[str, Any]:
     try:
         return {"removed": leftovers.remove(decided.engine, decided.owner, shared_volumes=purge)}
     except leftovers.TROUBLE as error:
-        return {"engineTrouble": f"The Docker engine at {decided.engine} could not be cleared: {engine.said(error)}."}
+        why = engine.said(error)
+        return {"engineTrouble": f"The Docker engine at {decided.engine} could not be cleared: {why}."}
 
 
 def told(folder: DataFolder, ended: dict[str, Any]) -> str:

@@ -53,7 +53,7 @@ socketserver.ThreadingUnixStreamServer(sys.argv[1].removeprefix("unix://"), Hand
 @pytest.fixture
 def stand_in(run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What is started in dockerd's place; whatever is left of it is ended."""
-    command = [sys.executable, "-c", STAND_IN, dockerd.DEFAULT_HOST]
+    command = [sys.executable, "-c", STAND_IN, f"unix://{run}/docker.sock"]
     monkeypatch.setattr(dockerd, "_command", lambda: command)
     monkeypatch.setattr(dockerd, "_dockerd", lambda: command[0])
     yield command
@@ -82,7 +82,7 @@ def test_one_is_started_found_again_and_stopped(
     folder = DataFolder(tmp_path / "data")
     assert dockerd.status(folder, as_json=False) is False
     dockerd.start(quiet=True, as_json=False)
-    assert capsys.readouterr().out.endswith(f"\nStarted Docker 1.2.3 at {dockerd.DEFAULT_HOST}.\n")
+    assert capsys.readouterr().out.endswith(f"\nStarted Docker 1.2.3 at unix://{run}/docker.sock.\n")
     pid = json.loads((run / "miniecs/dockerd.json").read_text())["pid"]
     assert processes.command_line(pid) == " ".join(stand_in)
     assert dockerd.status(folder, as_json=False) is True

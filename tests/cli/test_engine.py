@@ -14,6 +14,7 @@ import pytest
 from miniecs.cli import engine, engine_place
 from miniecs.cli.engine import Engine
 from miniecs.cli.problem import Problem
+from miniecs.docker_api import DockerApi
 
 from .conftest import FakeEngine
 
@@ -82,7 +83,7 @@ def test_a_socket_that_is_not_ours_to_use(docker: FakeEngine, monkeypatch: pytes
     def refused(*arguments: object, **named: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(engine.DockerApi, "call", refused)
+    monkeypatch.setattr(DockerApi, "call", refused)
     said = "its socket is not yours to use. To have one: add yourself to its group"
     with pytest.raises(Problem, match=said):
         engine.fit(docker.host)
