@@ -6,6 +6,9 @@ import asyncio
 import json
 import logging
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -414,3 +417,26 @@ def test_our_own_messages_travel_on_the_instances_acs() -> None:
             assert not [m for m in other.messages if m["type"].startswith("miniecs.")]
 
     told(story)
+
+
+# The process itself
+
+PROGRAM = """
+import sys
+from miniecs_agent.main import AgentOptions, main
+sys.exit(main(AgentOptions("http://127.0.0.1:1", "A" * 20, "s" * 40, local=True, engine=sys.argv[1])))
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_ends_it_cleanly_even_while_it_waits_for_an_engine_and_a_server(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, f"unix://{tmp_path}/nobody.sock"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = [process.stderr.readline(), process.stderr.readline()]
+        process.send_signal(signal.SIGTERM)
+        said.append(process.stderr.read())
+        assert process.wait(10) == 0
+    assert "Is the docker daemon running?" in said[0]
+    assert "http://127.0.0.1:1 does not answer" in said[1]
+    assert said[2] == ""
