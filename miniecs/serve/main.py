@@ -92,6 +92,11 @@ def _end(server: Server, http: uvicorn.Server) -> None:
     http.should_exit = True
 
 
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """uvicorn takes a websocket handshake that an HTTP status answered for one that was forgotten."""
+    return record.msg != "ASGI callable returned without completing handshake."
+
+
 async def _serve(server: Server, listener: socket.socket) -> None:
     config = uvicorn.Config(
         server.app,
@@ -111,6 +116,7 @@ async def _serve(server: Server, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, server, http)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
     server.start()
     _spare_the_collector()
     running = Path(server.settings.data_dir) / "server.json"
