@@ -26,6 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     running.close()
     assert "Traceback" not in running.log
     assert "Exception" not in running.log.replace("InactiveInstanceException", "")
+    assert "completing handshake" not in running.log
 
 
 class Agent:
