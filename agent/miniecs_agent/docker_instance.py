@@ -223,29 +223,36 @@ class DockerInstance:
         self._spawn(self._stop(call, container, container.run))
 
     async def _stop(self, call: EngineCall, container: Container, run: int) -> None:
-        """Its exit is an event. SIGKILL comes by the loop's timer: no thread waits for a container to end."""
+        """Its exit is an event. SIGKILL comes by the loop's timer: no thread waits for a container to end.
+
+        The time to obey begins when the signal has arrived, which an engine that is gone may delay.
+        """
         container.disarm()
-        container.deadline = self._loop.call_later(
-            call.timeout, lambda: self._spawn(self._kill(call, container, run))
-        )
-        await self._signal(call, container, run, container.stop_signal or "SIGTERM")
+        arrived = await self._signal(call, container, run, container.stop_signal or "SIGTERM")
+        if arrived and container.run == run and container.state == "running":
+            container.deadline = self._loop.call_later(
+                call.timeout, lambda: self._spawn(self._kill(call, container, run))
+            )
 
     async def _kill(self, call: EngineCall, container: Container, run: int) -> None:
         if container.run == run and container.state == "running":
             container.killed = True
             await self._signal(call, container, run, "SIGKILL")
 
-    async def _signal(self, call: EngineCall, container: Container, run: int, signal: str) -> None:
+    async def _signal(self, call: EngineCall, container: Container, run: int, signal: str) -> bool:
+        """Whether it arrived."""
         try:
             await self._connection.ask(partial(self._api.kill, container.runtime_id, signal))
         except (Refused, TimedOut) as problem:
             if container.run != run or container.state != "running":
-                return
+                return False
             if isinstance(problem, Refused) and problem.status in (404, 409):
                 await self._look(container)  # it does not run; its event may be on the way
-                return
+                return False
             container.disarm()
             self._fail(call, failure_of(Action.STOP, problem))
+            return False
+        return True
 
     async def _end(self, container: Container) -> None:
         """Somebody else started it again; what has stopped stays stopped."""

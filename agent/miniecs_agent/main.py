@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +71,16 @@ def main(options: AgentOptions) -> int:
     for name in ("httpx", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)  # they say something for every call
     if sys.platform == "win32":
-        return asyncio.run(_run(options))
-    import uvloop
+        code = asyncio.run(_run(options))
+    else:
+        import uvloop
 
-    return uvloop.run(_run(options))
+        code = uvloop.run(_run(options))
+    if threading.active_count() > 1:
+        # A call to an engine that hangs keeps its thread for minutes, and that would keep the process.
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 async def _run(options: AgentOptions) -> int:
