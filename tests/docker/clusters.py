@@ -9,6 +9,7 @@ from pathlib import Path
 from .daemon import Engine
 from .engine_proxy import EngineProxy
 from .miniecs import Miniecs
+from .netns import Namespace
 from .truth import leftovers, lies
 from .waiting import NotReached, until
 
@@ -26,11 +27,15 @@ class Clusters:
         self._ports: set[int] = set()
 
     def start(
-        self, *options: str, engine: Engine | None = None, through: EngineProxy | None = None
+        self,
+        *options: str,
+        engine: Engine | None = None,
+        through: EngineProxy | None = None,
+        host: Namespace | None = None,
     ) -> Miniecs:
-        """`miniecs up` on a folder of its own. ``through``: how it reaches the engine."""
+        """`miniecs up` on a folder of its own. ``through``: how it reaches the engine; ``host``: where."""
         used = engine or self._default
-        made = Miniecs(self._place() / "data", (through or used).environment)
+        made = Miniecs(self._place() / "data", (through or used).environment, host)
         self._made.append((made, [used]))
         made.up(*options)
         return made

@@ -77,6 +77,10 @@ class Daemon(Engine):
         return f"unix://{folder}/docker.sock"
 
     @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
     def log(self) -> str:
         return (self.folder / "dockerd.log").read_text(errors="replace")
 
@@ -96,7 +100,7 @@ class Daemon(Engine):
         # The machine's own configuration is not for this engine.
         (folder / "daemon.json").write_text(json.dumps(_configuration(folder)))
         command = [
-            "dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec",
+            "dockerd", "--data-root", str(self.data), "--exec-root", f"{folder}/exec",
             "--pidfile", f"{folder}/dockerd.pid", "--host", self.url,
             "--config-file", f"{folder}/daemon.json", *self._options,
         ]  # fmt: skip

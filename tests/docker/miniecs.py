@@ -8,13 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from .netns import Namespace
 from .waiting import until
 
 ACCOUNT = "000000000000"
@@ -26,10 +27,13 @@ _session = boto3.session.Session()  # one, since each reads the services' models
 
 
 class Miniecs:
-    """One data folder. ``environment``: what names the engine, given to every process."""
+    """One data folder. ``environment``: names the engine, for every process; ``host``: where they run."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], host: Namespace | None = None
+    ) -> None:
         self.folder = folder
+        self.host = host
         self.environment = {**os.environ, **environment, "MINIECS_DATA_DIR": str(folder)}
         self._clients: dict[tuple[str, str], Any] = {}
 
@@ -37,7 +41,8 @@ class Miniecs:
 
     def up(self, *options: str) -> None:
         """``miniecs up --detach`` on Docker, at a free port; three instances unless told otherwise."""
-        self.ok("up", "--detach", "--runtime", "docker", "--port", "0", *options)
+        reachable = ["--bind", self.host.address] if self.host is not None else []
+        self.ok("up", "--detach", "--runtime", "docker", "--port", "0", *reachable, *options)
 
     def down(self, *options: str) -> None:
         self.ok("down", *options)
@@ -76,7 +81,7 @@ class Miniecs:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [_BIN / "miniecs", *words],
+            self._line("miniecs", words),
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -87,7 +92,7 @@ class Miniecs:
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """A command in the background; whoever begins it waits for its end."""
         return subprocess.Popen(
-            [_BIN / "miniecs", *words],
+            self._line("miniecs", words),
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -121,13 +126,17 @@ class Miniecs:
             "AWS_PAGER": "",
         }
         return subprocess.run(
-            [_BIN / "aws", *words, "--output", "json"],
+            self._line("aws", [*words, "--output", "json"]),
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=_COMMAND_LIMIT,
         )
+
+    def _line(self, program: str, words: Sequence[str]) -> list[str]:
+        line = [str(_BIN / program), *words]
+        return self.host.command(*line) if self.host is not None else line
 
     # What it says
 
@@ -138,7 +147,9 @@ class Miniecs:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.settings['port']}"
+        settings = self.settings
+        bind = settings["bind"]
+        return f"http://{'127.0.0.1' if bind == '0.0.0.0' else bind}:{settings['port']}"
 
     def logs(self, last: int = 3000) -> str:
         """The end of each process's log."""

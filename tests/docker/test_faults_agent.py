@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from .clusters import Clusters
+from .commands import DEAF, OBEDIENT
 from .daemon import Engine
 from .engine_proxy import EngineProxy, When
 from .history import History
@@ -18,8 +19,6 @@ from .miniecs import Miniecs
 from .registry import Registry
 from .waiting import until
 
-# PID 1 has no default actions: a shell that is told to end must listen.
-OBEDIENT = ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"]
 LIFE: list[tuple[str, When]] = [
     (r"POST /containers/create", "before"),
     (r"POST /containers/create", "after"),
@@ -37,7 +36,7 @@ def line(engine: Engine) -> Iterator[EngineProxy]:
 
 
 @pytest.fixture(scope="module")
-def shared_miniecs(module_clusters: Clusters, line: EngineProxy) -> Miniecs:
+def shared_miniecs(line: EngineProxy, module_clusters: Clusters) -> Miniecs:
     """One instance, whose agent reaches the engine by a line of ours."""
     return module_clusters.start("--instances", "1", "--time-scale", "10", through=line)
 
@@ -156,8 +155,7 @@ def test_a_stop_goes_on_where_it_was(
 def test_a_container_that_ignores_sigterm_is_killed_by_the_next_agent(
     miniecs: Miniecs, line: EngineProxy, history: History
 ) -> None:
-    deaf = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
-    definition = miniecs.register("deaf", {"name": "a", "command": deaf, "stopTimeout": 20})
+    definition = miniecs.register("deaf", {"name": "a", "command": DEAF, "stopTimeout": 20})
     (arn,) = miniecs.run(definition)
     miniecs.reaches(arn, "RUNNING")
     hold = line.hold(r"POST /containers/[^/]+/(kill|stop)", "after")

@@ -48,11 +48,11 @@ def lies(miniecs: Miniecs, engines: Sequence[Engine]) -> list[str]:
 
 
 def of_folder(miniecs: Miniecs, engines: Sequence[Engine]) -> list[Mapping[str, Any]]:
-    """Every container of this data folder, as `docker inspect` tells it."""
+    """Every container of this data folder, as `docker inspect` tells it. Elsewhere its path is no label."""
     inspected = []
     for engine in engines:
         api = engine.client.api
-        for listed in api.containers(all=True, filters={"label": f"{FOLDER}={miniecs.folder}"}):
+        for listed in api.containers(all=True, filters={"label": f"{OWNER}={miniecs.settings['owner']}"}):
             with contextlib.suppress(docker.errors.NotFound):
                 inspected.append(api.inspect_container(listed["Id"]))
     return inspected
