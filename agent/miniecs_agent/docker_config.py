@@ -90,7 +90,7 @@ def create_body(
     if task.network_mode == "bridge":
         body["ExposedPorts"] = (config.get("ExposedPorts") or {}) | _exposed(container)
         body["HostConfig"]["PortBindings"] = port_bindings(bindings)
-        links = list(_links(task, container))
+        links = list(dict.fromkeys(_links(task, container)))
         if links:
             body["NetworkingConfig"] = {"EndpointsConfig": {place.network: {"Links": links}}}
     return {name: value for name, value in body.items() if value is not None}
@@ -222,7 +222,7 @@ def _links(task: TaskSpec, container: ContainerSpec) -> Iterator[str]:
     for link in container.document.get("links") or ():
         name, _, alias = link.partition(":")
         linked = names.container_name(task, name)
-        for known_as in dict.fromkeys((alias or name, name)):
+        for known_as in (alias or name, name):
             yield f"{linked}:{known_as}"
 
 
