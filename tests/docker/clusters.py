@@ -32,10 +32,11 @@ class Clusters:
         engine: Engine | None = None,
         through: EngineProxy | None = None,
         host: Namespace | None = None,
+        place: Path | None = None,
     ) -> Miniecs:
-        """`miniecs up` on a folder of its own. ``through``: how it reaches the engine; ``host``: where."""
+        """`miniecs up` on a folder of its own, in ``place``; ``through``: its way to the engine."""
         used = engine or self._default
-        made = Miniecs(self._place() / "data", (through or used).environment, host)
+        made = Miniecs((place or self._place()) / "data", (through or used).environment, host)
         self._made.append((made, [used]))
         made.up(*options)
         return made
