@@ -1,14 +1,18 @@
 """Logs and commands: an engine's blocking streams, read in threads and handed out on the loop as wanted.
 
-Each stream has a thread while it is open, and reads no further than its reader has come: that is the
-back pressure, down to the process that writes.
+Each stream has a thread while it is open, and reads little further than its reader has come: that is the
+back pressure, down to the process that writes. A little, because a turn of the loop for each line of a log
+would take many times as long as reading it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +23,7 @@ from miniecs_agent.host_engine import EngineError, EngineGone, Output
 
 T = TypeVar("T")
 
+_AHEAD = 65536  # bytes that a stream is read ahead at most, and one frame
 _RESULT_WAIT = 0.05  # seconds between looks at a command whose output has ended
 _RESULT_LOOKS = 100
 
@@ -64,31 +69,80 @@ class _Stream:
         self._readers = ThreadPoolExecutor(1, "engine-stream")
         self._writers = ThreadPoolExecutor(1, "engine-stream-in")
         self.source: OutputStream | None = None
+        self._loop = asyncio.get_running_loop()
+        self._more = asyncio.Event()
+        # Shared with the thread that reads.
+        self._changed = threading.Condition()
+        self._ahead: deque[Output] = deque()
+        self._bytes = 0
         self._ended = False
+        self._failure: EngineError | None = None
 
     async def begin(self, open: Callable[[], OutputStream]) -> None:
         self.source = await _translated(self._readers, open)
+        self._readers.submit(self._read_on, self.source)
 
     async def read(self) -> Output | None:
-        source = self.source
-        if self._ended or source is None:
-            return None
-        output = await _translated(self._readers, source.read)
-        if output is None:
-            self._ended = True
-        return output
+        """What has come from one channel; None at the end. Raises EngineError."""
+        while True:
+            with self._changed:
+                if self._ahead:
+                    return self._taken()
+                if self._failure is not None:
+                    raise self._failure
+                if self._ended:
+                    return None
+                self._more.clear()
+            await self._more.wait()
 
     async def tell(self, call: Callable[[], T]) -> T:
         return await _translated(self._writers, call)
 
     def close(self) -> None:
         """Twice is as good as once. Wakes its threads, which end by themselves."""
-        self._ended = True
+        with self._changed:
+            self._ended = True
+            self._ahead.clear()
+            self._changed.notify()
+        self._more.set()
         if self.source is not None:
             self.source.close()
         self._readers.shutdown(wait=False)
         self._writers.shutdown(wait=False)
         self._closed(self)
+
+    def _taken(self) -> Output:
+        """Neighbours of one channel as one."""
+        channel = self._ahead[0].stream
+        parts: list[bytes] = []
+        while self._ahead and self._ahead[0].stream == channel:
+            parts.append(self._ahead.popleft().data)
+        data = b"".join(parts)
+        self._bytes -= len(data)
+        self._changed.notify()
+        return Output(channel, data)
+
+    def _read_on(self, source: OutputStream) -> None:
+        """In its thread, until the end."""
+        while not self._ended:
+            output, failure = None, None
+            try:
+                output = source.read()
+            except (Refused, TimedOut) as problem:
+                failure = EngineError(str(problem))
+            with self._changed:
+                first = not self._ahead
+                if output is None or self._ended:
+                    self._failure, self._ended = failure, True
+                else:
+                    self._ahead.append(output)
+                    self._bytes += len(output.data)
+            if first:
+                with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                    self._loop.call_soon_threadsafe(self._more.set)
+            with self._changed:
+                while self._bytes >= _AHEAD and not self._ended:
+                    self._changed.wait()
 
 
 class DockerCommand:

@@ -5,6 +5,7 @@ Read below docker-py, whose own readers mix standard output and error, or lose w
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -58,20 +59,15 @@ class Events(Stream):
 class Logs(Stream):
     def __init__(self, response: requests.Response, tty: bool) -> None:
         super().__init__(response)
-        self._tty = tty
+        # Not urllib3's own: each line is a chunk of the answer, and it takes twice as long over each.
+        self._read = response.raw._fp.read1
+        self._frames = None if tty else Frames(self._read)
 
     def read(self) -> Output | None:
         try:
-            return self._read()
-        except (OSError, urllib3.exceptions.HTTPError):
+            return _plain(self._read) if self._frames is None else self._frames.next()
+        except (OSError, http.client.HTTPException):
             return None  # closed, or the engine went
-
-    def _read(self) -> Output | None:
-        raw: Any = self._response.raw
-        if self._tty:
-            data = raw.read1(_READ)
-            return Output("stdout", data) if data else None
-        return _frame(raw.read)
 
 
 class Exec(Stream):
@@ -80,17 +76,14 @@ class Exec(Stream):
     def __init__(self, response: requests.Response, exec_id: str, tty: bool) -> None:
         super().__init__(response)
         self.exec_id = exec_id
-        self._tty = tty
-        self._reader = self._file()
+        self._read = self._file().read1
+        self._frames = None if tty else Frames(self._read)
         self._sock = self._socket()
         self._sock.settimeout(None)
 
     def read(self) -> Output | None:
         try:
-            if self._tty:
-                data = self._reader.read1(_READ)
-                return Output("stdout", data) if data else None
-            return _frame(self._reader.read)
+            return _plain(self._read) if self._frames is None else self._frames.next()
         except OSError:
             return None
 
@@ -103,13 +96,34 @@ class Exec(Stream):
             self._sock.shutdown(socket.SHUT_WR)
 
 
-def _frame(read: Callable[[int], bytes]) -> Output | None:
-    """One frame of a multiplexed stream: its number in the first byte, its length in the last four."""
-    while True:
-        header = read(_FRAME_HEADER)
-        if len(header) < _FRAME_HEADER:
-            return None
-        length = int.from_bytes(header[4:])
-        if length:
-            data = read(length)
-            return Output(_STREAMS.get(header[0], "stderr"), data) if data else None
+class Frames:
+    """A multiplexed stream: before each frame its number in one byte, and its length in the last of eight.
+
+    ``read1`` gives what there is, up to so many bytes; nothing at the end.
+    """
+
+    def __init__(self, read1: Callable[[int], bytes]) -> None:
+        self._read1 = read1
+        self._held = b""
+        self._at = 0
+
+    def next(self) -> Output | None:
+        """Blocks until a frame is whole; None at the end."""
+        while True:
+            length = int.from_bytes(self._held[self._at + 4 : self._at + _FRAME_HEADER])
+            end = self._at + _FRAME_HEADER + length
+            if len(self._held) < self._at + _FRAME_HEADER or len(self._held) < end:
+                more = self._read1(max(_READ, end - len(self._held)))
+                if not more:
+                    return None
+                self._held, self._at = self._held[self._at :] + more, 0
+                continue
+            stream, start, self._at = self._held[self._at], self._at + _FRAME_HEADER, end
+            if length:
+                return Output(_STREAMS.get(stream, "stderr"), self._held[start:end])
+
+
+def _plain(read1: Callable[[int], bytes]) -> Output | None:
+    """A terminal's output, which is not multiplexed."""
+    data = read1(_READ)
+    return Output("stdout", data) if data else None
