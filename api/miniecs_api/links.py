@@ -1,12 +1,13 @@
 """What the data plane tells: results of health check probes, judged by ``control.health`` and written.
 
-``report_probes`` is the way in for every data plane. ``Prober`` is the one of simulated hosts, which has
-no sockets: it asks the simulated engines when a probe is due.
+``report_probes`` is the way in for every data plane. ``ProbeSchedule`` says when which target is probed;
+``Prober`` is the one of simulated hosts, which has no sockets: it asks the simulated engines.
 """
 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
@@ -69,18 +70,13 @@ class Timers(Protocol):
     def call_at(self, when: float, fn: Callable[[], None]) -> None: ...
 
 
-# (target's id, port) -> (HTTP code or None, "timeout" | "refused" | "")
-Probe = Callable[[str, int], tuple[int | None, str]]
+class ProbeSchedule(ABC):
+    """Has every target probed at its group's interval; one timer a group."""
 
-
-class Prober:
-    """Probes every target of simulated hosts at its group's interval; one timer a group."""
-
-    def __init__(self, store: Store, timers: Timers, timing: Timing, probe: Probe) -> None:
+    def __init__(self, store: Store, timers: Timers, timing: Timing) -> None:
         self._store = store
         self._timers = timers
         self._timing = timing
-        self._probe = probe
         self._groups: set[str] = set()  # with a timer
         self._unsubscribe = store.subscribe(self._on_commit)
         for group_arn in dict.fromkeys(target.target_group_arn for target in store.all(Target)):
@@ -115,7 +111,7 @@ class Prober:
     def _probe_first(self, key: str) -> None:
         target = self._store.get(Target, key)
         if target is not None and target.state == "initial" and target.target_group_arn in self._groups:
-            self._report([target])
+            self.probe([target])
 
     def _probe_group(self, group_arn: str) -> None:
         if group_arn not in self._groups:
@@ -127,19 +123,42 @@ class Prober:
             return
         self._schedule(group)
         if group.health_check.enabled:
-            self._report([target for target in targets if target.state in _PROBED])
+            self.probe([target for target in targets if target.state in _PROBED])
 
-    def _report(self, targets: list[Target]) -> None:
-        results = [(target.key, self._ask(target)) for target in targets]
+    @abstractmethod
+    def probe(self, targets: list[Target]) -> None:
+        """Probe these targets, all of one group, and ``report`` what they answered, now or later."""
+
+    def check_of(self, target: Target) -> tuple[HealthCheck, int]:
+        """What a target is asked, and at which port."""
+        group = self._store.get(TargetGroup, target.target_group_arn)
+        check = group.health_check if group is not None else HealthCheck()
+        return check, target.port if check.port == "traffic-port" else int(check.port)
+
+    def report(self, results: Iterable[tuple[str, ProbeResult]]) -> None:
+        """Write results, by the targets' keys."""
         try:
             with self._store.transaction() as tx:
                 report_probes(tx, results, now=self._timers.now())
         except StoreError as problem:
             log.error("results of health checks are lost, the next ones come: %s", problem)
 
+
+# (target's id, port) -> (HTTP code or None, "timeout" | "refused" | "")
+Probe = Callable[[str, int], tuple[int | None, str]]
+
+
+class Prober(ProbeSchedule):
+    """Probes simulated hosts, which answer at once."""
+
+    def __init__(self, store: Store, timers: Timers, timing: Timing, probe: Probe) -> None:
+        self._probe = probe
+        super().__init__(store, timers, timing)
+
+    def probe(self, targets: list[Target]) -> None:
+        self.report([(target.key, self._ask(target)) for target in targets])
+
     def _ask(self, target: Target) -> ProbeResult:
-        group = self._store.get(TargetGroup, target.target_group_arn)
-        check = group.health_check if group is not None else HealthCheck()
-        port = target.port if check.port == "traffic-port" else int(check.port)
+        check, port = self.check_of(target)
         code, detail = self._probe(target.id, port)
         return ProbeResult(is_match(check, code, detail), code, detail)

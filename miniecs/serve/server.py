@@ -213,7 +213,7 @@ class Server:
 
     def _make_runtime(self) -> Runtime:
         if self.settings.runtime == "docker":
-            return DockerRuntime(self.store, self.machines, self.links)
+            return DockerRuntime(self.store, self.machines, self.links, self.clock, self.timing)
         return SimulatedRuntime(
             self.store,
             self.sessions,
