@@ -135,7 +135,8 @@ class DockerInstance:
             failed = failure_of(Action.PULL, problem)
             if took + wait + took > left:
                 failed = failed._replace(temporary=False)
-            self._fail(call, failed)
+            # The core may give up after any of them, and what to do about it is to be read somewhere.
+            self._fail(call, failed, said=attempts.failures > 1)
         else:
             self._pull_attempts.pop(key, None)
             self._tell(engine.Pulled(*key, image.digest))
@@ -390,10 +391,11 @@ class DockerInstance:
         else:
             self._containers.put(container)
 
-    def _fail(self, call: EngineCall, problem: Failure) -> None:
+    def _fail(self, call: EngineCall, problem: Failure, *, said: bool = True) -> None:
+        """said: what is worth another try needs no warning."""
         advice = hint(problem.message)
         log.log(
-            logging.DEBUG if problem.temporary else logging.WARNING,
+            logging.DEBUG if problem.temporary and said else logging.WARNING,
             "%s of %s: %s: %s%s",
             call.container.name,
             call.task.arn,
@@ -481,7 +483,8 @@ class DockerInstance:
     def _container(self, task_arn: str, name: str) -> Container:
         found = self._containers.get((task_arn, name))
         if found is None or found.state == "gone":
-            raise EngineError(f"the engine has no container {name} of {task_arn}")
+            kept = "those of stopped tasks are kept for a while only"
+            raise EngineError(f"the engine has no container {name} of {task_arn}: {kept}")
         return found
 
 
