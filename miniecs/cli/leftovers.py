@@ -59,11 +59,18 @@ def is_dead(owned: Owned) -> bool:
 def sweep_the_dead(host: str, say: Callable[[str], None]) -> None:
     """Remove what dead owners left, and say so. That it cannot be done is no reason not to start."""
     try:
-        for owned in sorted(filter(is_dead, owners(host))):
-            removed = described(_sweep(host, owned.owner, shared_volumes=False))
-            say(f"miniecs: the cluster of {owned.data_dir} is gone; removed from the engine: {removed}")
+        dead = sorted(filter(is_dead, owners(host)))
     except TROUBLE as error:
-        say(f"miniecs: what clusters that are gone left on {host} could not be removed: {engine.said(error)}")
+        say(f"miniecs: what clusters that are gone left on {host} could not be seen: {engine.said(error)}")
+        return
+    for owned in dead:
+        try:
+            removed = described(_sweep(host, owned.owner, shared_volumes=False))
+        except TROUBLE as error:
+            why = engine.said(error)
+            say(f"miniecs: what the cluster of {owned.data_dir} left on {host} could not be removed: {why}")
+        else:
+            say(f"miniecs: the cluster of {owned.data_dir} is gone; removed from the engine: {removed}")
 
 
 def remove(host: str, owner: str, *, shared_volumes: bool) -> dict[str, int]:

@@ -14,6 +14,7 @@ from .clusters import Clusters, emptied
 from .daemon import Daemon, Engine
 from .engine import BUSYBOX, busybox_layer, import_busybox, install, shared_engine
 from .engine_proxy import EngineProxy
+from .history import History
 from .miniecs import Miniecs
 from .netns import Namespace, namespace
 from .registry import Registry
@@ -53,6 +54,14 @@ def no_shell(engine: Engine) -> Iterator[str]:
     import_busybox(engine, image, shell=False)
     yield image
     engine.client.images.remove(image, force=True)
+
+
+@pytest.fixture
+def history(engine: Engine) -> Iterator[History]:
+    """What the session's engine does with containers during the test."""
+    made = History(engine)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

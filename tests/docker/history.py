@@ -1,30 +1,68 @@
-"""What an engine did with a task's containers, by its own event log: nothing may have been done twice."""
+"""What an engine did with containers, by its own events: nothing may have been done twice.
+
+They are followed as they come, since an engine remembers only the last 256.
+"""
 
 from __future__ import annotations
 
-import time
+import threading
 from collections import Counter
+from typing import Any
+
+import docker.errors
+import requests
+import urllib3.exceptions
 
 from .daemon import Engine
+from .waiting import until
+
+_TASK = "com.amazonaws.ecs.task-arn"
+_NAME = "com.amazonaws.ecs.container-name"
+# However it shows that the stream was closed, or that the engine has gone.
+_ENDED = (OSError, requests.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException)
 
 
 class History:
-    """Of one engine, from now on."""
+    """Of one engine, from now on until ``close``, or until the engine ends."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._since = time.time()
+        self._client = Engine(engine.url)
+        self._seen: dict[str, dict[str, Counter[str]]] = {}
+        self._marks: set[str] = set()
+        self._stream: Any = self._client.client.events(decode=True)
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+        self._marked = 0
+
+    def _follow(self) -> None:
+        try:
+            for event in self._stream:
+                told = event["Actor"]["Attributes"]
+                if event["Type"] == "volume" and event["Action"] == "create":
+                    self._marks.add(event["Actor"]["ID"])
+                elif event["Type"] == "container" and _TASK in told:
+                    counted = self._seen.setdefault(told[_TASK], {}).setdefault(told[_NAME], Counter())
+                    counted[event["Action"].partition(":")[0]] += 1
+        except _ENDED:
+            return
+
+    def close(self) -> None:
+        self._stream.close()
+        self._thread.join(10.0)
+        self._client.close()
 
     def of(self, task_arn: str) -> dict[str, Counter[str]]:
         """How often each thing happened (create, start, die, destroy …), by container."""
-        told: dict[str, Counter[str]] = {}
-        wanted = {"type": "container", "label": f"com.amazonaws.ecs.task-arn={task_arn}"}
-        for event in self._engine.client.events(
-            since=f"{self._since:.6f}", until=f"{time.time():.6f}", filters=wanted, decode=True
-        ):
-            name = event["Actor"]["Attributes"]["com.amazonaws.ecs.container-name"]
-            told.setdefault(name, Counter())[event["Action"].partition(":")[0]] += 1
-        return told
+        self._catch_up()
+        return {name: Counter(counted) for name, counted in self._seen.get(task_arn, {}).items()}
+
+    def _catch_up(self) -> None:
+        """Wait for an event of our own: all that happened before it has been heard."""
+        self._marked += 1
+        name = f"miniecs-test-mark-{id(self)}-{self._marked}"
+        self._client.client.volumes.create(name)
+        until("the engine's events", lambda: name in self._marks, every=0.005)
+        self._client.client.api.remove_volume(name)
 
     def once(self, task_arn: str, *actions: str) -> None:
         """Each of these has happened once to each container of the task; create and start never twice.

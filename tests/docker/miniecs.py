@@ -81,7 +81,7 @@ class Miniecs:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self._line("miniecs", words),
+            self.line("miniecs", words),
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -92,7 +92,7 @@ class Miniecs:
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """A command in the background; whoever begins it waits for its end."""
         return subprocess.Popen(
-            self._line("miniecs", words),
+            self.line("miniecs", words),
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -126,7 +126,7 @@ class Miniecs:
             "AWS_PAGER": "",
         }
         return subprocess.run(
-            self._line("aws", [*words, "--output", "json"]),
+            self.line("aws", [*words, "--output", "json"]),
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -134,7 +134,8 @@ class Miniecs:
             timeout=_COMMAND_LIMIT,
         )
 
-    def _line(self, program: str, words: Sequence[str]) -> list[str]:
+    def line(self, program: str, words: Sequence[str]) -> list[str]:
+        """The command line of a program on the host that this runs on."""
         line = [str(_BIN / program), *words]
         return self.host.command(*line) if self.host is not None else line
 

@@ -41,11 +41,6 @@ def shared_miniecs(line: EngineProxy, module_clusters: Clusters) -> Miniecs:
     return module_clusters.start("--instances", "1", "--time-scale", "10", through=line)
 
 
-@pytest.fixture
-def history(engine: Engine) -> History:
-    return History(engine)
-
-
 @pytest.mark.parametrize(("pattern", "when"), LIFE)
 @pytest.mark.parametrize("forward", [True, False], ids=["arrives", "is lost"])
 def test_a_launch_goes_on_where_it_was(

@@ -62,10 +62,9 @@ def ids(task: dict[str, Any]) -> list[str]:
 
 
 def test_an_engine_that_is_gone_for_a_while(
-    engine_proxy: EngineProxy, clusters: Clusters, engine: Engine
+    engine_proxy: EngineProxy, clusters: Clusters, engine: Engine, history: History
 ) -> None:
     miniecs = clusters.start("--instances", "1", "--time-scale", "10", through=engine_proxy)
-    history = History(engine)
     obedient = miniecs.register("obedient", {"name": "a", "command": OBEDIENT})
     brief = miniecs.register("brief", {"name": "a", "command": ["sh", "-c", "sleep 4; exit 5"]})
     stays, stopped, removed = miniecs.run(obedient, 3)

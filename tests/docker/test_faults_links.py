@@ -22,11 +22,6 @@ from .netns import Namespace
 from .waiting import until
 
 
-@pytest.fixture
-def history(engine: Engine) -> History:
-    return History(engine)
-
-
 def test_a_control_plane_that_is_gone_for_a_while(
     clusters: Clusters, engine: Engine, history: History
 ) -> None:
@@ -176,9 +171,9 @@ def test_a_link_that_is_cut_and_healed(
             stdout=log,
             stderr=log,
         )
+    told = History(second_engine)
     try:
         until("it to join", lambda: [each for each in miniecs.instances() if each["agentConnected"]])
-        told = History(second_engine)
         obedient = miniecs.register("obedient", {"name": "a", "command": OBEDIENT})
         brief = miniecs.register("brief", {"name": "a", "command": ["sh", "-c", "sleep 3; exit 5"]})
         (stays,) = miniecs.run(obedient)
@@ -201,5 +196,6 @@ def test_a_link_that_is_cut_and_healed(
             miniecs.ok("instance", "rm", instance["containerInstanceArn"], "--force")
         assert agent.poll() is None
     finally:
+        told.close()
         agent.terminate()
         agent.wait(30)
