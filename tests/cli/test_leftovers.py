@@ -69,7 +69,7 @@ def test_an_engine_in_trouble_stops_no_start(docker: FakeEngine, swept: list[tup
     leftovers.sweep_the_dead(docker.host, said.append)
     assert swept == []
     assert said == [
-        f"miniecs: what clusters that are gone left on {docker.host} could not be removed: no such thing"
+        f"miniecs: what clusters that are gone left on {docker.host} could not be seen: no such thing"
     ]
 
 
