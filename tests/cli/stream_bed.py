@@ -183,7 +183,8 @@ class Engine:
         if tty:
             outer, inner = pty.openpty()
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", _WITH_TERMINAL, *command, stdin=inner, stdout=inner, stderr=inner, start_new_session=True
+                sys.executable, "-c", _WITH_TERMINAL, *command,
+                stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
             )
             os.close(inner)
         else:
