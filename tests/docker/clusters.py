@@ -56,11 +56,12 @@ class Clusters:
         for miniecs, engines in self._made:
             if (miniecs.folder / "settings.json").exists():
                 self._note(miniecs)
-            miniecs.end()
+            said = miniecs.end()
             assert not miniecs.processes(), miniecs.processes()
             owner = self._owners.get(str(miniecs.folder))
             for engine in engines:
-                is_clean(str(miniecs.folder), owner, engine)
+                left = leftovers(str(miniecs.folder), owner, engine)
+                assert not left, f"{left}: {said}"
         for port in self._ports:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -69,12 +70,6 @@ class Clusters:
     def _note(self, miniecs: Miniecs) -> None:
         self._owners[str(miniecs.folder)] = miniecs.settings["owner"]
         self._ports.add(miniecs.settings["port"])
-
-
-def is_clean(folder: str, owner: str | None, engine: Engine) -> None:
-    """`down` has removed all before it returned."""
-    left = leftovers(folder, owner, engine)
-    assert not left, left
 
 
 def agrees(miniecs: Miniecs, engines: list[Engine]) -> None:

@@ -68,14 +68,15 @@ class Miniecs:
         os.kill(pid, number)
         return pid
 
-    def end(self) -> None:
+    def end(self) -> str:
         """Whatever a test has left, each process by a pid that was just found under the folder's name."""
-        self.command("down", "--purge")
+        said = self.command("down", "--purge").stderr
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for client in self._clients.values():
             client.close()
+        return said
 
     # Its commands
 
