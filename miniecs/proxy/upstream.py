@@ -1,0 +1,408 @@
+"""A connection to a target: it carries one request at a time, and waits for the next in its target's pool.
+
+An answer is passed on as it comes: its head rewritten, its body as bytes. Whatever leaves in doubt where
+an answer ends also ends the connection, so that no byte of one client's answer can reach another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from miniecs.model.routing import bucket_of
+from miniecs.proxy.balance import BackEnd
+from miniecs.proxy.chunks import BadChunk, Chunks
+from miniecs.proxy.core import Core
+from miniecs.proxy.grammar import CHUNKED, UNTIL_CLOSE, Response, read_response
+from miniecs.proxy.rewriting import rewritten_response
+
+if TYPE_CHECKING:
+    from miniecs.proxy.client import Client
+
+CONNECTING, IDLE, HEAD, BODY, TUNNEL, CLOSED = range(6)
+
+_KEEP_ALIVE = b"Connection: keep-alive\r\n"
+_CLOSE = b"Connection: close\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+@lru_cache(1)
+def any_certificate() -> ssl.SSLContext:
+    """Targets' certificates are not verified: user guide, "Target groups", routing configuration."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Upstream(asyncio.Protocol):
+    """One connection to a target."""
+
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_core",
+        "_deadline",
+        "_ended",
+        "_framed",
+        "_idle_limit",
+        "_interim",
+        "_left",
+        "_paused",
+        "_pending",
+        "_reusable",
+        "_reused",
+        "_state",
+        "_task",
+        "client",
+        "since",
+        "slow",
+        "target",
+        "transport",
+    )
+
+    def __init__(self, core: Core, target: BackEnd) -> None:
+        self._core = core
+        self.target = target
+        self.client: Client | None = None
+        self.since = 0.0  # when it became idle
+        self.slow = False  # it takes bytes slower than they come
+        self._state = CONNECTING
+        self._buffer = b""
+        self._pending = b""
+        self._left = 0
+        self._chunks: Chunks | None = None
+        self._framed = False
+        self._interim = 0
+        self._reused = False
+        self._reusable = True
+        self._ended = False
+        self._paused = False
+        self._idle_limit = core.limits.target_idle
+        self._deadline = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def connect(self, client: Client, message: bytes) -> None:
+        """Connect, then send. The client hears of a failure."""
+        core = self._core
+        self.client = client
+        self._pending = message
+        self._deadline = core.loop.time() + core.limits.connect
+        self.target.busy.add(self)
+        self._task = core.loop.create_task(self._connect())
+        core.tasks.add(self._task)
+        self._task.add_done_callback(core.tasks.discard)
+        core.watch(self, self._deadline)
+
+    async def _connect(self) -> None:
+        target = self.target
+        try:
+            await self._core.loop.create_connection(
+                lambda: self, target.address, target.port, ssl=any_certificate() if target.tls else None
+            )
+        except OSError:
+            self._task = None
+            target.counts.connection_errors += 1
+            self._fail(502)
+
+    def take(self, client: Client) -> None:
+        """Leave the pool for a client's request, which is written next."""
+        self.client = client
+        self._state = HEAD
+        self._reused = True
+        self.target.busy.add(self)
+
+    # From the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._task = None
+        self.target.counts.new_connections += 1
+        client = self.client
+        if client is None or self._state == CLOSED:
+            self._state = CLOSED
+            self.transport.abort()
+            return
+        self.transport.set_write_buffer_limits(self._core.limits.high_water)
+        self._state = HEAD
+        message, self._pending = self._pending, b""
+        self.transport.write(message)
+        if not self.slow:
+            client.go_on()
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state == HEAD:
+            if self._buffer:
+                data = self._buffer + data
+            response = read_response(data)
+            if type(response) is Response:
+                self._buffer = b""
+                self._answer(response, data)
+            elif response is None:
+                self._buffer = data
+            else:
+                self._fail(502)
+        elif state == BODY:
+            self._body(data)
+        elif state == TUNNEL:
+            client = self.client
+            assert client is not None
+            client.active = self._core.time
+            client.transport.write(data)
+        elif state == IDLE:
+            # Nobody asked for anything.
+            self.close()
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        if self._state == TUNNEL and self.client is not None and not self.client.transport.is_closing():
+            self.client.transport.write_eof()
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        self.slow = True
+        if self.client is not None:
+            self.client.hold()
+
+    def resume_writing(self) -> None:
+        self.slow = False
+        if self.client is not None:
+            self.client.go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        state, self._state = self._state, CLOSED
+        client, self.client = self.client, None
+        self.target.busy.discard(self)
+        if state == IDLE:
+            if self in self.target.idle:
+                self.target.idle.remove(self)
+            return
+        if client is None:
+            return
+        if state == HEAD:
+            if self._reused and not self._buffer and client.again(self.target):
+                return
+            client.fail(502)
+        elif state == BODY and self._left == UNTIL_CLOSE and exc is None:
+            if self._framed:
+                client.transport.write(b"0\r\n\r\n")
+            client.done()
+        elif state == TUNNEL:
+            client.upstream = None
+            client.transport.close()
+        else:
+            client.fail(502)
+
+    # An answer
+
+    def _answer(self, response: Response, data: bytes) -> None:
+        client = self.client
+        assert client is not None
+        request, listener = client.request, client.listener
+        assert request is not None and listener is not None
+        core = self._core
+        status = response.status
+        if status < 200:
+            return self._interim_answer(response, data)
+        counts = self.target.counts
+        bucket = bucket_of(int((core.precise() - client.started) * 1e6))
+        counts.requests += 1
+        counts.latencies[bucket] += 1
+        counts.codes[status // 100] += 1
+        own = listener.counts
+        own.latencies[bucket] += 1
+        own.codes[status // 100] += 1
+        own.bytes += len(data)
+        length = response.length
+        if request.method == b"HEAD" or status == 204 or status == 304:
+            length = 0
+        if response.close or client.sending:
+            self._reusable = False
+            if client.sending:
+                client.last = True
+        if response.keep_alive:
+            self._idle_limit = min(self._idle_limit, max(response.keep_alive - 1.0, 0.0))
+        self._framed = False
+        added = client.cookies
+        old = request.minor == b"0"
+        if length == UNTIL_CLOSE:
+            self._reusable = False
+            if old:
+                client.last = True
+            else:
+                self._framed = True
+                added += _CHUNKED
+        elif length == CHUNKED:
+            if old:
+                client.last = True
+            self._chunks = Chunks(framed=not old)
+        added += _CLOSE if client.last else _KEEP_ALIVE
+        end = response.end
+        settings = listener.settings
+        if response.plain and not settings.changes_responses and not (old and length == CHUNKED):
+            line_end = response.line_end
+            head = b"%b%b%b" % (data[:line_end], added, data[line_end:end])
+        else:
+            head = rewritten_response(response, data, settings, added, old_client=old)
+        client.answered = True
+        client.repeat = None
+        if length >= 0:
+            have = len(data) - end
+            if have >= length:
+                if have > length:
+                    self._reusable = False
+                    data = data[: end + length]
+                client.transport.write(head + data[end:] if length else head)
+                return self._finish(client)
+            self._left = length - have
+            client.transport.write(head + data[end:])
+            self._state = BODY
+            return
+        client.transport.write(head)
+        self._left = length
+        self._state = BODY
+        if len(data) > end:
+            self._body(data[end:])
+
+    def _interim_answer(self, response: Response, data: bytes) -> None:
+        client = self.client
+        assert client is not None and client.request is not None
+        rest = data[response.end :]
+        if response.status == 101:
+            if not (client.request.upgrade and response.upgrade):
+                return self._fail(502)
+            assert client.listener is not None
+            head = rewritten_response(response, data, client.listener.settings, _UPGRADE, old_client=False)
+            self._state = TUNNEL
+            client.answered = True
+            client.transport.write(head + rest)
+            client.tunnel()
+            return
+        self._interim += 1
+        if self._interim > self._core.limits.interim:
+            return self._fail(502)
+        # A 100 is not passed on: the client had its own, if it wanted one.
+        if response.status != 100 and client.request.minor == b"1":
+            client.transport.write(data[: response.end])
+        if rest:
+            self.data_received(rest)
+
+    def _body(self, data: bytes) -> None:
+        client = self.client
+        assert client is not None and client.listener is not None
+        client.active = self._core.time
+        client.listener.counts.bytes += len(data)
+        if self._left > 0:
+            self._left -= len(data)
+            if self._left > 0:
+                client.transport.write(data)
+                return
+            if self._left < 0:
+                self._reusable = False
+                data = data[: self._left]
+            client.transport.write(data)
+            return self._finish(client)
+        if self._chunks is None:
+            client.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data)
+            return
+        try:
+            passed = self._chunks.feed(data)
+        except BadChunk:
+            return self._fail(502)
+        if passed:
+            client.transport.write(passed)
+        if self._chunks.done:
+            if self._chunks.consumed < len(data):
+                self._reusable = False
+            self._finish(client)
+
+    def _finish(self, client: Client) -> None:
+        """The answer is complete: back into the pool, then on with the client."""
+        target = self.target
+        target.busy.discard(self)
+        self.client = None
+        self._chunks = None
+        self._interim = 0
+        if self._reusable and target.accepts and len(target.idle) < self._core.limits.target_connections:
+            self._state = IDLE
+            self.since = self._core.time
+            if self._paused:
+                self.go_on()
+            target.idle.append(self)
+        else:
+            self.close()
+        client.done()
+
+    # Ends
+
+    def _fail(self, status: int) -> None:
+        """Nothing sensible can come any more: end, and tell the client."""
+        client = self.client
+        self.client_gone()
+        if client is not None:
+            client.fail(status)
+
+    def cut(self, why: str) -> None:
+        """End now, whatever is in flight."""
+        self._fail(502)
+
+    def client_gone(self, *, ended: bool = False) -> None:
+        """The answer is not wanted any more. ended: the client closed its side of a tunnel in good order."""
+        self.client = None
+        self.target.busy.discard(self)
+        connecting, self._state = self._state == CONNECTING, CLOSED
+        self._buffer = self._pending = b""
+        if connecting:
+            if self._task is not None:
+                self._task.cancel()
+        elif ended:
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    def close(self) -> None:
+        """Out of the pool."""
+        self._state = CLOSED
+        if self in self.target.idle:
+            self.target.idle.remove(self)
+        self.transport.close()
+
+    def peer_ended(self) -> None:
+        """The client of a tunnel sends no more."""
+        if self._state == TUNNEL and not self.transport.is_closing():
+            self.transport.write_eof()
+
+    # Backpressure and time
+
+    def hold(self) -> None:
+        if not self._paused and self._state in (HEAD, BODY, TUNNEL):
+            self._paused = True
+            self.transport.pause_reading()
+
+    def go_on(self) -> None:
+        if self._paused and self._state != CLOSED:
+            self._paused = False
+            if not self._ended:
+                self.transport.resume_reading()
+
+    def expire(self, now: float) -> float | None:
+        if self._state == CLOSED:
+            return None
+        if self._state == CONNECTING:
+            if now < self._deadline:
+                return self._deadline
+            self.target.counts.connection_errors += 1
+            self._fail(504)
+            return None
+        if self._state == IDLE:
+            deadline = self.since + self._idle_limit
+            if now >= deadline:
+                self.close()
+                return None
+            return deadline
+        return now + self._core.limits.target_idle
