@@ -7,10 +7,12 @@ told): registration, acknowledgements, manifests, health. What it does to contai
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from miniecs.ids import Ids
+from miniecs_agent.acs import MESSAGES
 from miniecs_agent.capabilities import HostFacts, registration
 from miniecs_agent.dependencies import resolvable
 from miniecs_agent.effects import (
@@ -30,6 +32,7 @@ from miniecs_agent.effects import (
 from miniecs_agent.engine import EngineContainer, EngineEvent
 from miniecs_agent.link import Link
 from miniecs_agent.reports import publish_health, task_health
+from miniecs_agent.shapes import fault
 from miniecs_agent.spec import Document, InvalidTask, read_task
 from miniecs_agent.state import TaskState
 from miniecs_agent.tasks import AgentSettings, TaskRunner
@@ -41,6 +44,8 @@ from miniecs_agent.telemetry import (
     publish_metrics,
     publish_status,
 )
+
+log = logging.getLogger("miniecs.agent")
 
 REGISTER = "register"
 DISCOVER = "discover"
@@ -131,11 +136,19 @@ class AgentCore:
         return self._done(now)
 
     def handle(self, now: float, message: Document) -> list[Effect]:
-        """A message from ACS. Unknown types are ignored: newer control planes say more."""
+        """A message from ACS. Unknown types are ignored: newer control planes say more.
+
+        What is no message of its type is ignored as well, and not acknowledged.
+        """
         self._links[Channel.ACS].heard(now)
-        handler = self._handlers.get(message.get("type", ""))
-        if handler is not None:
-            handler(now, message.get("message", {}))
+        kind, body = message.get("type"), message.get("message") or {}
+        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        if handler is not None and isinstance(kind, str):
+            problem = fault(body, MESSAGES[kind], kind)
+            if problem:
+                log.warning("a message of the control plane is not understood: %s", problem)
+            else:
+                handler(now, body)
         return self._done(now)
 
     def handle_telemetry(self, now: float, message: Document) -> list[Effect]:
@@ -272,6 +285,7 @@ class AgentCore:
                 spec = read_task(document)
             except InvalidTask as problem:
                 understood = False
+                log.warning("a task of the control plane is not understood: %s", problem)
                 self._report_invalid(document, str(problem))
                 continue
             if not resolvable(spec):
@@ -287,8 +301,8 @@ class AgentCore:
         if understood:
             self._acknowledge(now, message)
 
-    def _report_invalid(self, document: Document, reason: str) -> None:
-        arn = document.get("arn")
+    def _report_invalid(self, document: Any, reason: str) -> None:
+        arn = document.get("arn") if isinstance(document, dict) else None
         if not isinstance(arn, str):
             return
         params = {"cluster": self._settings.cluster, "task": arn, "status": "STOPPED", "reason": reason}

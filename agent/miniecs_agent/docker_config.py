@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from miniecs.config import Timing
 from miniecs.model.task import NetworkBinding
 from miniecs_agent import docker_names as names
+from miniecs_agent.acs import DOCKER_CONFIG, DOCKER_HOST_CONFIG
 from miniecs_agent.docker_errors import Failure
 from miniecs_agent.docker_events import container_ports
 from miniecs_agent.host_engine import Owner
 from miniecs_agent.host_ports import host_ports
+from miniecs_agent.shapes import Shape, fault
 from miniecs_agent.spec import ContainerSpec, Document, TaskSpec, command_override
 
 MIB = 1024 * 1024
@@ -186,13 +188,15 @@ def _refused(what: str) -> Failure:
 def _docker_settings(document: Document) -> tuple[dict[str, Any], dict[str, Any]]:
     """The payload's Config and HostConfig. Raises ValueError."""
     settings = document.get("dockerConfig") or {}
-    return _object(settings.get("config")), _object(settings.get("hostConfig"))
+    config = _object(settings.get("config"), DOCKER_CONFIG, "config")
+    return config, _object(settings.get("hostConfig"), DOCKER_HOST_CONFIG, "hostConfig")
 
 
-def _object(text: str | None) -> dict[str, Any]:
-    found = json.loads(text or "{}")
-    if not isinstance(found, dict):
-        raise ValueError("not an object")
+def _object(text: str | None, shape: Shape, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text or "{}")
+    problem = fault(found, shape, name)
+    if problem:
+        raise ValueError(problem)
     return found
 
 

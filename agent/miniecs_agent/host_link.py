@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from miniecs_agent.control_plane import ControlPlane, Refused, websocket_url
 from miniecs_agent.host_engine import Owner
 from miniecs_agent.line import Line
+from miniecs_agent.shapes import Each, Record, Values, fault
 from miniecs_agent.spec import Document
 
 log = logging.getLogger("miniecs.agent")
@@ -61,27 +62,55 @@ class NotWelcome(Exception):
     """The server refuses this host for good; the text is for a person."""
 
 
-def read_desired(body: Document) -> Desired:
-    """A miniecs.HostInstances. Raises ValueError, TypeError or KeyError for what is not one."""
-    owner = Owner(str(body["owner"]), str(body.get("dataDir") or ""))
+_INSTANCE = Record(
+    {
+        "instanceId": str,
+        "arn": str,
+        "cluster": str,
+        "zone": str,
+        "instanceType": str,
+        "cpu": int,
+        "memory": int,
+        "attributes": Values(str),
+    },
+    ("instanceId", "cluster", "zone", "instanceType", "cpu", "memory"),
+)
+_DESIRED = Record(
+    {
+        "owner": str,
+        "dataDir": str,
+        "generation": int,
+        "timeScale": float,
+        "allowPrivileged": bool,
+        "instances": Each(_INSTANCE),
+    },
+    ("owner", "instances"),
+)
+
+
+def read_desired(body: Any) -> Desired:
+    """A miniecs.HostInstances. Raises ValueError for what is not one."""
+    problem = fault(body, _DESIRED, INSTANCES)
+    if problem:
+        raise ValueError(problem)
+    owner = Owner(body["owner"], body.get("dataDir") or "")
     return Desired(
-        int(body.get("generation") or 0),
-        HostSettings(owner, float(body.get("timeScale") or 1.0), bool(body.get("allowPrivileged"))),
+        body.get("generation") or 0,
+        HostSettings(owner, body.get("timeScale") or 1.0, body.get("allowPrivileged") or False),
         tuple(_instance(each) for each in body["instances"]),
     )
 
 
 def _instance(document: Document) -> DesiredInstance:
-    attributes: Mapping[str, str] = document.get("attributes") or {}
     return DesiredInstance(
-        instance_id=str(document["instanceId"]),
+        instance_id=document["instanceId"],
         arn=document.get("arn") or None,
-        cluster=str(document["cluster"]),
-        zone=str(document["zone"]),
-        instance_type=str(document["instanceType"]),
-        cpu=int(document["cpu"]),
-        memory=int(document["memory"]),
-        attributes=tuple(attributes.items()),
+        cluster=document["cluster"],
+        zone=document["zone"],
+        instance_type=document["instanceType"],
+        cpu=document["cpu"],
+        memory=document["memory"],
+        attributes=tuple((document.get("attributes") or {}).items()),
     )
 
 
@@ -155,9 +184,9 @@ class HostLink:
         if message.get("type") != INSTANCES:
             return
         try:
-            desired = read_desired(message.get("message") or {})
-        except (KeyError, TypeError, ValueError) as problem:
-            log.error("what the server wants of this host cannot be understood: %r", problem)
+            desired = read_desired(message.get("message"))
+        except ValueError as problem:
+            log.error("what the server wants of this host cannot be understood: %s", problem)
             return
         self._refusal = ""
         if not self._heard:

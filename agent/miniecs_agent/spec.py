@@ -7,13 +7,20 @@ engine, which alone knows what to make of docker settings. Shapes: the ECS agent
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from miniecs_agent.acs import TASK
+from miniecs_agent.shapes import Each, fault
 
 Document = Mapping[str, Any]
 
 DEFAULT_RESTART_PERIOD = 300
 _BAD_OVERRIDES = "Could not unmarshal ContainerOverrides in any supported way"
+_CONDITIONS = ("START", "COMPLETE", "SUCCESS", "HEALTHY")
+_PORT_RANGE = re.compile(r"(\d{1,5})-(\d{1,5})")
+_LAST_PORT = 65535
 
 
 class InvalidTask(Exception):
@@ -74,35 +81,34 @@ class TaskSpec(NamedTuple):
     document: Document
 
 
-def read_task(document: Document) -> TaskSpec:
-    """An ACS Task. Raises InvalidTask."""
-    arn = document.get("arn")
-    containers = document.get("containers")
-    if not isinstance(arn, str) or not isinstance(containers, list) or not containers:
-        raise InvalidTask("a task needs an arn and containers")
+def read_task(document: Any) -> TaskSpec:
+    """An ACS Task, whatever it is instead. Raises InvalidTask."""
+    problem = fault(document, TASK, "task")
+    if problem:
+        raise InvalidTask(problem)
+    if not document["containers"]:
+        raise InvalidTask("task has no containers")
     _check_overrides(document.get("overrides"), allowed=None)
     return TaskSpec(
-        arn,
-        document.get("taskClusterArn", ""),
-        document.get("family", ""),
-        document.get("version", ""),
-        document.get("networkMode", "bridge"),
-        tuple([_container(container) for container in containers]),
+        document["arn"],
+        document.get("taskClusterArn") or "",
+        document.get("family") or "",
+        document.get("version") or "",
+        document.get("networkMode") or "bridge",
+        tuple([_container(container) for container in document["containers"]]),
         document,
     )
 
 
 def _container(document: Document) -> ContainerSpec:
-    name = document.get("name")
-    if not isinstance(name, str):
-        raise InvalidTask("a container needs a name")
     _check_overrides(document.get("overrides"), allowed="command")
     policy = document.get("restartPolicy")
     mappings = document.get("portMappings")
+    essential = document.get("essential")
     return ContainerSpec(
-        name,
-        document.get("image", ""),
-        document.get("essential", True),
+        document["name"],
+        document.get("image") or "",
+        True if essential is None else essential,
         _dependencies(document),
         document.get("startTimeout"),
         document.get("stopTimeout"),
@@ -119,6 +125,9 @@ def _dependencies(document: Document) -> tuple[Dependency, ...]:
     if not (own or links or volumes):
         return ()
     found = [Dependency(each["containerName"], each["condition"]) for each in own or ()]
+    for dependency in found:
+        if dependency.condition not in _CONDITIONS:
+            raise InvalidTask(f"unknown dependency condition {dependency.condition!r}")
     found += [Dependency(link.split(":")[0], "START") for link in links or ()]
     found += [Dependency(each["sourceContainer"], "CREATE") for each in volumes or ()]
     return tuple(found)
@@ -127,33 +136,43 @@ def _dependencies(document: Document) -> tuple[Dependency, ...]:
 def _restart_policy(policy: Document) -> RestartPolicy | None:
     if not policy.get("enabled"):
         return None
+    period = policy.get("restartAttemptPeriod")
     return RestartPolicy(
-        tuple(policy.get("ignoredExitCodes") or ()),
-        policy.get("restartAttemptPeriod", DEFAULT_RESTART_PERIOD),
+        tuple(policy.get("ignoredExitCodes") or ()), DEFAULT_RESTART_PERIOD if period is None else period
     )
 
 
 def _port(mapping: Document) -> Port:
-    return Port(
-        mapping.get("containerPort") or 0,
-        mapping.get("hostPort") or 0,
-        mapping.get("protocol") or "tcp",
-        mapping.get("containerPortRange"),
-    )
+    container_port, host_port = mapping.get("containerPort") or 0, mapping.get("hostPort") or 0
+    for number in (container_port, host_port):
+        if not 0 <= number <= _LAST_PORT:
+            raise InvalidTask(f"{number} is no port")
+    span = mapping.get("containerPortRange") or None
+    if span is not None:
+        _check_range(span)
+    return Port(container_port, host_port, mapping.get("protocol") or "tcp", span)
 
 
-def _check_overrides(text: Any, allowed: str | None) -> None:
+def _check_range(span: str) -> None:
+    ends = _PORT_RANGE.fullmatch(span)
+    if ends is None or not 0 < int(ends[1]) <= int(ends[2]) <= _LAST_PORT:
+        raise InvalidTask(f"{span!r} is no range of ports")
+
+
+def _check_overrides(text: str | None, allowed: str | None) -> None:
     """Overrides travel as a JSON string; of a container's only ``command`` is the agent's to apply."""
     if not text or text == "{}":
         return
     try:
         overrides = json.loads(text)
-    except (TypeError, ValueError) as problem:
+    except ValueError as problem:
         raise InvalidTask(f"{_BAD_OVERRIDES}: {problem}") from problem
     if not isinstance(overrides, dict):
         raise InvalidTask(_BAD_OVERRIDES)
     if allowed is not None and set(overrides) - {allowed}:
         raise InvalidTask(f"unrecognized overrides {sorted(set(overrides) - {allowed})}")
+    if overrides.get("command") is not None and fault(overrides["command"], Each(str), "command"):
+        raise InvalidTask(f"{_BAD_OVERRIDES}: command is not a list of strings")
 
 
 def command_override(container: ContainerSpec) -> list[str] | None:

@@ -125,7 +125,7 @@ def test_a_payload_is_acknowledged_with_its_own_names_after_each_set_of_credenti
         (document(container(overrides="[]")), "Could not unmarshal ContainerOverrides"),
         (document(container(overrides='{"cpu": 5}')), "unrecognized overrides ['cpu']"),
         (document(overrides="{"), "Could not unmarshal ContainerOverrides"),
-        (document({"image": "busybox"}), "a container needs a name"),
+        (document({"image": "busybox"}), "task.containers[0] has no name"),
     ],
 )
 def test_a_task_that_is_not_understood_is_reported_and_its_payload_not_acknowledged(
