@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from .servers import Channel, Message, ServerProcess, until
 
@@ -48,10 +50,11 @@ class Player:
         until("the first set", lambda: self.sets)
 
     def _play(self) -> None:
-        for text in self.link.socket:
-            message = json.loads(text)
-            if message["type"] == "miniecs.HostInstances":
-                self._converge(message["message"])
+        with contextlib.suppress(ConnectionClosed):  # the test may end while it converges
+            for text in self.link.socket:
+                message = json.loads(text)
+                if message["type"] == "miniecs.HostInstances":
+                    self._converge(message["message"])
 
     def _converge(self, wanted: Message) -> None:
         ids = [each["instanceId"] for each in wanted["instances"]]
@@ -102,10 +105,17 @@ def test_add_returns_when_the_agent_is_connected_and_rm_when_all_is_gone(server:
         expected = {"type": "t2.small", "zone": "us-east-1c", "agentConnected": True, "cluster": "default"}
         assert shown == expected
         assert player.sets == [[], [added["ec2InstanceId"]]]
-        [host] = server.page("hosts")[1]["hosts"]
-        assert (host["id"], host["connected"], host["engineConnected"]) == ("local", True, True)
-        [machine] = host["instances"]
-        assert (machine["arn"], machine["up"], machine["agentConnected"]) == (added["arn"], True, True)
+
+        def host() -> Any:
+            [shown] = server.page("hosts")[1]["hosts"]
+            return shown
+
+        # That the engine's agent says so comes a moment later.
+        until("the machine to be up", lambda: host()["instances"][0]["up"])
+        shown = {name: host()[name] for name in ("id", "connected", "engineConnected")}
+        assert shown == {"id": "local", "connected": True, "engineConnected": True}
+        [machine] = host()["instances"]
+        assert (machine["arn"], machine["agentConnected"]) == (added["arn"], True)
         status, removed = server.page(f"instances?name={added['id']}", "DELETE")
         assert (status, removed) == (200, {"arn": added["arn"], "removed": True})
         assert player.sets[-1] == []
