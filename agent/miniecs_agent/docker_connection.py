@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Thread
 from typing import TypeVar
 
@@ -162,13 +163,13 @@ class Connection:
 
     def _read(self, stream: EventStream, lost: asyncio.Future[None]) -> None:
         """In a thread of its own, as long as the stream lasts."""
-        try:
-            for raw in stream:
-                event = read_event(raw, names.INSTANCE)
-                if event is not None:
-                    self._loop.call_soon_threadsafe(self._deliver, stream, event)
-        finally:
-            if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            try:
+                for raw in stream:
+                    event = read_event(raw, names.INSTANCE)
+                    if event is not None:
+                        self._loop.call_soon_threadsafe(self._deliver, stream, event)
+            finally:
                 self._loop.call_soon_threadsafe(_resolve, lost)
 
     def _deliver(self, stream: EventStream, event: Event) -> None:

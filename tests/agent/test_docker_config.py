@@ -215,7 +215,8 @@ def test_cpu_shares(cpu: int, shares: int) -> None:
 def test_health_checks_come_at_the_clusters_scale() -> None:
     times = {"Interval": 10_000_000_000, "Timeout": 5_000_000_000}
     check = {"Test": ["CMD-SHELL", "true"], **times, "Retries": 2}
-    fields: dict[str, Any] = {"dockerConfig": docker({"Healthcheck": {**check, "StartPeriod": 20_000_000_000}})}
+    config = {"Healthcheck": {**check, "StartPeriod": 20_000_000_000}}
+    fields: dict[str, Any] = {"dockerConfig": docker(config)}
     task = read_task(document(container(**fields)))
     assert body_of(task)["Healthcheck"] == {**check, "StartPeriod": 20_000_000_000}
     scaled = PLACE._replace(timing=Timing().scaled(10))
