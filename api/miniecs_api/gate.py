@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from miniecs_api.wire.errors import AwsError
@@ -21,6 +21,7 @@ class Gate:
         self._bind = bind.lower()
         self._allowed = frozenset(name.lower().rstrip(".") for name in allowed)
         self._knows = lru_cache(maxsize=256)(self._is_ours)
+        self._may_serve = lru_cache(maxsize=256)(self._is_page_of_ours)
 
     def refuse(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> AwsError | None:
         """Why the request is not to be answered, or None when it is."""
@@ -32,7 +33,7 @@ class Gate:
                 f"is a name of this machine, start miniecs with --allow-host {_bare(name) or 'NAME'}."
             )
         origin = headers.get(b"origin")
-        if origin is not None and not self._knows(_host_of(origin)):
+        if origin is not None and not self._may_serve(_host_of(origin), host):
             name = origin.decode("latin-1")
             return _denied(
                 f"miniecs does not answer web pages of other sites, and this request comes from {name!r}. If "
@@ -46,14 +47,23 @@ class Gate:
         name = _bare(host.decode("latin-1"))
         if name is None:
             return False
+        # Only names can be rebound: who listens on every address answers to every address.
+        return self._is_named(name) or (self._bind in ("0.0.0.0", "::") and _address(name) is not None)
+
+    def _is_page_of_ours(self, origin: bytes, host: bytes) -> bool:
+        """Whether a page is this machine's. Anybody's page can have an address for its name, so one that is
+        not known to be ours must be the address that the page calls, too."""
+        name = _bare(origin.decode("latin-1"))
+        if name is None:
+            return False
+        return self._is_named(name) or (self._knows(origin) and name == _bare(host.decode("latin-1")))
+
+    def _is_named(self, name: str) -> bool:
+        """Whether it is this machine, whoever says so."""
         if name == "localhost" or name.endswith(".localhost") or name in self._allowed or name == self._bind:
             return True
-        try:
-            address = ip_address(name)
-        except ValueError:
-            return False
-        # Only names can be rebound: who listens on every address answers to every address.
-        return address.is_loopback or self._bind in ("0.0.0.0", "::")
+        address = _address(name)
+        return address is not None and address.is_loopback
 
 
 def _denied(text: str) -> AwsError:
@@ -70,6 +80,13 @@ def _is_link_to_a_page(method: str, path: str, headers: Mapping[bytes, bytes]) -
 def _host_of(origin: bytes) -> bytes:
     _, _, host = origin.partition(b"://")
     return host  # nothing for "null", which sandboxed frames and files send
+
+
+def _address(name: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(name)
+    except ValueError:
+        return None
 
 
 def _bare(host: str) -> str | None:

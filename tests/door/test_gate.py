@@ -66,6 +66,26 @@ def test_origins(origin: str, allowed: bool) -> None:
     assert (gate().refuse("POST", "/", headers) is None) == allowed
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        ("http://192.168.1.7:4566", "192.168.1.7:4566", True),
+        ("http://192.168.1.7:3000", "192.168.1.7:4566", True),
+        ("http://127.0.0.1:3000", "192.168.1.7:4566", True),
+        ("http://[::1]:3000", "192.168.1.7:4566", True),
+        ("http://203.0.113.5", "192.168.1.7:4566", False),
+        ("http://203.0.113.5", "localhost:4566", False),
+        ("http://[2001:db8::1]", "localhost:4566", False),
+        ("http://0.0.0.0", "localhost:4566", True),
+    ],
+)
+def test_a_page_at_an_address_is_ours_only_where_it_calls_itself(
+    origin: str, host: str, allowed: bool
+) -> None:
+    headers = {b"host": host.encode(), b"origin": origin.encode()}
+    assert (Gate("0.0.0.0", []).refuse("GET", "/_miniecs/streams", headers) is None) == allowed
+
+
 def test_a_cross_site_request_is_refused_even_without_an_origin() -> None:
     headers = {b"host": b"localhost", b"sec-fetch-site": b"cross-site"}
     assert gate().refuse("GET", "/", headers) is not None
