@@ -40,6 +40,7 @@ class Container:
     stopping: bool = False
     killed: bool = False  # by us
     moves: int = 0  # to other host ports
+    given_up: bool = False  # its start was not answered in time, and may come true yet
     deadline: asyncio.TimerHandle | None = None
 
     @property

@@ -180,7 +180,7 @@ class DockerInstance:
             self._containers.hold(container)
         container.state = "starting"
         container.run += 1
-        container.out_of_memory = container.stopping = container.killed = False
+        container.out_of_memory = container.stopping = container.killed = container.given_up = False
         self._spawn(self._start(call, container, container.run))
 
     async def _start(self, call: EngineCall, container: Container, run: int) -> None:
@@ -204,7 +204,7 @@ class DockerInstance:
     async def _start_failed(
         self, call: EngineCall, container: Container, problem: Refused | TimedOut
     ) -> None:
-        container.state = "created"
+        container.state, container.given_up = "created", isinstance(problem, TimedOut)
         if self._creator.may_move(container, problem):
             self._made(call, await self._creator.move(container))  # and the core starts what was made
             return
@@ -256,7 +256,7 @@ class DockerInstance:
         return True
 
     async def _end(self, container: Container) -> None:
-        """Somebody else started it again; what has stopped stays stopped."""
+        """Somebody else started it, or it started too late: what was told to have stopped stays stopped."""
         with suppress(Refused, TimedOut):
             await self._connection.ask(partial(self._api.kill, container.runtime_id, "SIGKILL"))
 
@@ -294,7 +294,7 @@ class DockerInstance:
             return
         match event.action:
             case "start":
-                if container.state == "exited":
+                if container.state == "exited" or container.given_up:
                     self._spawn(self._end(container))
                 self._running(container)
             case "oom":

@@ -13,7 +13,7 @@ from miniecs.clock import SystemClock
 from miniecs.config import Timing
 from miniecs.model.task import NetworkBinding
 from miniecs_agent import docker_names as names
-from miniecs_agent.docker_errors import OUT_OF_MEMORY, Refused
+from miniecs_agent.docker_errors import OUT_OF_MEMORY, Refused, TimedOut
 from miniecs_agent.docker_host import DockerHost
 from miniecs_agent.docker_instance import DockerInstance
 from miniecs_agent.engine import (
@@ -293,6 +293,19 @@ async def test_what_has_stopped_and_is_started_by_somebody_else_is_ended(on: Ben
     await on.running(a_task())
     on.docker.end("c1", 0)
     await on.expect(Exited(*T1, 0))
+    on.docker.run("c1")
+    await on.until(lambda: ("kill", "c1", "SIGKILL") in on.docker.calls)
+    await on.expect()
+
+
+@bench
+async def test_a_start_that_comes_true_too_late_is_ended(on: Bench) -> None:
+    on.ask(Action.CREATE, a_task())
+    await on.expect(Created(*T1, "c1"))
+    on.docker.refuse["start"] = [TimedOut("read timed out")]
+    on.ask(Action.START, a_task())
+    words = "Could not transition to started; timed out after waiting 4m0s"
+    await on.expect(Failed(*T1, Action.START, "DockerTimeoutError", words))
     on.docker.run("c1")
     await on.until(lambda: ("kill", "c1", "SIGKILL") in on.docker.calls)
     await on.expect()
