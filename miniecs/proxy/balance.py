@@ -24,7 +24,7 @@ _REGISTERED = ("initial", "unhealthy", *_TAKES)
 class BackEnd:
     """A registered target: where it is dialled, and the connections to it."""
 
-    __slots__ = ("accepts", "address", "busy", "counts", "idle", "key", "port", "spec", "tls", "token")
+    __slots__ = ("accepts", "address", "connections", "counts", "idle", "key", "port", "spec", "tls", "token")
 
     def __init__(self, key: str, spec: RoutedTarget, tls: bool) -> None:
         self.key = key
@@ -35,7 +35,7 @@ class BackEnd:
         self.token = blake2b(key.encode(), digest_size=16).hexdigest().encode()
         self.accepts = True  # new requests; connections that become free are kept
         self.idle: list[Upstream] = []
-        self.busy: set[Upstream] = set()
+        self.connections: set[Upstream] = set()  # all of them, also those being made
         self.counts = Counts()
 
     def told(self, spec: RoutedTarget) -> None:
@@ -53,8 +53,13 @@ class BackEnd:
         """It is gone: what is in flight ends with it."""
         self.accepts = False
         self.close_idle()
-        for upstream in tuple(self.busy):
-            upstream.cut("its target was removed while it answered")
+        for upstream in tuple(self.connections):
+            upstream.cut()
+
+    @property
+    def busy(self) -> int:
+        """How many requests are in flight."""
+        return len(self.connections) - len(self.idle)
 
 
 class Group:
@@ -66,6 +71,7 @@ class Group:
         "_turn",
         "algorithm",
         "arn",
+        "simple",
         "spec",
         "sticky",
         "targets",
@@ -90,6 +96,7 @@ class Group:
         self.algorithm = spec.algorithm
         sticky = spec.stickiness
         self.sticky = sticky if sticky is not None and sticky.type == "lb_cookie" else None
+        self.simple = self.sticky is None and spec.protocol_version == "HTTP1"
         tls = spec.protocol in ("HTTPS", "TLS")
         told: dict[str, BackEnd] = {}
         for target in spec.targets:
@@ -138,7 +145,7 @@ class Group:
         self._turn = turn = self._turn + 1 if self._turn + 1 < count else 0
         if self.algorithm == "least_outstanding_requests":
             # From where round robin stands: those with equally little to do take turns.
-            return min((*usable[turn:], *usable[:turn]), key=lambda target: len(target.busy))
+            return min((*usable[turn:], *usable[:turn]), key=lambda target: target.busy)
         return usable[turn]
 
     def stuck_to(self, token: bytes) -> BackEnd | None:
@@ -149,21 +156,20 @@ class Group:
 class Weighted:
     """The groups of a forward action. By turns and smoothly, so that small numbers keep the weights too."""
 
-    __slots__ = ("_total", "groups", "sticky", "_current", "weights")
+    __slots__ = ("_current", "_total", "groups", "only", "sticky", "weights")
 
     def __init__(self, groups: list[tuple[Group, int]], sticky: int | None) -> None:
         self.groups = [group for group, _ in groups]
         self.weights = [weight for _, weight in groups]
         self.sticky = sticky if len(groups) > 1 else None
         self._total = sum(self.weights)
+        self.only = groups[0][0] if len(groups) == 1 and self._total else None
         self._current = [0] * len(groups)
 
     def next(self) -> Group | None:
         """The group for the next request; None when all weights are 0."""
-        if len(self.groups) == 1 and self._total:
-            return self.groups[0]
-        if not self._total:
-            return None
+        if self.only is not None or not self._total:
+            return self.only
         current = self._current
         best = 0
         for index, weight in enumerate(self.weights):

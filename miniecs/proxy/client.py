@@ -20,7 +20,7 @@ from miniecs.proxy.grammar import CHUNKED, Refusal, Request, read_request, unfin
 from miniecs.proxy.listener import Alias, Listener, fixed_answer, matching
 from miniecs.proxy.pages import answer
 from miniecs.proxy.rewriting import MAX_FORWARDED, HeadSettings, addresses_in, rewritten_request
-from miniecs.proxy.upstream import Upstream
+from miniecs.proxy.upstream import AWAITED, Upstream
 
 # What a connection is at. WAIT: the whole request was read, its answer is not finished.
 HEAD, BODY, WAIT, TUNNEL, LINGER, CLOSED = range(6)
@@ -116,10 +116,13 @@ class Client(asyncio.Protocol):
         state = self._state
         if state == HEAD:
             if self._buffer:
-                self._more_of_head(data)
+                return self._more_of_head(data)
+            self.active = self._head_since = self._core.time
+            request = read_request(data)
+            if request.__class__ is Request:
+                self._start(request, data)
             else:
-                self.active = self._head_since = self._core.time
-                self._read(data)
+                self._no_request(cast("Refusal | None", request), data)
         elif state == BODY:
             self.active = self._core.time
             self._body(data)
@@ -181,16 +184,20 @@ class Client(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         request = read_request(data)
-        if type(request) is Request:
+        if isinstance(request, Request):
             self._start(request, data)
-        elif request is None:
-            if data.startswith(b"\r\n"):  # RFC 9112, 2.2: left over by old clients after a body
-                data = data[2:]
-                if len(data) > 1:
-                    return self._read(data)
-            self._buffer = data
         else:
-            self._refuse(cast(Refusal, request))
+            self._no_request(request, data)
+
+    def _no_request(self, refusal: Refusal | None, data: bytes) -> None:
+        if refusal is not None:
+            self._refuse(refusal)
+        elif data.startswith(b"\r\n"):  # RFC 9112, 2.2: left over by old clients after a body
+            self._buffer = b""
+            if len(data) > 2:
+                self._read(data[2:])
+        else:
+            self._buffer = data
 
     def _start(self, request: Request, data: bytes) -> None:
         """Decide what becomes of a request, and send off what of it is there."""
@@ -200,34 +207,35 @@ class Client(asyncio.Protocol):
         listener = self.listener
         self.request = request
         self.answered = False
-        self.cookies = b""
         body = b""
-        if request.length:
+        if not request.length and request.end == len(data):
+            self._state = WAIT
+        else:
             try:
                 body = self._first_of_body(request, data[request.end :])
             except BadChunk as problem:
                 return self._refuse(Refusal(400, str(problem)))
-        else:
-            self._state = WAIT
-            if len(data) > request.end:
-                self._buffer = data[request.end :]
-                self.hold()
         if listener is None:
             assert self._alias is not None
             self.last = True
             return self._say(self._alias.unknown(core.date, request.method == b"HEAD"))
         self.last = request.close or listener.closing or core.time > self._keep_until
         listener.counts.requests += 1
-        if not request.plain and addresses_in(request, data) > MAX_FORWARDED:
-            return self.fail(463)
-        if request.method == b"TRACE":
-            return self._refuse(Refusal(405, "TRACE is not for load balancers"))
-        if request.expects and self._state == BODY:
-            # At once, whatever the target would say, as Application Load Balancers do.
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not request.plain:
+            if addresses_in(request, data) > MAX_FORWARDED:
+                return self.fail(463)
+            if request.expects and self._state == BODY:
+                # At once, whatever the target would say, as Application Load Balancers do.
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         action = matching(listener.rules, request, data, self._source)
-        if type(action) is Weighted:
-            target = self._target(action, request, data)
+        if action.__class__ is Weighted:
+            group = action.only
+            if group is not None and group.simple:
+                target = group.next()
+                if target is None:
+                    return self.fail(503)
+            else:
+                target = self._target(action, request, data)
             if target is not None:
                 self._forward(target, listener, request, data, body)
         else:
@@ -295,12 +303,17 @@ class Client(asyncio.Protocol):
             self._name = settings.client_name(self._source, self._peer_port)
             self._forwarded = settings.forwarded(self._name) + b"X-Amzn-Trace-Id: Root="
         if request.plain and not settings.drop_invalid:
-            message = b"%b%b%b\r\n%b%b" % (
-                data[: request.line_end],
-                self._forwarded,
-                core.trace_id(),
-                data[request.line_end : request.end],
-                body,
+            line_end = request.line_end
+            core.number += 1
+            message = b"".join(
+                (
+                    data[:line_end],
+                    self._forwarded,
+                    core.trace,
+                    b"%012x\r\n" % core.number,
+                    data[line_end : request.end],
+                    body,
+                )
             )
         else:
             message = rewritten_request(request, data, settings, self._name, core.trace_id()) + body
@@ -312,9 +325,9 @@ class Client(asyncio.Protocol):
         # A target may close an idle connection at any moment. What cannot be repeated goes over one that was in
         # use just now, or over a new one.
         if idle and (repeats or core.time - idle[-1].since < _JUST_NOW):
-            upstream = idle.pop()
-            self.upstream = upstream
-            upstream.take(self)
+            self.upstream = upstream = idle.pop()
+            upstream.client = self
+            upstream.state = AWAITED
             upstream.transport.write(message)
         else:
             self._connect(target, message)
@@ -399,7 +412,13 @@ class Client(asyncio.Protocol):
     def done(self) -> None:
         """The answer is written: on to the next request, or to the end."""
         self.upstream = None
-        self.repeat = None
+        if self._state == WAIT and not (self.last or self.slow or self._eof or self._buffer or self._paused):
+            self._state = HEAD
+            self.active = self._core.time
+            if self.cookies:
+                self.cookies = b""
+            return
+        self.cookies = b""
         self.active = self._core.time
         if self._state == BODY or (self.last and self._buffer):
             # What still comes is read and dropped: closing on it would reset the connection, and with it what

@@ -58,8 +58,8 @@ class Core:
         self._wheel: dict[int, list[Timed]] = {}
         self._slot = int(self.time / self.limits.tick)
         self._second = 0
-        self._trace = b""
-        self._number = 0
+        self.trace = b""  # what all trace ids of this second begin with
+        self.number = 0  # of the last trace id
         self._process = ids.hex(12)
         self._say_time()
         self._timer = loop.call_later(self.limits.tick, self._tick)
@@ -76,8 +76,8 @@ class Core:
 
     def trace_id(self) -> bytes:
         """A fresh id for X-Amzn-Trace-Id, without ``Root=``."""
-        self._number += 1
-        return b"%b%012x" % (self._trace, self._number)
+        self.number += 1
+        return b"%b%012x" % (self.trace, self.number)
 
     def _tick(self) -> None:
         self.time = now = self.loop.time()
@@ -99,4 +99,4 @@ class Core:
         if second != self._second:
             self._second = second
             self.date = formatdate(second, usegmt=True).encode()
-            self._trace = f"1-{second:08x}-{self._process}".encode()
+            self.trace = f"1-{second:08x}-{self._process}".encode()

@@ -29,17 +29,12 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 _FIELDS = rb"(?:" + _NAME + rb":" + _VALUE + rb"\r\n)*+\r\n"
 _METHOD = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}+"
 
-# method, path, query or None, minor version; group 1 is the whole line.
-_REQUEST = re.compile(
-    rb"((" + _METHOD + rb') (/[!-"$->@-~\x80-\xff]*+)(?:\?([!-"$-~\x80-\xff]*+))? HTTP/1\.([01])\r\n)' + _FIELDS
-).match
 # The rare forms of a target: absolute, asterisk, authority.
 _ANY_REQUEST = re.compile(rb"((" + _METHOD + rb') ([!-"$-~\x80-\xff]++) HTTP/1\.([01])\r\n)' + _FIELDS).match
 _ABSOLUTE = re.compile(
     rb'(?i:https?)://([^/?#@\x00-\x20\x7f]+)(/[!-"$->@-~\x80-\xff]*+)?(?:\?([!-"$-~\x80-\xff]*+))?'
 ).fullmatch
 _OTHER_VERSION = re.compile(_METHOD + rb" \S+ HTTP/[0-9]\.[0-9]\r\n").match
-# version minor, status; group 1 is the whole line.
 _RESPONSE = re.compile(
     rb"(HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?\r\n)" + _FIELDS
 ).match
@@ -53,53 +48,80 @@ def _no_case(text: str) -> str:
     return "".join(f"[{c}{c.upper()}]" if c.isalpha() else re.escape(c) for c in text)
 
 
-def _finder(names: Iterable[str]) -> re.Pattern[bytes]:
-    """Finds fields by name: (name, value with the blanks after it). Names by first letter, as a search tree.
-
-    Written out in both cases, which is quicker than a flag; begins at the line feed before the name.
-    """
+def _any_of(names: Iterable[str]) -> str:
+    """Any of the names in any case: by first letter, as a search tree, which is quicker than a flag."""
     by_letter: dict[str, list[str]] = {}
     for name in names:
         by_letter.setdefault(name[0], []).append(name[1:])
-    branches = [
+    return "|".join(
         f"{_no_case(letter)}(?:{'|'.join(map(_no_case, rests))})" for letter, rests in by_letter.items()
-    ]
-    return re.compile(rf"\n({'|'.join(branches)}):[ \t]*([^\r]*)\r".encode())
+    )
 
 
-# What of a request's fields concerns a proxy.
-REQUEST_FIELDS = _finder(
-    (
-        "host",
-        "connection",
-        "content-length",
-        "transfer-encoding",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-        "keep-alive",
-        "proxy-connection",
-        "http2-settings",
-        "x-forwarded-for",
-        "x-forwarded-proto",
-        "x-forwarded-port",
-        "x-amzn-trace-id",
-    )
+def _finder(names: Iterable[str]) -> re.Pattern[bytes]:
+    """Finds fields by name: (name, value with the blanks after it). Begins at the line feed before the name."""
+    return re.compile(rf"\n({_any_of(names)}):[ \t]*([^\r]*)\r".encode())
+
+
+# What of a message's fields concerns a proxy.
+_REQUEST_NAMES = (
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "http2-settings",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-amzn-trace-id",
 )
-RESPONSE_FIELDS = _finder(
-    (
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "upgrade",
-        "trailer",
-    )
+_RESPONSE_NAMES = (
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "upgrade",
+    "trailer",
 )
+REQUEST_FIELDS = _finder(_REQUEST_NAMES)
+RESPONSE_FIELDS = _finder(_RESPONSE_NAMES)
 _find_request_fields = REQUEST_FIELDS.findall
 _find_response_fields = RESPONSE_FIELDS.findall
+
+
+def _others(names: Iterable[str], kept_alive: str = "") -> bytes:
+    """Any number of fields that concern no proxy; ``Connection: keep-alive``, which changes nothing, is one."""
+    keep = f"({kept_alive}{_no_case('connection')}: ?{_no_case('keep-alive')}\r\n)".encode()
+    named = f"(?!(?:{_any_of(names)}):)".encode()
+    return rb"(?:" + named + _NAME + rb":" + _VALUE + rb"\r\n|" + keep + rb")*+"
+
+
+# Most messages: all that concerns a proxy in them is one Host, or one Content-Length. The same grammar as
+# above in one pass which also finds that field.
+_USUAL_REQUEST = re.compile(
+    rb"((?!TRACE )("
+    + _METHOD
+    + rb') (/[!-"$->@-~\x80-\xff]*+)(?:\?([!-"$-~\x80-\xff]*+))? HTTP/1\.1\r\n)'
+    + _others(_REQUEST_NAMES, "?:")
+    + f"{_no_case('host')}: ?".encode()
+    + rb"([A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*+)\r\n"
+    + _others(_REQUEST_NAMES, "?:")
+    + rb"\r\n"
+).match
+_USUAL_RESPONSE = re.compile(
+    rb"(HTTP/1\.1 ([2-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?\r\n)"
+    + _others(_RESPONSE_NAMES)
+    + f"{_no_case('content-length')}: ?([0-9]{{1,18}}+)\r\n".encode()
+    + _others(_RESPONSE_NAMES)
+    + rb"\r\n"
+).match
 
 
 class Refusal(NamedTuple):
@@ -110,78 +132,63 @@ class Refusal(NamedTuple):
 
 
 class Request:
-    """A request's head. Offsets are into the bytes that it was read from."""
+    """A request's head. Offsets are into the bytes that it was read from. What is rare is the class's."""
 
-    __slots__ = (
-        "authority",
-        "close",
-        "expects",
-        "host",
-        "length",
-        "line_end",
-        "method",
-        "minor",
-        "path",
-        "plain",
-        "end",
-        "query",
-        "upgrade",
-    )
+    minor = b"1"
+    length = 0  # of the body, or CHUNKED
+    plain = True  # nothing in it needs to be changed or taken out
+    close = False  # the client wants no further request on its connection
+    expects = False  # 100-continue
+    upgrade = False  # to websocket
+    authority: bytes | None = None  # of an absolute-form target
 
     def __init__(
-        self, method: bytes, path: bytes, query: bytes | None, minor: bytes, line_end: int, end: int
+        self, method: bytes, path: bytes, query: bytes | None, host: bytes, line_end: int, end: int
     ) -> None:
         self.method = method
         self.path = path
         self.query = query
-        self.minor = minor  # b"1" or b"0"
+        self.host = host
         self.line_end = line_end
         self.end = end
-        self.host = b""
-        self.length = 0  # of the body, or CHUNKED
-        self.plain = True  # nothing in it needs to be changed or taken out
-        self.close = False  # the client wants no further request on its connection
-        self.expects = False  # 100-continue
-        self.upgrade = False  # to websocket
-        self.authority: bytes | None = None  # of an absolute-form target
 
 
 def read_request(data: bytes) -> Request | Refusal | None:
     """The head at the start of data; None when it is not all there yet, and so far nothing is wrong."""
-    found = _REQUEST(data)
+    found = _USUAL_REQUEST(data)
     if found is None:
         return _rare_request(data)
-    _, method, path, query, minor = found.groups()
-    request = Request(method, path, query, minor, found.end(1), found.end())
+    line, method, path, query, host = found.groups()
+    request = Request(method, path, query, host, len(line), found.end())
     if request.end > MAX_LINE and (refusal := _too_long(data, request)):
         return refusal
-    fields = _find_request_fields(data, request.line_end - 1, request.end)
-    if len(fields) == 1 and minor == b"1" and len(fields[0][0]) == 4 and _HOST(fields[0][1]):
-        # Host is the only one of four letters. All that most clients send besides does not concern us.
-        request.host = fields[0][1]
-        return request
-    return _with_fields(request, fields)
+    return request
 
 
 def _rare_request(data: bytes) -> Request | Refusal | None:
     found = _ANY_REQUEST(data)
     if found is None:
         return _not_a_request(data)
-    _, method, target, minor = found.groups()
-    line_end, end = found.end(1), found.end()
-    if method == b"CONNECT":
-        return Refusal(405, "CONNECT is not for load balancers")
-    if target == b"*" and method == b"OPTIONS":
-        request = Request(method, b"*", None, minor, line_end, end)
+    line, method, target, minor = found.groups()
+    line_end, end = len(line), found.end()
+    if method in (b"CONNECT", b"TRACE"):
+        return Refusal(405, "its method is not for load balancers")
+    if target.startswith(b"/"):
+        path, separator, query = target.partition(b"?")
+        request = Request(method, path, query if separator else None, b"", line_end, end)
+    elif target == b"*" and method == b"OPTIONS":
+        request = Request(method, b"*", None, b"", line_end, end)
     elif (absolute := _ABSOLUTE(target)) is not None:
         authority, path, query = absolute.groups()
         if not _HOST(authority):
             return Refusal(400, "its target names no host")
-        request = Request(method, path or b"/", query, minor, line_end, end)
+        request = Request(method, path or b"/", query, b"", line_end, end)
         request.authority = authority
         request.plain = False
     else:
         return Refusal(400, "its target is none of the forms that there are")
+    if minor == b"0":
+        request.minor = minor
     return _too_long(data, request) or _with_fields(
         request, _find_request_fields(data, line_end - 1, request.end)
     )
@@ -275,19 +282,19 @@ def _measure(request: Request, lengths: list[bytes], codings: list[bytes]) -> Re
 
 
 class Response:
-    """A response's head. Offsets are into the bytes that it was read from."""
+    """A response's head. Offsets are into the bytes that it was read from. What is rare is the class's."""
 
-    __slots__ = ("close", "end", "keep_alive", "length", "line_end", "plain", "status", "upgrade")
+    plain = True  # no field needs to be taken out
+    close = False  # the target's connection is not to be used again
+    keep_alive = 0  # seconds for which the target keeps an idle connection, 0: not said
+    upgrade = False
 
-    def __init__(self, status: int, close: bool, line_end: int, end: int) -> None:
+    def __init__(self, status: int, length: int, says_keep_alive: bool, line_end: int, end: int) -> None:
         self.status = status
-        self.close = close  # the target's connection is not to be used again
+        self.length = length  # of the body as the fields tell it, CHUNKED or UNTIL_CLOSE
+        self.says_keep_alive = says_keep_alive  # has that one Connection field, and is plain with it
         self.line_end = line_end
         self.end = end
-        self.length = UNTIL_CLOSE  # of the body as the fields tell it, CHUNKED or UNTIL_CLOSE
-        self.plain = True  # no field needs to be taken out
-        self.keep_alive = 0  # seconds for which the target keeps an idle connection, 0: not said
-        self.upgrade = False
 
 
 _keep_alive = re.compile(rb"(?i:timeout)=([0-9]{1,6})").search
@@ -295,20 +302,22 @@ _keep_alive = re.compile(rb"(?i:timeout)=([0-9]{1,6})").search
 
 def read_response(data: bytes) -> Response | str | None:
     """The head at the start of data, None when it is not all there yet, or words for what is wrong."""
+    found = _USUAL_RESPONSE(data)
+    if found is not None and found.end() <= MAX_RESPONSE_HEAD:
+        line, status, before, length, after = found.groups()
+        kept = before is not None or after is not None
+        return Response(int(status), int(length), kept, len(line), found.end())
     found = _RESPONSE(data)
     if found is None:
-        if b"\r\n\r\n" in data or not _UNFINISHED(data) or not b"HTTP/1."[: len(data)] == data[:7]:
+        if b"\r\n\r\n" in data or not _UNFINISHED(data) or b"HTTP/1."[: len(data)] != data[:7]:
             return "its head is malformed"
         return "its headers exceed 32 K" if len(data) > MAX_RESPONSE_HEAD else None
     line, minor, status = found.groups()
-    response = Response(int(status), minor == b"0", len(line), found.end())
+    response = Response(int(status), UNTIL_CLOSE, False, len(line), found.end())
+    response.close = minor == b"0"
     if response.end > MAX_RESPONSE_HEAD:
         return "its headers exceed 32 K"
-    fields = _find_response_fields(data, response.line_end - 1, response.end)
-    if len(fields) == 1 and len(fields[0][0]) == 14 and _LENGTH(fields[0][1]):  # Content-Length
-        response.length = int(fields[0][1])
-        return response
-    return _answered(response, fields)
+    return _answered(response, _find_response_fields(data, response.line_end - 1, response.end))
 
 
 def _answered(response: Response, fields: list[tuple[bytes, bytes]]) -> Response | str:

@@ -84,6 +84,7 @@ class Listener:
             drop_invalid=balancer.drop_invalid_headers,
             server_header=spec.server_header,
             response_headers=spec.response_headers,
+            changes_responses=bool(spec.response_headers) or not spec.server_header,
         )
 
 

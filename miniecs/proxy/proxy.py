@@ -251,7 +251,7 @@ class Proxy:
         for arn, group in self._groups.items():
             found = []
             for key, target in group.targets.items():
-                target.counts.active = len(target.busy)
+                target.counts.active = target.busy
                 if (tally := target.counts.take()) is not None:
                     targets[key] = tally
                     found.append(tally)

@@ -23,6 +23,8 @@ _PROTECTED = frozenset(
     b"host content-length transfer-encoding cookie authorization x-forwarded-for x-forwarded-proto "
     b"x-forwarded-port x-amzn-trace-id content-type set-cookie date".split()
 )
+# Options that name no field of their own.
+_WORDS = frozenset((b"keep-alive", b"close", b"upgrade", b"te", b""))
 _KEPT = (b"host", b"content-length", b"transfer-encoding")
 
 
@@ -37,6 +39,7 @@ class HeadSettings:
     drop_invalid: bool = False
     server_header: bool = True
     response_headers: tuple[tuple[str, str], ...] = ()
+    changes_responses: bool = False  # by either of the two above
 
     def client_name(self, address: str, port: int) -> bytes:
         """A client as X-Forwarded-For names it."""
@@ -51,10 +54,6 @@ class HeadSettings:
 
     def forwarded_rest(self) -> bytes:
         return f"X-Forwarded-Proto: {self.scheme}\r\nX-Forwarded-Port: {self.port}\r\n".encode()
-
-    @property
-    def changes_responses(self) -> bool:
-        return bool(self.response_headers) or not self.server_header
 
 
 def addresses_in(request: Request, data: bytes) -> int:
@@ -88,7 +87,7 @@ def rewritten_request(
         elif name == b"connection":
             options += [option.strip(b" \t").lower() for option in value.split(b",")]
     kept.append(data[at : request.end])
-    fields = _without(b"".join(kept), frozenset(options) - _PROTECTED, settings.drop_invalid)
+    fields = _without(b"".join(kept), frozenset(options) - _PROTECTED - _WORDS, settings.drop_invalid)
     return b"".join((_first_line(request), *_added(request, settings, client, trace, chain, traces), fields))
 
 
@@ -154,7 +153,7 @@ def rewritten_response(
         if name == b"connection":
             options += [option.strip(b" \t").lower() for option in found[2].split(b",")]
     kept.append(data[at : response.end])
-    names = frozenset(options) - _PROTECTED
+    names = frozenset(options) - _PROTECTED - _WORDS
     if settings.changes_responses:
         names |= {name.lower().encode() for name, _ in settings.response_headers}
         names |= frozenset() if settings.server_header else {b"server"}

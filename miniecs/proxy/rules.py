@@ -39,6 +39,12 @@ def wildcard(text: str) -> str:
 
 def _matcher(values: Iterable[str], patterns: Iterable[str], *, any_case: bool) -> _Match:
     """Truth for a text that is as one of the values, or in which one of the patterns is found."""
+    values, patterns = tuple(values), tuple(patterns)
+    if len(values) == 1 and not patterns and not any_case:
+        # What most rules are made of needs no regular expression.
+        prefix = values[0].removesuffix("*").encode()
+        if not any(special in prefix for special in (b"*", b"?", b"\\")):
+            return (lambda text: text.startswith(prefix)) if values[0].endswith("*") else prefix.__eq__
     flags = re.DOTALL | (re.IGNORECASE if any_case else 0)
     exact = "|".join(f"(?:{wildcard(value)})" for value in values)
     loose = "|".join(f"(?:{pattern})" for pattern in patterns)

@@ -15,17 +15,20 @@ from miniecs.model.routing import bucket_of
 from miniecs.proxy.balance import BackEnd
 from miniecs.proxy.chunks import BadChunk, Chunks
 from miniecs.proxy.core import Core
+from miniecs.proxy.counts import QUICK
 from miniecs.proxy.grammar import CHUNKED, UNTIL_CLOSE, Response, read_response
 from miniecs.proxy.rewriting import rewritten_response
 
 if TYPE_CHECKING:
     from miniecs.proxy.client import Client
 
-CONNECTING, IDLE, HEAD, BODY, TUNNEL, CLOSED = range(6)
+# AWAITED: the request was sent, or is being sent, and the head of its answer is not all there.
+CONNECTING, IDLE, AWAITED, BODY, TUNNEL, CLOSED = range(6)
 
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 _CLOSE = b"Connection: close\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_BODILESS = frozenset((204, 304))
 _UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
@@ -54,12 +57,12 @@ class Upstream(asyncio.Protocol):
         "_paused",
         "_pending",
         "_reusable",
-        "_reused",
-        "_state",
+        "_uses",
         "_task",
         "client",
         "since",
         "slow",
+        "state",
         "target",
         "transport",
     )
@@ -70,14 +73,14 @@ class Upstream(asyncio.Protocol):
         self.client: Client | None = None
         self.since = 0.0  # when it became idle
         self.slow = False  # it takes bytes slower than they come
-        self._state = CONNECTING
+        self.state = CONNECTING
         self._buffer = b""
         self._pending = b""
         self._left = 0
         self._chunks: Chunks | None = None
         self._framed = False
         self._interim = 0
-        self._reused = False
+        self._uses = 0  # answers that it carried
         self._reusable = True
         self._ended = False
         self._paused = False
@@ -91,7 +94,7 @@ class Upstream(asyncio.Protocol):
         self.client = client
         self._pending = message
         self._deadline = core.loop.time() + core.limits.connect
-        self.target.busy.add(self)
+        self.target.connections.add(self)
         self._task = core.loop.create_task(self._connect())
         core.tasks.add(self._task)
         self._task.add_done_callback(core.tasks.discard)
@@ -108,13 +111,6 @@ class Upstream(asyncio.Protocol):
             target.counts.connection_errors += 1
             self._fail(502)
 
-    def take(self, client: Client) -> None:
-        """Leave the pool for a client's request, which is written next."""
-        self.client = client
-        self._state = HEAD
-        self._reused = True
-        self.target.busy.add(self)
-
     # From the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -122,25 +118,25 @@ class Upstream(asyncio.Protocol):
         self._task = None
         self.target.counts.new_connections += 1
         client = self.client
-        if client is None or self._state == CLOSED:
-            self._state = CLOSED
+        if client is None or self.state == CLOSED:
+            self.state = CLOSED
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(self._core.limits.high_water)
-        self._state = HEAD
+        self.state = AWAITED
         message, self._pending = self._pending, b""
         self.transport.write(message)
         if not self.slow:
             client.go_on()
 
     def data_received(self, data: bytes) -> None:
-        state = self._state
-        if state == HEAD:
+        state = self.state
+        if state == AWAITED:
             if self._buffer:
                 data = self._buffer + data
-            response = read_response(data)
-            if type(response) is Response:
                 self._buffer = b""
+            response = read_response(data)
+            if response.__class__ is Response:
                 self._answer(response, data)
             elif response is None:
                 self._buffer = data
@@ -159,7 +155,7 @@ class Upstream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
-        if self._state == TUNNEL and self.client is not None and not self.client.transport.is_closing():
+        if self.state == TUNNEL and self.client is not None and not self.client.transport.is_closing():
             self.client.transport.write_eof()
             return True
         return False
@@ -175,17 +171,17 @@ class Upstream(asyncio.Protocol):
             self.client.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        state, self._state = self._state, CLOSED
+        state, self.state = self.state, CLOSED
         client, self.client = self.client, None
-        self.target.busy.discard(self)
+        self.target.connections.discard(self)
         if state == IDLE:
             if self in self.target.idle:
                 self.target.idle.remove(self)
             return
         if client is None:
             return
-        if state == HEAD:
-            if self._reused and not self._buffer and client.again(self.target):
+        if state == AWAITED:
+            if self._uses and not self._buffer and client.again(self.target):
                 return
             client.fail(502)
         elif state == BODY and self._left == UNTIL_CLOSE and exc is None:
@@ -209,22 +205,45 @@ class Upstream(asyncio.Protocol):
         status = response.status
         if status < 200:
             return self._interim_answer(response, data)
+        microseconds = int((core.precise() - client.started) * 1e6)
+        bucket = QUICK[microseconds] if 0 <= microseconds < 32768 else bucket_of(microseconds)
+        hundred = status // 100
         counts = self.target.counts
-        bucket = bucket_of(int((core.precise() - client.started) * 1e6))
         counts.requests += 1
         counts.latencies[bucket] += 1
-        counts.codes[status // 100] += 1
-        own = listener.counts
-        own.latencies[bucket] += 1
-        own.codes[status // 100] += 1
-        own.bytes += len(data)
+        counts.codes[hundred] += 1
+        counts = listener.counts
+        counts.latencies[bucket] += 1
+        counts.codes[hundred] += 1
+        counts.bytes += len(data)
+        client.answered = True
+        client.repeat = None
+        settings = listener.settings
+        end = response.end
+        if (
+            response.plain
+            and end + response.length == len(data)
+            and not (client.last or client.sending or settings.changes_responses or client.cookies)
+            and status not in _BODILESS
+            and request.method != b"HEAD"
+        ):
+            # Most answers: all there, and nothing to take out of the head.
+            if not response.says_keep_alive:
+                line_end = response.line_end
+                data = b"".join((data[:line_end], _KEEP_ALIVE, data[line_end:]))
+            client.transport.write(data)
+            return self._finish(client)
+        self._any_answer(client, response, data)
+
+    def _any_answer(self, client: Client, response: Response, data: bytes) -> None:
+        request, listener = client.request, client.listener
+        assert request is not None and listener is not None
         length = response.length
-        if request.method == b"HEAD" or status == 204 or status == 304:
+        if request.method == b"HEAD" or response.status in _BODILESS:
             length = 0
         if response.close or client.sending:
             self._reusable = False
-            if client.sending:
-                client.last = True
+            client.last = client.last or client.sending
         if response.keep_alive:
             self._idle_limit = min(self._idle_limit, max(response.keep_alive - 1.0, 0.0))
         self._framed = False
@@ -232,42 +251,29 @@ class Upstream(asyncio.Protocol):
         old = request.minor == b"0"
         if length == UNTIL_CLOSE:
             self._reusable = False
-            if old:
-                client.last = True
-            else:
-                self._framed = True
-                added += _CHUNKED
+            self._framed = not old
+            client.last = client.last or old
+            added += b"" if old else _CHUNKED
         elif length == CHUNKED:
-            if old:
-                client.last = True
+            client.last = client.last or old
             self._chunks = Chunks(framed=not old)
         added += _CLOSE if client.last else _KEEP_ALIVE
-        end = response.end
-        settings = listener.settings
-        if response.plain and not settings.changes_responses and not (old and length == CHUNKED):
-            line_end = response.line_end
-            head = b"%b%b%b" % (data[:line_end], added, data[line_end:end])
+        head = rewritten_response(response, data, listener.settings, added, old_client=old)
+        body = data[response.end :]
+        if length < 0:
+            client.transport.write(head)
+            self._left = length
+            self.state = BODY
+            if body:
+                self._body(body)
+        elif len(body) < length:
+            self._left = length - len(body)
+            client.transport.write(head + body)
+            self.state = BODY
         else:
-            head = rewritten_response(response, data, settings, added, old_client=old)
-        client.answered = True
-        client.repeat = None
-        if length >= 0:
-            have = len(data) - end
-            if have >= length:
-                if have > length:
-                    self._reusable = False
-                    data = data[: end + length]
-                client.transport.write(head + data[end:] if length else head)
-                return self._finish(client)
-            self._left = length - have
-            client.transport.write(head + data[end:])
-            self._state = BODY
-            return
-        client.transport.write(head)
-        self._left = length
-        self._state = BODY
-        if len(data) > end:
-            self._body(data[end:])
+            self._reusable = self._reusable and len(body) == length
+            client.transport.write(head + body[:length])
+            self._finish(client)
 
     def _interim_answer(self, response: Response, data: bytes) -> None:
         client = self.client
@@ -278,7 +284,7 @@ class Upstream(asyncio.Protocol):
                 return self._fail(502)
             assert client.listener is not None
             head = rewritten_response(response, data, client.listener.settings, _UPGRADE, old_client=False)
-            self._state = TUNNEL
+            self.state = TUNNEL
             client.answered = True
             client.transport.write(head + rest)
             client.tunnel()
@@ -324,16 +330,18 @@ class Upstream(asyncio.Protocol):
     def _finish(self, client: Client) -> None:
         """The answer is complete: back into the pool, then on with the client."""
         target = self.target
-        target.busy.discard(self)
+        idle = target.idle
         self.client = None
-        self._chunks = None
-        self._interim = 0
-        if self._reusable and target.accepts and len(target.idle) < self._core.limits.target_connections:
-            self._state = IDLE
+        self._uses += 1
+        if self._reusable and target.accepts and len(idle) < self._core.limits.target_connections:
+            self.state = IDLE
             self.since = self._core.time
             if self._paused:
                 self.go_on()
-            target.idle.append(self)
+            if self._interim or self._chunks is not None:
+                self._interim = 0
+                self._chunks = None
+            idle.append(self)
         else:
             self.close()
         client.done()
@@ -347,15 +355,15 @@ class Upstream(asyncio.Protocol):
         if client is not None:
             client.fail(status)
 
-    def cut(self, why: str) -> None:
-        """End now, whatever is in flight."""
+    def cut(self) -> None:
+        """End now, whatever is in flight: the target is gone."""
         self._fail(502)
 
     def client_gone(self, *, ended: bool = False) -> None:
         """The answer is not wanted any more. ended: the client closed its side of a tunnel in good order."""
         self.client = None
-        self.target.busy.discard(self)
-        connecting, self._state = self._state == CONNECTING, CLOSED
+        self.target.connections.discard(self)
+        connecting, self.state = self.state == CONNECTING, CLOSED
         self._buffer = self._pending = b""
         if connecting:
             if self._task is not None:
@@ -367,39 +375,40 @@ class Upstream(asyncio.Protocol):
 
     def close(self) -> None:
         """Out of the pool."""
-        self._state = CLOSED
+        self.state = CLOSED
         if self in self.target.idle:
             self.target.idle.remove(self)
+        self.target.connections.discard(self)
         self.transport.close()
 
     def peer_ended(self) -> None:
         """The client of a tunnel sends no more."""
-        if self._state == TUNNEL and not self.transport.is_closing():
+        if self.state == TUNNEL and not self.transport.is_closing():
             self.transport.write_eof()
 
     # Backpressure and time
 
     def hold(self) -> None:
-        if not self._paused and self._state in (HEAD, BODY, TUNNEL):
+        if not self._paused and self.state in (AWAITED, BODY, TUNNEL):
             self._paused = True
             self.transport.pause_reading()
 
     def go_on(self) -> None:
-        if self._paused and self._state != CLOSED:
+        if self._paused and self.state != CLOSED:
             self._paused = False
             if not self._ended:
                 self.transport.resume_reading()
 
     def expire(self, now: float) -> float | None:
-        if self._state == CLOSED:
+        if self.state == CLOSED:
             return None
-        if self._state == CONNECTING:
+        if self.state == CONNECTING:
             if now < self._deadline:
                 return self._deadline
             self.target.counts.connection_errors += 1
             self._fail(504)
             return None
-        if self._state == IDLE:
+        if self.state == IDLE:
             deadline = self.since + self._idle_limit
             if now >= deadline:
                 self.close()
