@@ -133,8 +133,7 @@ class AgentProcess:
             working.cancel()
             await asyncio.gather(stopped, working, return_exceptions=True)
             await self._control_plane.close()
-            if self._options.run_file is not None:
-                self._options.run_file.unlink(missing_ok=True)
+            self._say_that_it_worked()
         return CLEAN
 
     async def _work(self) -> None:
@@ -241,6 +240,18 @@ class AgentProcess:
             partial = file.with_suffix(".new")
             partial.write_bytes(orjson.dumps(told))
             partial.replace(file)
+
+    def _say_that_it_worked(self) -> None:
+        """Remove the file, unless it is of another agent, which was here first and works on."""
+        file = self._options.run_file
+        if file is None:
+            return
+        try:
+            told = orjson.loads(file.read_bytes())
+        except (FileNotFoundError, orjson.JSONDecodeError):
+            return
+        if told.get("pid") == os.getpid():
+            file.unlink(missing_ok=True)
 
     # The link
 

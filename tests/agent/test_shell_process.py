@@ -60,6 +60,18 @@ def ids(*numbers: int) -> list[str]:
     return [instance(number)["instanceId"] for number in numbers]
 
 
+def test_the_file_of_an_agent_that_works_on_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "agent.json"
+
+    async def story(it: Bed) -> None:
+        file.write_text('{"pid": 1}')  # the first one's; this one waits for its turn
+        async with it.agent(run_file=file):
+            await it.plane.socket(HOST)
+        assert json.loads(file.read_text()) == {"pid": 1}
+
+    run(story)
+
+
 def test_it_says_what_it_is_and_plays_what_it_is_told(tmp_path: Path) -> None:
     file = tmp_path / "agent.json"
 
@@ -75,7 +87,7 @@ def test_it_says_what_it_is_and_plays_what_it_is_told(tmp_path: Path) -> None:
                     "pid": os.getpid(),
                     "version": __version__,
                     "local": True,
-                    "engine": {**FACTS._asdict(), "kind": "docker"},
+                    "engine": {**FACTS._asdict(), "networks": [], "kind": "docker"},
                     "found": [],
                     "wants": None,
                 }

@@ -169,6 +169,15 @@ def test_state_and_options_outlive_down(cli: Cli) -> None:
     assert [task["id"] for task in cli.tasks("web")] == [task["id"] for task in tasks]
 
 
+def test_the_runtime_of_a_folder_stays(cli: Cli) -> None:
+    up(cli)
+    cli("down")
+    refused = cli("up", "--detach", "--runtime", "docker", "--port", "0")
+    assert refused.returncode == 2
+    assert f"The container instances in {cli.data_dir} are of the simulated runtime." in refused.stderr
+    assert up(cli)["status"] == "started"
+
+
 def test_in_the_foreground_until_it_is_told_to_end(cli: Cli) -> None:
     process = cli.start_in_foreground("--port", "0")
     until(lambda: answers(cli), "it answers")
