@@ -62,7 +62,7 @@ class TaskState:
 
     spec: TaskSpec
     containers: list[ContainerState]
-    incomplete: bool = False  # found without some containers: none is made before it is wanted
+    incomplete: bool = False  # found with containers that never ran: none goes on before it is wanted
     stopping: bool = False  # desired status: False RUNNING, True STOPPED. It never goes back
     known: str = "PENDING"
     pull_started_at: float | None = None

@@ -64,10 +64,10 @@ def _starting_step(
         return NOTHING
     if container.retry_at is not None and now < container.retry_at:
         return Wait(container.retry_at)
+    if task.incomplete and container.known < Known.RUNNING:
+        return NOTHING
     match container.known:
         case Known.NONE:
-            if task.incomplete:
-                return NOTHING
             if container.spec.depends_on:
                 order = verdict(task, container, timing, now)
                 if isinstance(order, Waiting):

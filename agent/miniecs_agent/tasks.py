@@ -116,9 +116,9 @@ class TaskRunner:
             document = next((c.document for c in found if c.document is not None), None)
             if document is not None:
                 task = self._new(now, read_task(document))
-                # Perhaps the agent died between two containers, perhaps one was removed since: only the
-                # control plane knows whether all have run, and it tells when ACS opens.
-                task.incomplete = any(each.known is Known.NONE for each in task.containers)
+                # Perhaps the agent died between two containers, perhaps one was removed since or could not
+                # be started and the task has stopped: only the control plane knows, and says when ACS opens.
+                task.incomplete = any(each.known < Known.RUNNING for each in task.containers)
                 self._advance(now, task)
 
     def _new(self, now: float, spec: TaskSpec) -> TaskState:
@@ -206,9 +206,11 @@ class TaskRunner:
         return ran_long_enough and container.exit_code not in policy.ignored_exit_codes
 
     def _note_vanished(self, now: float, task: TaskState) -> None:
+        """All containers of a task that was RUNNING had run by then, or had failed to."""
         for container in task.containers:
-            if container.known is Known.NONE:
-                container.reason = VANISHED
+            if container.known < Known.RUNNING:
+                if container.known is Known.NONE:
+                    container.reason = VANISHED
                 self._stopped(task, container)
 
     def _stopped(self, task: TaskState, container: ContainerState) -> None:

@@ -13,7 +13,7 @@ from miniecs_agent.engine import EngineCall, EngineContainer
 from miniecs_agent.spec import read_task
 from miniecs_agent.state import Action
 
-from .cases import CLUSTER, Bench, ack, arn, calls, container, document, reports, seen
+from .cases import CLUSTER, Bench, ack, arn, calls, container, document, reports, seen, sent
 
 ACKNOWLEDGED: dict[str, Any] = {"acknowledgment": "ACK"}
 NO_ANSWER = ApiFailure("", "connection refused")
@@ -534,12 +534,43 @@ def test_containers_of_a_task_that_nobody_knows_are_stopped_when_the_control_pla
     assert calls(effects) == ["stop main"]
 
 
-def test_a_created_container_is_started_and_an_exited_essential_one_ends_its_task() -> None:
-    bench = Bench(found=[EngineContainer(arn("a"), "main", "id-a", "created", document=document(name="a"))])
-    assert calls(bench.first) == ["start main"]
-    ended = EngineContainer(arn("b"), "main", "id-b", "exited", 9, document=document(name="b"))
+def test_an_exited_essential_container_that_is_found_ends_its_task() -> None:
+    ended = EngineContainer(arn(), "main", "id", "exited", 9, document=document())
     [report] = reports(Bench(found=[ended]).first)
     assert (report["status"], report["containers"][0]["exitCode"]) == ("STOPPED", 9)
+
+
+def test_a_created_container_is_not_started_before_the_control_plane_wants_it() -> None:
+    found = [EngineContainer(arn(), "main", "id", "created", document=document())]
+    wanted = Bench(found=found)
+    assert calls(wanted.first) == []
+    assert calls(wanted.take(document(lastStatus="PENDING"))) == ["start main"]
+    # It could not be started, its task stopped, and another agent finds what is left.
+    long_over = Bench(found=found)
+    asked = {"taskArn": arn(), "taskClusterArn": CLUSTER}
+    effects = long_over.message("TaskManifestMessage", messageId="m9", timeline=7, tasks=[])
+    [(_, verification)] = sent(effects)[1:]
+    assert [candidate["taskArn"] for candidate in verification["stopCandidates"]] == [arn()]
+    effects = long_over.message("TaskStopVerificationAck", messageId="m9", stopTasks=[asked])
+    assert calls(effects) == []
+    assert [report["status"] for report in reports(effects)] == ["STOPPED"]
+
+
+def test_what_could_not_be_started_of_a_task_that_runs_is_not_started_by_the_next_agent() -> None:
+    whole = document(container("main"), container("side", essential=False))
+    found = [
+        EngineContainer(arn(), "main", "id-main", "running", document=whole),
+        EngineContainer(arn(), "side", "id-side", "created", document=whole),
+    ]
+    bench = Bench(found=found)
+    assert calls(bench.first) == []
+    effects = bench.take({**whole, "lastStatus": "RUNNING"})
+    assert calls(effects) == []
+    [report] = reports(effects)
+    assert (report["status"], [(c["containerName"], c["status"]) for c in report["containers"]]) == (
+        "RUNNING",
+        [("main", "RUNNING"), ("side", "STOPPED")],
+    )
 
 
 def test_a_container_that_cannot_be_stopped_is_given_up_with_the_engines_words() -> None:
