@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from miniecs.config import Timing
-from miniecs.control import messages
+from miniecs.control import interfaces, messages
 from miniecs.control.deployments import after_task
-from miniecs.control.launch import new_task, placement_request, service_spec
+from miniecs.control.launch import LaunchSpec, launched_task, placement_request, service_spec
 from miniecs.control.plan import (
     Action,
     AdvanceTask,
+    AssignTask,
     DeregisterTarget,
     Forget,
     LaunchTasks,
@@ -23,12 +24,14 @@ from miniecs.control.plan import (
     RegisterTarget,
     RemoveTarget,
     Say,
+    SetInterface,
     SetService,
     StopTask,
 )
 from miniecs.control.stopping import stop
 from miniecs.control.transitions import advanced, instance_is_told, is_told, versioned
 from miniecs.ids import Ids
+from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.event import Event, EventKind
 from miniecs.model.instance import ContainerInstance
@@ -145,7 +148,7 @@ class Applier:
 
     def _expect(self, action: Action) -> None:
         match action:
-            case StopTask() | AdvanceTask():
+            case StopTask() | AdvanceTask() | SetInterface() | AssignTask():
                 self.tx.expect(Task, action.task.arn, action.version)
             case LaunchTasks():
                 self.tx.expect(Service, action.service.arn, action.version)
@@ -169,6 +172,14 @@ class Applier:
             case AdvanceTask():
                 task = self._task(action.task)
                 after = advanced(task, action.last_status, now=self.now)
+                write_task(self.tx, task, after, now=self.now, because=action.because)
+            case SetInterface():
+                task = self._task(action.task)
+                after = replace(task, network_interface=action.interface)
+                write_task(self.tx, task, after, now=self.now, because=action.because)
+            case AssignTask():
+                task = self._task(action.task)
+                after = replace(task, container_instance_arn=action.instance_arn)
                 write_task(self.tx, task, after, now=self.now, because=action.because)
             case SetService():
                 write_service(self.tx, action.before, action.after, now=self.now, because=action.because)
@@ -221,9 +232,22 @@ class Applier:
         if definition is None or cluster is None:
             raise RuntimeError(f"{service.arn} outlived its task definition or its cluster")
         spec = service_spec(cluster, service, deployment, definition)
+        subnets = interfaces.subnets_of(self.tx, arns.scope_of(service.arn), spec.network_configuration)
+        beside = self.tx.find(Task, "service", service.arn) if subnets else ()
+        chooser = interfaces.Chooser(
+            subnets, (t for t in beside if t.deployment_id == deployment.id and t.wanted)
+        )
+        if spec.launch_type == fargate.LAUNCH_TYPE:
+            started = [self._task_of(spec, None, chooser, action.because) for _ in range(action.count)]
+            self._launched(service, action, started)
+            return
         constraints = service.placement_constraints
         if action.only_hosts is not None:
             constraints = (*constraints, PlacementConstraint("distinctInstance"))
+        only_hosts = action.only_hosts
+        if subnets:
+            reached = chooser.hosts(self.tx.find(ContainerInstance, "cluster", service.cluster_arn))
+            only_hosts = reached if only_hosts is None else only_hosts & reached
         request = placement_request(
             definition,
             overrides=None,
@@ -232,26 +256,34 @@ class Applier:
             constraints=constraints,
             strategies=service.placement_strategy,
             seed=self.ids.number(2**32),
-            only_hosts=action.only_hosts,
+            only_hosts=only_hosts,
         )
         decision = self.place(service.cluster_arn, request)
         launched = []
         for placement in decision.placements:
             instance = self.tx.get(ContainerInstance, placement.host)
             because = f"{action.because}; {placement.because}"
-            task = new_task(spec, now=self.now, ids=self.ids, instance=instance, because=because)
-            launched.append(write_task(self.tx, None, task, now=self.now, because=because))
-        if launched:
-            text = messages.started(launched, min(action.replaced, len(launched)))
-            service_message(
-                self.tx, service, text, now=self.now, ids=self.ids, because=action.because
-            )
+            launched.append(self._task_of(spec, instance, chooser, because))
+        self._launched(service, action, launched)
         blocked_until = 0.0
         if decision.unplaced:
             blocked_until = self.now + self.timing.placement_retry
             self._tell_unplaced(service, decision)
         if deployment.blocked_until != blocked_until:
             self.tx.put(_with(service, replace(deployment, blocked_until=blocked_until)))
+
+    def _task_of(
+        self, spec: LaunchSpec, instance: ContainerInstance | None, chooser: interfaces.Chooser, because: str
+    ) -> Task:
+        task = launched_task(
+            spec, now=self.now, ids=self.ids, instance=instance, chooser=chooser, because=because
+        )
+        return write_task(self.tx, None, task, now=self.now, because=because)
+
+    def _launched(self, service: Service, action: LaunchTasks, tasks: list[Task]) -> None:
+        if tasks:
+            text = messages.started(tasks, min(action.replaced, len(tasks)))
+            service_message(self.tx, service, text, now=self.now, ids=self.ids, because=action.because)
 
     def _tell_unplaced(self, service: Service, decision: Decision) -> None:
         because = why_unplaced(decision)

@@ -7,6 +7,7 @@ moment; keeping it incremental is what makes one placement cheap on thousands of
 from __future__ import annotations
 
 from miniecs.control.launch import demand_of_task, host_of
+from miniecs.model import fargate
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
@@ -76,5 +77,9 @@ class Fleets:
 
 
 def _holds(task: Task) -> bool:
-    """Resources are held from placement until the agent said STOPPED."""
-    return task.container_instance_arn is not None and task.last_status != "STOPPED"
+    """Resources are held from placement until the agent said STOPPED; Fargate's are no fleet's."""
+    return (
+        task.container_instance_arn is not None
+        and task.last_status != "STOPPED"
+        and task.launch_type != fargate.LAUNCH_TYPE
+    )

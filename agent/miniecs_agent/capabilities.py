@@ -80,8 +80,9 @@ _DOCKER_CAPABILITIES: tuple[str, ...] = (
     "ecs.capability.network.container-port-range",
     "ecs.capability.pid-ipc-namespace-sharing",
     "ecs.capability.task-cpu-mem-limit",
+    "ecs.capability.task-eni",
 )
-"""What our Docker engine does: no secrets, environment files, EFS, FireLens or interfaces of tasks."""
+"""What our Docker engine does: no secrets, environment files, EFS or FireLens."""
 
 
 def docker_capabilities(api_version: str) -> tuple[str, ...]:

@@ -59,6 +59,9 @@ class DockerApi(Protocol):
 
     def pull(self, image: str) -> Iterator[Json]: ...
 
+    def import_image(self, layer: bytes, reference: str, changes: Sequence[str]) -> None:
+        """An image of one layer, a tar archive."""
+
     def create_volume(self, request: VolumeRequest) -> None: ...
 
     def create(self, name: str, body: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ NOT_READY = "ResourceInitializationError"
 
 
 class Place(NamedTuple):
-    """Where a container is made. network: the instance's. cpus: the engine's."""
+    """Where a container is made. network: the instance's, or how to join its task's. cpus: the engine's."""
 
     owner: Owner
     instance_id: str
@@ -154,7 +154,7 @@ def _unsupported(
             CREATE_FAILED,
             f"container {container.name} is privileged: start miniecs with --allow-privileged to allow that",
         )
-    if task.network_mode not in ("bridge", "host", "none"):
+    if task.network_mode not in ("awsvpc", "bridge", "host", "none"):
         return _refused(f"network mode {task.network_mode}")
     for mode in ("pidMode", "ipcMode"):
         if task.document.get(mode) == "task":
@@ -257,7 +257,12 @@ def _task_cpu(task: TaskSpec, place: Place) -> int | None:
 def _settle(body: dict[str, Any], task: TaskSpec, place: Place) -> None:
     """What the payload's docker settings must not change, or what they mean here."""
     config = body["HostConfig"]
-    config["NetworkMode"] = place.network if task.network_mode == "bridge" else task.network_mode
+    config["NetworkMode"] = place.network if task.network_mode in ("awsvpc", "bridge") else task.network_mode
+    if task.network_mode == "awsvpc":
+        # These are the namespace's, and whoever holds that for the task has them (``pauses``).
+        config.pop("DnsSearch", None)
+        own = {name: value for name, value in (config.get("Sysctls") or {}).items() if not is_shared(name)}
+        config.update({"Sysctls": own} if "Sysctls" in config else {})
     if task.document.get("pidMode"):
         config["PidMode"] = task.document["pidMode"]
     if task.document.get("ipcMode"):
@@ -265,6 +270,11 @@ def _settle(body: dict[str, Any], task: TaskSpec, place: Place) -> None:
     log = config.get("LogConfig") or {}
     if log.get("Type") in (None, "", *_AWS_LOG_DRIVERS):
         config["LogConfig"] = _LOCAL_LOGS
+
+
+def is_shared(control: str) -> bool:
+    """Whether a system control is one of the network namespace."""
+    return control.startswith("net.")
 
 
 def _volumes_from(task: TaskSpec, container: ContainerSpec) -> Iterator[str]:

@@ -35,6 +35,7 @@ from miniecs_agent.docker_errors import (
 )
 from miniecs_agent.docker_events import read_inspection
 from miniecs_agent.docker_images import Images
+from miniecs_agent.pauses import Pauses
 from miniecs_agent.spec import ContainerSpec, TaskSpec
 from miniecs_agent.state import Action
 
@@ -61,6 +62,7 @@ class Creator:
         connection: Connection,
         images: Images,
         restore_network: Callable[[], Awaitable[None]],
+        pauses: Pauses,
     ) -> None:
         self._place = place
         self._containers = containers
@@ -68,6 +70,7 @@ class Creator:
         self._api = connection.api
         self._images = images
         self._restore_network = restore_network
+        self._pauses = pauses
         self._volumes: dict[str, _TaskVolumes] = {}
 
     async def make(self, task: TaskSpec, spec: ContainerSpec, moves: int = 0) -> Container | Failure:
@@ -89,7 +92,13 @@ class Creator:
         self, task: TaskSpec, spec: ContainerSpec, bindings: tuple[NetworkBinding, ...]
     ) -> Container | Failure:
         """Raises Refused and TimedOut."""
-        body = create_body(task, spec, self._place, bindings)
+        place = self._place
+        if task.network_mode == "awsvpc":
+            joined = await self._pauses.ensure(task)
+            if isinstance(joined, Failure):
+                return joined
+            place = place._replace(network=joined)
+        body = create_body(task, spec, place, bindings)
         if isinstance(body, Failure):
             return body
         problem = await self._make_volumes(task, spec)

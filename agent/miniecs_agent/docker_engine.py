@@ -25,9 +25,10 @@ from miniecs_agent.docker_api import Json
 from miniecs_agent.docker_config import MIB, VolumeRequest
 from miniecs_agent.docker_errors import CALL_TIMEOUT, Refused, TimedOut
 from miniecs_agent.docker_events import EVENT_FILTER, timestamp
-from miniecs_agent.docker_host import CALLS_AT_ONCE, DockerHost
+from miniecs_agent.docker_host import CALLS_AT_ONCE, DockerHost, routes
 from miniecs_agent.docker_wire import Events, Exec, Logs
 from miniecs_agent.host_engine import EngineError, EngineFacts, EngineGone, Owner
+from miniecs_agent.networks import subnets_of
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 OLDEST_API = (1, 32)
@@ -59,6 +60,7 @@ class DockerClient:
                 if self._client is None:
                     self._client = _client(self._url)
                 version, info = self._client.version(), self._client.info()
+                networks = subnets_of(self._client.networks())
         except Refused as refused:
             raise EngineError(refused.message) from refused
         api_version = str(version.get("ApiVersion", "0.0"))
@@ -81,6 +83,7 @@ class DockerClient:
             architecture=_ARCHITECTURES.get(architecture, architecture),
             operating_system=str(info.get("OperatingSystem", "")),
             kernel=str(info.get("KernelVersion", "")),
+            networks=tuple(sorted({str(network) for network in (*routes(), *networks)})),
         )
 
     def ping(self) -> None:
@@ -111,6 +114,11 @@ class DockerClient:
         with _translated(self._url):
             repository, tag = docker.utils.parse_repository_tag(image)
             yield from self._client.pull(repository, tag or "latest", stream=True, decode=True)
+
+    def import_image(self, layer: bytes, reference: str, changes: Sequence[str]) -> None:
+        repository, _, tag = reference.rpartition(":")
+        with _translated(self._url):
+            self._client.import_image_from_data(layer, repository, tag, list(changes))
 
     # Containers
 

@@ -32,6 +32,8 @@ from miniecs_agent.host_engine import (
     PullProgress,
 )
 from miniecs_agent.networks import PREFIX, candidates, gateway, gateway_of, read_routes, subnets_of
+from miniecs_agent.pauses import Pauses
+from miniecs_agent.vpc_networks import VpcNetworks
 
 __all__ = ["CALLS_AT_ONCE", "DockerHost"]
 
@@ -60,6 +62,7 @@ class DockerHost:
         self._connection = Connection(self._api, self._on_event, self._compare, changed)
         self._images = Images(self._connection, progress, self._clock)
         self._facts = await self._connection.open()
+        self._vpcs = VpcNetworks(owner, self._connection, self._facts)
 
     async def close(self) -> None:
         if self._facts is not None:
@@ -109,9 +112,13 @@ class DockerHost:
                 self._connection,
                 self._images,
                 partial(self._restore_network, id, address),
+                Pauses(id, self._connection, self._vpcs),
             )
             listed = await self._ask(partial(self._api.containers, self._labels(id)))
-            await asyncio.gather(*(self._adopt(instance, str(each["Id"])) for each in listed))
+            pauses, others = _parted(listed)
+            await asyncio.gather(*(self._adopt(instance, str(each["Id"])) for each in others))
+            for task_arn, runtime_id in pauses.items():
+                instance.adopt_pause(task_arn, runtime_id)
             self._instances[id] = instance
             for event in self._missed[id]:
                 instance.on_event(event)
@@ -140,6 +147,10 @@ class DockerHost:
         await self._remove(self._api.remove_volume, _values(volumes, "Name"))
         networks = await self._ask(partial(self._api.networks, ours))
         await self._remove(self._api.remove_network, _values(networks, "Id"))
+        try:
+            await self._vpcs.remove_unused()
+        except (Refused, TimedOut) as problem:
+            raise EngineError(f"a VPC's network was not removed: {problem}") from problem
 
     async def _remove(self, remove: Callable[[str], None], ids: Iterable[str]) -> None:
         """Those that are gone already are as good as removed. Raises EngineError."""
@@ -178,7 +189,7 @@ class DockerHost:
 
     async def _make_network(self, instance_id: str) -> str:
         taken = subnets_of(await self._ask(self._api.networks))
-        subnets = candidates(f"{self._owner.id} {instance_id}", _routes(), taken)
+        subnets = candidates(f"{self._owner.id} {instance_id}", routes(), taken)
         refusal = ""
         for subnet, _ in zip(subnets, range(_SUBNET_ATTEMPTS), strict=False):
             try:
@@ -240,9 +251,22 @@ class DockerHost:
             raise
 
 
-def _routes() -> list[IPv4Network]:
+def routes() -> list[IPv4Network]:
     """This machine's: of no use for an engine elsewhere, and of no harm."""
     return read_routes(_ROUTES.read_text()) if _ROUTES.exists() else []
+
+
+def _parted(listed: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], list[Mapping[str, Any]]]:
+    """By task, the ids of the containers that hold an interface; and the others."""
+    pauses: dict[str, str] = {}
+    others = []
+    for each in listed:
+        task_arn = (each.get("Labels") or {}).get(names.PAUSE)
+        if task_arn is None:
+            others.append(each)
+        else:
+            pauses[task_arn] = str(each["Id"])
+    return pauses, others
 
 
 def _values(things: Iterable[Mapping[str, Any]], name: str) -> list[str]:

@@ -35,6 +35,7 @@ from miniecs_agent.docker_images import PULL_LIMIT, Images
 from miniecs_agent.docker_streams import DockerCommand, Streams
 from miniecs_agent.engine import EngineCall, EngineContainer, EngineEvent
 from miniecs_agent.host_engine import Command, EngineError, EngineGone, InstanceSettings, Output, Usage
+from miniecs_agent.pauses import Pauses
 from miniecs_agent.state import Action
 
 log = logging.getLogger("miniecs.agent")
@@ -63,6 +64,7 @@ class DockerInstance:
         connection: Connection,
         images: Images,
         restore_network: Callable[[], Awaitable[None]],
+        pauses: Pauses,
     ) -> None:
         self._timing = settings.timing
         self._tell = listener
@@ -71,7 +73,8 @@ class DockerInstance:
         self._images = images
         self._loop = asyncio.get_running_loop()
         self._containers = Containers(address, settings.dynamic_ports)
-        self._creator = Creator(place, self._containers, connection, images, restore_network)
+        self._pauses = pauses
+        self._creator = Creator(place, self._containers, connection, images, restore_network, pauses)
         self._pull_attempts: dict[Key, _PullAttempts] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._streams = Streams(connection)
@@ -103,6 +106,8 @@ class DockerInstance:
                 self._begin_stop(call)
             case Action.REMOVE:
                 self._spawn(self._remove(call))
+            case Action.RELEASE:
+                self._spawn(self._pauses.release(call.task.arn))
 
     def containers(self) -> Sequence[EngineContainer]:
         return [listed(each) for each in self._containers if each.state != "gone"]
@@ -291,6 +296,8 @@ class DockerInstance:
     def on_event(self, event: Event) -> None:
         container = self._containers.of_id(event.runtime_id)
         if container is None:
+            if event.action in ("die", "destroy"):
+                self._interface_lost(event.runtime_id)
             return
         match event.action:
             case "start":
@@ -308,6 +315,18 @@ class DockerInstance:
                 self.vanished(container.runtime_id)
             case _:
                 self._health(container, health(event.action))
+
+    def _interface_lost(self, runtime_id: str) -> None:
+        """Somebody ended what held a task's interface: its containers reach nobody any more, so it stops."""
+        task_arn = self._pauses.task_of(runtime_id)
+        if task_arn is None:
+            return
+        log.error("the network interface of %s was removed from the engine: the task is stopped", task_arn)
+        self._spawn(self._pauses.release(task_arn))
+        for container in self._containers:
+            if container.task.arn == task_arn and container.state == "running":
+                container.killed = True
+                self._spawn(self._end(container))
 
     def live(self) -> list[str]:
         """Ids of the containers whose state may have changed unheard."""
@@ -390,6 +409,12 @@ class DockerInstance:
             log.warning("container %s is not taken over: its labels do not say what it is", seen.runtime_id)
         else:
             self._containers.put(container)
+
+    def adopt_pause(self, task_arn: str, runtime_id: str) -> None:
+        """Take over what holds a task's interface; of a task that has no container it is not needed."""
+        self._pauses.adopt(task_arn, runtime_id)
+        if not self._containers.has_any_of(task_arn):
+            self._spawn(self._pauses.release(task_arn))
 
     def _fail(self, call: EngineCall, problem: Failure, *, said: bool = True) -> None:
         """said: what is worth another try needs no warning."""

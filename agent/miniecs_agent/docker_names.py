@@ -18,6 +18,9 @@ OWNER = "miniecs.owner"
 DATA_DIR = "miniecs.data-dir"
 INSTANCE = "miniecs.instance"
 TASK = "miniecs.task"
+VPC = "miniecs.vpc"
+PAUSE = "miniecs.pause"  # of the container that holds a task's network interface: the task's ARN
+PAUSE_NAME = "internalecspause"  # what the ECS agent's `~internal~ecs~pause` becomes in Docker's names
 SCOPE = "miniecs.volume-scope"  # task or shared; shared volumes outlive their tasks
 TASK_ARN = "com.amazonaws.ecs.task-arn"
 CONTAINER_NAME = "com.amazonaws.ecs.container-name"
@@ -27,6 +30,11 @@ _NOT_KEPT = ("roleCredentials", "executionRoleCredentials")
 
 def owner_labels(owner: Owner, instance_id: str) -> dict[str, str]:
     return {OWNER: owner.id, DATA_DIR: owner.data_dir, INSTANCE: instance_id}
+
+
+def vpc_labels(owner: Owner, vpc_id: str) -> dict[str, str]:
+    """Of a VPC's network, which is no instance's."""
+    return {OWNER: owner.id, DATA_DIR: owner.data_dir, VPC: vpc_id}
 
 
 def task_document(task: TaskSpec) -> str:
@@ -64,8 +72,9 @@ def volume_name(task: TaskSpec, volume: str) -> str:
     return f"ecs-{task.family}-{task.revision}-{volume}-{_digits(task.arn, 'volume', volume)}"
 
 
-def network_name(owner: Owner, instance_id: str) -> str:
-    return f"miniecs-{owner.id[:8]}-{instance_id}"
+def network_name(owner: Owner, id: str) -> str:
+    """Of an instance's network, or a VPC's."""
+    return f"miniecs-{owner.id[:8]}-{id}"
 
 
 def label_filter(labels: Mapping[str, str | None]) -> dict[str, Any]:

@@ -16,7 +16,10 @@ from miniecs_agent.state import Action
 
 
 class EngineCall(NamedTuple):
-    """Do this with one container. ``timeout``: seconds from SIGTERM to SIGKILL of a stop."""
+    """Do this with one container. ``timeout``: seconds from SIGTERM to SIGKILL of a stop.
+
+    RELEASE is about the task and not the container that it names.
+    """
 
     action: Action
     task: TaskSpec

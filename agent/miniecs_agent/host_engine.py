@@ -29,7 +29,10 @@ class Owner(NamedTuple):
 
 
 class EngineFacts(NamedTuple):
-    """What an engine says of itself and its machine. memory: MiB."""
+    """What an engine says of itself and its machine. memory: MiB.
+
+    networks: the ranges of addresses that are in use there, as far as this machine can see.
+    """
 
     id: str
     product: str  # Docker Podman
@@ -40,6 +43,7 @@ class EngineFacts(NamedTuple):
     architecture: str  # as ECS names it: x86_64 arm64
     operating_system: str
     kernel: str
+    networks: tuple[str, ...] = ()
 
 
 class InstanceSettings(NamedTuple):

@@ -32,6 +32,7 @@ class Action(StrEnum):
     START = "start"
     STOP = "stop"
     REMOVE = "remove"
+    RELEASE = "release"  # the task's network interface: it has stopped. Nothing is answered
 
 
 @dataclass(slots=True, eq=False)

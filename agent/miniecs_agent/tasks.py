@@ -317,6 +317,8 @@ class TaskRunner:
                 if container.known is not Known.RUNNING:
                     steady = False
         if everything_stopped:
+            if task.known != "STOPPED" and task.spec.document.get("elasticNetworkInterfaces"):
+                self._emit(EngineCall(Action.RELEASE, task.spec, task.containers[0].spec))
             task.known = "STOPPED"
             if task.execution_stopped_at is None:
                 task.execution_stopped_at = now

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from miniecs.control.payloads import network_interface
+from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
+from miniecs.model.task import NetworkInterface, Task
 from miniecs_api.agent_messages import (
     PublishHealth,
     PublishInstanceStatus,
@@ -25,6 +28,7 @@ HEARTBEAT_EVERY = 30.0  # agents give a connection up after 60 to 120 s of silen
 RESEND_AFTER = 20.0
 SILENT_AFTER = 75.0  # no heartbeat was answered for so long: nobody is there
 TASKS_PER_PAYLOAD = 50
+ATTACHED_WITHIN = 300_000  # milliseconds that an agent waits for a network interface to appear
 OWN = "miniecs."  # how the types of our own messages begin; the ECS agent ignores them
 
 Message = Mapping[str, Any]
@@ -102,6 +106,14 @@ class AgentSession:
             body["tasks"] = part
             self._unacknowledged[body["messageId"]] = (now, tuple([task["arn"] for task in part]))
             self._send({"type": "PayloadMessage", "message": body})
+
+    def send_interface(self, now: float, task: Task, interface: NetworkInterface) -> None:
+        """Tell of a task's network interface, to be confirmed by SubmitTaskStateChange."""
+        body = self._body(now)
+        body["taskArn"], body["taskClusterArn"] = task.arn, task.cluster_arn
+        body["waitTimeoutMs"] = ATTACHED_WITHIN
+        body["elasticNetworkInterfaces"] = [network_interface(interface, arns.scope_of(task.arn))]
+        self._send({"type": "AttachTaskNetworkInterfacesMessage", "message": body})
 
     def send_manifest(self, now: float, tasks: Iterable[tuple[str, str]]) -> None:
         """(ARN, desired status) of every task that should be known to the agent."""

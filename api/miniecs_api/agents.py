@@ -145,6 +145,7 @@ class AgentSessions:
         session.heartbeat(now)
         tasks = self._store.find(Task, "instance", instance_arn)
         wanted = [(task, status) for task in tasks if (status := _told(task)) is not None]
+        self._send_interfaces(now, session, wanted)
         session.send_tasks(now, (self._payload(task, status) for task, status in wanted))
         self.send_manifest(now, session)
         return session
@@ -246,7 +247,17 @@ class AgentSessions:
             now = self._clock.now()
             for instance_arn, tasks in due.items():
                 payloads = [self._payload(task, status) for task, status in tasks]
+                self._send_interfaces(now, self._sessions[instance_arn], tasks)
                 self._sessions[instance_arn].send_tasks(now, payloads)
+
+    def _send_interfaces(
+        self, now: float, session: AgentSession, tasks: Iterable[tuple[Task, str]]
+    ) -> None:
+        """Have an agent confirm the interfaces of tasks that it is to run, before it hears of the tasks."""
+        for task, status in tasks:
+            interface = task.network_interface
+            if status == "RUNNING" and interface is not None and interface.status == "ATTACHING":
+                session.send_interface(now, task, interface)
 
     def _task_changed(self, change: Change, due: dict[str, list[tuple[Task, str]]]) -> None:
         after: Task | None = change.after

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Any
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from pydantic import Field
 from miniecs.config import InstanceSpec
 from miniecs.model.emulated import LOCAL, EmulatedInstance, EngineHost
 from miniecs.model.instance_types import UnknownInstanceType
+from miniecs.model.network import EngineNetworks
 from miniecs.model.scope import Scope
 from miniecs.store import Commit, Store
 from miniecs_api.agent_messages import ProtocolMessage, understood
@@ -199,6 +201,7 @@ class HostLinks:
         old = self._links.get(hello.host)
         if old is not None:
             self._dismiss(old)
+        self._note_networks(hello)
         link = self._links[hello.host] = HostLink(self, hello, send, close, now)
         self._tell(link)
         self.happened()
@@ -219,6 +222,7 @@ class HostLinks:
     def begin_anew(self, *, restore: bool) -> None:
         """Engines elsewhere are here for the first time again; without ``restore`` they get nothing."""
         for link in self:
+            self._note_networks(link.hello)
             if link.host == LOCAL:
                 continue
             try:
@@ -236,6 +240,15 @@ class HostLinks:
             raise HostRefused(problem.message if isinstance(problem, AwsError) else str(problem)) from problem
         with self._store.transaction() as tx:
             tx.put(EngineHost(hello.host, hello.name))
+
+    def _note_networks(self, hello: HostHello) -> None:
+        """The ranges that are in use where the engine is: no VPC gets one of them."""
+        told = hello.engine.get("networks")
+        taken = tuple(text for text in told if _is_network(text)) if isinstance(told, list) else ()
+        noted = EngineNetworks(hello.host, taken)
+        if self._store.get(EngineNetworks, hello.host) != noted:
+            with self._store.transaction() as tx:
+                tx.put(noted)
 
     def _wanted(self, wants: Wants) -> list[InstanceSpec]:
         spec = instances.wanted(
@@ -276,3 +289,10 @@ class HostLinks:
                 "instances": [wire(self._store, machine) for machine in self._machines.of(link.host)],
             }
         )
+
+
+def _is_network(text: object) -> bool:
+    try:
+        return isinstance(text, str) and IPv4Network(text) is not None
+    except ValueError:
+        return False

@@ -12,7 +12,7 @@ from miniecs.config import Timing
 from miniecs.control import census, deployments
 from miniecs.control.census import Census, Cohort
 from miniecs.control.view import View
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.event import Event, EventKind
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
@@ -181,6 +181,10 @@ def _ails(view: View, task: Task) -> str:
 
 
 def _where(view: View, task: Task) -> list[str]:
+    if task.launch_type == fargate.LAUNCH_TYPE:
+        own = task.network_interface
+        address = f" at {own.private_ipv4} in {own.subnet_id}" if own is not None and own.is_provided else ""
+        return [f"It is on Fargate, in {task.availability_zone}{address}."]
     if task.container_instance_arn is None:
         return ["It has no container instance yet."]
     instance = view.get(ContainerInstance, task.container_instance_arn)
@@ -197,6 +201,8 @@ def _begins(view: View, task: Task) -> list[str]:
     if task.last_status == "RUNNING":
         return []
     instance = view.get(ContainerInstance, task.container_instance_arn or "")
+    if instance is None and task.launch_type == fargate.LAUNCH_TYPE:
+        return ["It waits for Fargate's machine, which is being started."]
     if instance is None:
         return ["It waits for a container instance with room for it."]
     if not instance.agent_connected:

@@ -11,18 +11,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
+from miniecs.control import interfaces
 from miniecs.ids import Ids
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.instance import Attribute, ContainerInstance
+from miniecs.model.instance_types import INSTANCE_TYPES
+from miniecs.model.network import Subnet
 from miniecs.model.scope import Tag
 from miniecs.model.service import Deployment, PlacementConstraint, PlacementStrategy, Service
 from miniecs.model.task import Container, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_scheduler import SERVICE_DEFAULT, Constraint, Host, Request, Resources, Strategy
 
-_ENIS_OF_A_HOST = 1024  # interfaces are virtual here, so they never are what is scarce
+_ENIS_OF_UNKNOWN_TYPES = 15  # as of the largest types that are known
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def host_of(instance: ContainerInstance) -> Host:
             cpu=instance.cpu,
             memory=instance.memory,
             gpu=len(instance.gpus),
-            enis=_ENIS_OF_A_HOST,
+            enis=_enis_of(instance.attribute("ecs.instance-type") or ""),
             tcp_ports=frozenset(instance.ports),
             udp_ports=frozenset(instance.ports_udp),
         ),
@@ -64,6 +67,13 @@ def host_of(instance: ContainerInstance) -> Host:
         agent_version=instance.agent_version or "",
         registered_at=instance.registered_at,
     )
+
+
+@lru_cache(maxsize=512)
+def _enis_of(type: str) -> int:
+    """Interfaces for tasks: all that the type can have but the instance's own."""
+    known = INSTANCE_TYPES.get(type)
+    return (known.interfaces if known is not None else _ENIS_OF_UNKNOWN_TYPES) - 1
 
 
 @lru_cache(maxsize=4096)
@@ -161,9 +171,18 @@ def placement_request(
 
 
 def new_task(
-    spec: LaunchSpec, *, now: float, ids: Ids, instance: ContainerInstance | None, because: str = ""
+    spec: LaunchSpec,
+    *,
+    now: float,
+    ids: Ids,
+    instance: ContainerInstance | None,
+    subnet: Subnet | None = None,
+    because: str = "",
 ) -> Task:
-    """A fresh task on its host (None: it waits for one). awsvpc tasks begin by getting their interface."""
+    """A fresh task on its host (None: it waits for one). awsvpc tasks begin by getting their interface.
+
+    subnet: where that interface is to be.
+    """
     definition = spec.definition
     demand = demand_of(definition, spec.overrides)
     waits = instance is None or definition.network_mode == "awsvpc"
@@ -183,8 +202,9 @@ def new_task(
         started_by=spec.started_by,
         launch_type=spec.launch_type,
         capacity_provider_name=spec.capacity_provider_name,
-        availability_zone=instance.availability_zone if instance else None,
-        platform_version=spec.platform_version,
+        availability_zone=subnet.zone if subnet else instance.availability_zone if instance else None,
+        network_interface=interfaces.wanted(subnet, ids.uuid()) if subnet else None,
+        platform_version=fargate.running(spec.platform_version),
         network_configuration=spec.network_configuration,
         overrides=spec.overrides,
         reserved_cpu=demand.cpu,
@@ -195,6 +215,20 @@ def new_task(
         created_at=now,
         because=because,
     )
+
+
+def launched_task(
+    spec: LaunchSpec,
+    *,
+    now: float,
+    ids: Ids,
+    instance: ContainerInstance | None,
+    chooser: interfaces.Chooser,
+    because: str,
+) -> Task:
+    """A fresh task, with a subnet of those that it may be in: one of its host's zone, where it has a host."""
+    subnet = chooser.choose(instance.availability_zone if instance is not None else None)
+    return new_task(spec, now=now, ids=ids, instance=instance, subnet=subnet, because=because)
 
 
 def service_spec(

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from typing import Any, NamedTuple
 
 from miniecs.model import arns
 from miniecs.model.container_definition import ContainerDefinition, LinuxParameters
+from miniecs.model.network import private_dns_name
+from miniecs.model.scope import Scope
 from miniecs.model.task import NetworkInterface, Task
 from miniecs.model.task_definition import TaskDefinition, Volume
 
@@ -67,27 +70,30 @@ def task_payload(
         for name, convert in (("cpu", _vcpus), ("memory", int)):
             if task.overrides.get(name):
                 payload[name] = convert(task.overrides[name])
-    if task.network_interface is not None:
-        payload["elasticNetworkInterfaces"] = [network_interface(task.network_interface)]
+    if task.network_interface is not None and task.network_interface.is_provided:
+        scope = arns.scope_of(task.arn)
+        payload["elasticNetworkInterfaces"] = [network_interface(task.network_interface, scope)]
+        # Our own agent's: the network in which the interface is to be.
+        payload["vpc"] = {"id": task.network_interface.vpc_id, "cidr": task.network_interface.vpc_cidr}
     if task.enable_execute_command:
         for made in containers:
             made["managedAgents"] = [{"name": "ExecuteCommandAgent", "properties": {}}]
     return payload
 
 
-def network_interface(interface: NetworkInterface) -> dict[str, Any]:
+def network_interface(interface: NetworkInterface, scope: Scope) -> dict[str, Any]:
     """The ACS ElasticNetworkInterface of a task in network mode awsvpc."""
-    network, _, _ = interface.private_ipv4.rpartition(".")
+    subnet = IPv4Network(interface.cidr)
     return {
-        "attachmentArn": interface.attachment_id,
+        "attachmentArn": arns.attachment(scope, interface.attachment_id),
         "ec2Id": interface.id,
         "index": 1,
         "macAddress": interface.mac_address,
         "ipv4Addresses": [{"privateAddress": interface.private_ipv4, "primary": True}],
-        "subnetGatewayIpv4Address": f"{network}.1/24",
+        "subnetGatewayIpv4Address": f"{subnet.network_address + 1}/{subnet.prefixlen}",
         "domainNameServers": [],
         "domainName": [],
-        "privateDnsName": f"ip-{interface.private_ipv4.replace('.', '-')}.ec2.internal",
+        "privateDnsName": private_dns_name(interface.private_ipv4, scope.region),
     }
 
 

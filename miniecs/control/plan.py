@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
-from miniecs.model.task import Task
+from miniecs.model.task import NetworkInterface, Task
 
 
 class Key(NamedTuple):
@@ -57,6 +57,26 @@ class AdvanceTask:
     task: Task
     version: int
     last_status: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetInterface:
+    """Give a task in network mode awsvpc its interface, with the address that was free."""
+
+    task: Task
+    version: int
+    interface: NetworkInterface
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignTask:
+    """Put a task that waited for Fargate's capacity on it."""
+
+    task: Task
+    version: int
+    instance_arn: str
     because: str
 
 
@@ -127,6 +147,8 @@ Action = (
     LaunchTasks
     | StopTask
     | AdvanceTask
+    | SetInterface
+    | AssignTask
     | SetService
     | RegisterTarget
     | DeregisterTarget

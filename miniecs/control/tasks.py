@@ -8,10 +8,21 @@ Source: ECS developer guide, "Amazon ECS task lifecycle".
 from __future__ import annotations
 
 from miniecs.config import Timing
-from miniecs.control import targets
-from miniecs.control.plan import NOTHING, Action, AdvanceTask, DeregisterTarget, Forget, Plan, StopTask
-from miniecs.control.stopping import DEREGISTRATION_FORCED, USER_INITIATED
+from miniecs.control import interfaces, targets
+from miniecs.control.plan import (
+    NOTHING,
+    Action,
+    AdvanceTask,
+    AssignTask,
+    DeregisterTarget,
+    Forget,
+    Plan,
+    SetInterface,
+    StopTask,
+)
+from miniecs.control.stopping import DEREGISTRATION_FORCED, FAILED_TO_START, USER_INITIATED
 from miniecs.control.view import View
+from miniecs.model import fargate
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
@@ -35,7 +46,7 @@ def plan(view: View, arn: str, *, now: float, timing: Timing) -> Plan:
         if instance is None or instance.status == "INACTIVE":
             return _orphaned(view, task, version, instance, now=now, timing=timing)
     if task.desired_status == "RUNNING":
-        return _starting(task, version)
+        return _starting(view, task, version)
     return _stopping(view, task, version, now=now, timing=timing)
 
 
@@ -68,11 +79,36 @@ def _orphaned(
     return Plan(tuple(actions))
 
 
-def _starting(task: Task, version: int) -> Plan:
-    if task.last_status != "PROVISIONING" or task.container_instance_arn is None:
+def _starting(view: View, task: Task, version: int) -> Plan:
+    """First its network interface, then on Fargate a machine; then its agent gets it."""
+    if task.last_status != "PROVISIONING":
         return NOTHING
+    interface = task.network_interface
+    if interface is not None and not interface.is_provided:
+        provided = interfaces.provided(view, task)
+        if provided is None:
+            because = f"every address of {interface.subnet_id} is in use"
+            reason = interfaces.no_address(interface.subnet_id)
+            return Plan((StopTask(task, version, FAILED_TO_START, reason, because),))
+        because = f"{provided.private_ipv4} is free in {interface.subnet_id}"
+        return Plan((SetInterface(task, version, provided, because),))
+    if task.container_instance_arn is None:
+        return _on_fargate(view, task, version) if task.launch_type == fargate.LAUNCH_TYPE else NOTHING
     because = "it has a host and needs nothing else before its agent gets it"
     return Plan((AdvanceTask(task, version, "PENDING", because),))
+
+
+def _on_fargate(view: View, task: Task, version: int) -> Plan:
+    """The machine with the fewest tasks. While there is none the task waits; its arrival wakes this loop."""
+    machines = [
+        machine
+        for machine in view.find(ContainerInstance, "fargate", True)
+        if machine.status == "ACTIVE" and machine.agent_connected
+    ]
+    if not machines:
+        return NOTHING
+    chosen = min(machines, key=lambda machine: view.count(Task, "instance", machine.arn))
+    return Plan((AssignTask(task, version, chosen.arn, "Fargate has a machine for it"),))
 
 
 def _stopping(view: View, task: Task, version: int, *, now: float, timing: Timing) -> Plan:

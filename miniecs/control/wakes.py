@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from miniecs.control.plan import Key
 from miniecs.control.tasks import needs_care
 from miniecs.control.view import View
+from miniecs.model import fargate
 from miniecs.model.cluster import Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
@@ -176,6 +177,10 @@ class Wakes:
         if before is not None and before.status == after.status and not _offers_otherwise(before, after):
             return
         self._capacity(after.cluster_arn)
+        if fargate.is_capacity(after.cluster_arn) and after.agent_connected:
+            for waiting in self._view.all(Task):
+                if waiting.last_status == "PROVISIONING" and waiting.container_instance_arn is None:
+                    self._touch("task", waiting.arn)
         for arn in sorted(self._daemons.get(after.cluster_arn, ())):
             self._touch("service", arn)
         if before is None or before.status == after.status:

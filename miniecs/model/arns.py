@@ -44,6 +44,10 @@ def capacity_provider(scope: Scope, name: str) -> str:
     return _ecs(scope, f"capacity-provider/{name}")
 
 
+def attachment(scope: Scope, id: str) -> str:
+    return _ecs(scope, f"attachment/{id}")
+
+
 def service_deployment(scope: Scope, cluster_name: str, service_name: str, id: str) -> str:
     return _ecs(scope, f"service-deployment/{cluster_name}/{service_name}/{id}")
 

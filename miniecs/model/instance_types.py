@@ -125,10 +125,13 @@ INSTANCE_TYPES: dict[str, InstanceType] = {
     for size, (vcpus, gib, interfaces) in sizes.items()
 }
 
+FARGATE = InstanceType("aws.fargate", vcpus=65_536, memory=256 * 1024 * 1024, interfaces=65_536)
+"""Of Fargate's own machines: never scarce, for what a task may use is bounded by the task's own size."""
+
 
 def instance_type(name: str) -> InstanceType:
     """The type by its name, e.g. ``t3.medium``. Raises UnknownInstanceType."""
-    found = INSTANCE_TYPES.get(name)
+    found = FARGATE if name == FARGATE.name else INSTANCE_TYPES.get(name)
     if found is None:
         raise UnknownInstanceType(name)
     return found

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.emulated import EmulatedInstance, EngineHost
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
+from miniecs.model.network import EngineNetworks, Subnet, Vpc, subnet_key
 from miniecs.model.service import Service
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
@@ -75,12 +76,28 @@ def _deployment_and_status(task: Task) -> Hashable:
     return task.deployment_id, task.last_status
 
 
+def _live_subnet(task: Task) -> Hashable:
+    interface = task.network_interface
+    if interface is None or task.last_status == "STOPPED":
+        return None
+    return subnet_key(arns.scope_of(task.arn), interface.subnet_id)
+
+
+def _cluster_scope(cluster: Cluster) -> Hashable:
+    """Fargate's own is nobody's."""
+    return None if fargate.is_capacity(cluster.arn) else arns.scope_of(cluster.arn)
+
+
+def _fargate(instance: ContainerInstance) -> Hashable:
+    return fargate.is_capacity(instance.cluster_arn) or None
+
+
 def _live_machine(instance: ContainerInstance) -> Hashable:
     return None if instance.status == "INACTIVE" else instance.ec2_instance_id
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("cluster", Cluster, indexes={"scope": _scope_of_arn}),
+    Kind("cluster", Cluster, indexes={"scope": _cluster_scope}),
     Kind("capacity_provider", CapacityProvider, indexes={"scope": lambda p: p.scope}),
     Kind(
         "account_setting",
@@ -106,7 +123,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "container_instance",
         ContainerInstance,
-        indexes={"cluster": lambda i: i.cluster_arn, "machine": _live_machine},
+        indexes={"cluster": lambda i: i.cluster_arn, "machine": _live_machine, "fargate": _fargate},
         counts={
             "registered": lambda i: i.cluster_arn if i.status in ("ACTIVE", "DRAINING") else None,
         },
@@ -118,6 +135,7 @@ KINDS: tuple[Kind, ...] = (
             "cluster": attrgetter("cluster_arn"),
             "service": _live_service,
             "instance": _live_instance,
+            "subnet": _live_subnet,
         },
         counts={
             "cluster": _cluster_and_status,
@@ -153,4 +171,12 @@ KINDS: tuple[Kind, ...] = (
         indexes={"host": attrgetter("host"), "cluster": attrgetter("cluster_arn")},
     ),
     Kind("engine_host", EngineHost, key=attrgetter("id")),
+    Kind("vpc", Vpc, key=attrgetter("key")),
+    Kind(
+        "subnet",
+        Subnet,
+        key=attrgetter("key"),
+        indexes={"scope": attrgetter("scope")},
+    ),
+    Kind("engine_networks", EngineNetworks, key=attrgetter("host")),
 )

@@ -55,7 +55,10 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class NetworkInterface:
-    """A task's elastic network interface (awsvpc), allocated by the control plane."""
+    """A task's elastic network interface (awsvpc), allocated by the control plane.
+
+    A task that is PROVISIONING may have one of which only the subnet is chosen: the rest is '' then.
+    """
 
     id: str  # eni-…
     attachment_id: str  # uuid
@@ -63,6 +66,14 @@ class NetworkInterface:
     mac_address: str
     private_ipv4: str
     status: str = "PRECREATED"  # PRECREATED ATTACHING ATTACHED DETACHING DETACHED DELETED
+    cidr: str = ""  # its subnet's
+    vpc_id: str = ""
+    vpc_cidr: str = ""
+
+    @property
+    def is_provided(self) -> bool:
+        """False while only its subnet is chosen."""
+        return bool(self.private_ipv4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from miniecs.clock import SystemClock
 from miniecs.config import InstanceSpec, ServerSettings, Timing
 from miniecs.fleets import Fleets
 from miniecs.ids import Ids
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.reconciler import Reconciler
 from miniecs.serve.docker import DockerRuntime
 from miniecs.serve.driver import Driver
+from miniecs.serve.fargate import FargateCapacity
 from miniecs.serve.runtime import Runtime
 from miniecs.serve.simulated import SimulatedRuntime
 from miniecs.store import StoreError
@@ -69,6 +70,7 @@ class Server:
             ApiSettings(
                 account=settings.account,
                 region=settings.region,
+                owner=settings.owner,
                 strict=settings.strict,
                 endpoint=self.endpoint,
                 timing=self.timing,
@@ -81,6 +83,7 @@ class Server:
         self.machines = Machines(self.store, self.ids, self.scope, self._zone)
         self.links = HostLinks(self.store, self.machines, self._host_settings())
         self._runtime: Runtime = self._make_runtime()
+        self._fargate = FargateCapacity(self.store, self._runtime, self.scope)
         join = JoinCredentials(settings.join_access_key, settings.join_secret)
         signatures = Signatures(join, self.clock)
         self._channels = AgentChannels(self.store, self.sessions, signatures, self.clock)
@@ -125,8 +128,9 @@ class Server:
         self.sessions.start()
         self._driver = Driver(self.store, self.reconciler, self.clock)
         self._runtime.start()
+        self._fargate.start()
         self._ticker = asyncio.create_task(self._tick())
-        if not any(self.store.all(Cluster)):
+        if all(fargate.is_capacity(cluster.arn) for cluster in self.store.all(Cluster)):
             self._make_cluster()
 
     def end(self) -> None:
@@ -140,6 +144,7 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
         self._driver.stop()
+        self._fargate.stop()
         self._runtime.stop()
         self.sessions.stop()
         self.reconciler.close()

@@ -148,6 +148,10 @@ class FakeDocker:
             raise Refused(404, f"No such image: {image}")
         return found
 
+    def import_image(self, layer: bytes, reference: str, changes: Sequence[str]) -> None:
+        self._call("import_image", reference)
+        self.images[reference] = {"Id": f"sha256:{reference}", "Config": {}}
+
     def pull(self, image: str) -> Iterator[Json]:
         self._call("pull", image)
         messages = self.registry.get(image)

@@ -245,7 +245,7 @@ NOT_YET = "miniecs's Docker engine does not support {} yet"
 @pytest.mark.parametrize(
     ("task", "fields", "what"),
     [
-        ({"networkMode": "awsvpc"}, {}, "network mode awsvpc"),
+        ({"networkMode": "default"}, {}, "network mode default"),
         ({"pidMode": "task"}, {}, "pidMode task"),
         ({"ipcMode": "task"}, {}, "ipcMode task"),
         ({"proxyConfiguration": {"type": "APPMESH"}}, {}, "an App Mesh proxy configuration"),

@@ -290,7 +290,16 @@ def test_volumes() -> None:
 
 def test_a_service_task_with_an_interface_of_its_own_and_exec() -> None:
     of = definition(networkMode="awsvpc", pidMode="task", ipcMode="host")
-    interface = NetworkInterface("eni-1", "attach-1", "subnet-1", "02:00:00:00:00:01", "10.0.3.7")
+    interface = NetworkInterface(
+        "eni-1",
+        "attach-1",
+        "subnet-1",
+        "02:00:00:00:00:01",
+        "10.0.3.7",
+        cidr="10.0.2.0/23",
+        vpc_id="vpc-1",
+        vpc_cidr="10.0.0.0/16",
+    )
     made = payload(
         of,
         service_arn=f"{ARN}:service/mini/web",
@@ -303,17 +312,25 @@ def test_a_service_task_with_an_interface_of_its_own_and_exec() -> None:
     assert made["containers"][0]["managedAgents"] == [{"name": "ExecuteCommandAgent", "properties": {}}]
     assert made["elasticNetworkInterfaces"] == [
         {
-            "attachmentArn": "attach-1",
+            "attachmentArn": f"{ARN}:attachment/attach-1",
             "ec2Id": "eni-1",
             "index": 1,
             "macAddress": "02:00:00:00:00:01",
             "ipv4Addresses": [{"privateAddress": "10.0.3.7", "primary": True}],
-            "subnetGatewayIpv4Address": "10.0.3.1/24",
+            "subnetGatewayIpv4Address": "10.0.2.1/23",
             "domainNameServers": [],
             "domainName": [],
             "privateDnsName": "ip-10-0-3-7.ec2.internal",
         }
     ]
+    assert made["vpc"] == {"id": "vpc-1", "cidr": "10.0.0.0/16"}
+
+
+def test_an_interface_without_an_address_is_told_to_nobody() -> None:
+    of = definition(networkMode="awsvpc")
+    made = payload(of, network_interface=NetworkInterface("", "attach-1", "subnet-1", "", ""))
+    assert "elasticNetworkInterfaces" not in made
+    assert "vpc" not in made
 
 
 def test_what_tasks_share_is_made_once_and_left_alone() -> None:

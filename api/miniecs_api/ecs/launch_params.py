@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from miniecs.model import fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.scope import Tag
 from miniecs.model.service import PlacementConstraint, PlacementStrategy
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs.task_definitions import find_task_definition
+from miniecs_api.ecs.td_compatibilities import FARGATE_SIZES
 from miniecs_api.wire.errors import AwsError
 from miniecs_scheduler import ExpressionError, parse_expression
 
@@ -95,19 +97,6 @@ def _strategy(type: str | None, field: str) -> PlacementStrategy:
     raise invalid("Placement strategy type must be one of [random, spread, binpack].")
 
 
-def network_configuration(params: dict[str, Any], definition: TaskDefinition) -> dict[str, Any] | None:
-    """The call's network configuration, which goes with awsvpc and with nothing else."""
-    given: dict[str, Any] | None = params.get("networkConfiguration")
-    if definition.network_mode == "awsvpc":
-        if not given or "awsvpcConfiguration" not in given:
-            raise invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
-        if not given["awsvpcConfiguration"].get("subnets"):
-            raise invalid("subnets can not be empty.")
-    elif given:
-        raise invalid("Network Configuration is not valid for the given networkMode of this task definition.")
-    return given
-
-
 def launch_type(
     ctx: Context, params: dict[str, Any], cluster: Cluster, definition: TaskDefinition
 ) -> str:
@@ -123,20 +112,36 @@ def launch_type(
     chosen: str = given or "EC2"
     if chosen not in (definition.compatibilities or ("EC2",)):
         raise invalid(f"Task definition does not support launch_type {chosen}.")
-    if chosen in ("FARGATE", "MANAGED_INSTANCES"):
-        raise _unsupported(f"Launch type {chosen} is not supported by miniecs yet; use EC2.")
-    if definition.network_mode == "awsvpc":
+    if chosen == "MANAGED_INSTANCES":
+        raise _unsupported(f"Launch type {chosen} is not supported by miniecs yet; use EC2 or FARGATE.")
+    if definition.network_mode == "awsvpc" and not ctx.settings.awsvpc:
         raise _unsupported("Network mode awsvpc is not run by miniecs yet; use bridge or host.")
-    if params.get("platformVersion"):
+    if chosen == fargate.LAUNCH_TYPE:
+        for member, what in (("placementConstraints", "constraints"), ("placementStrategy", "strategies")):
+            if params.get(member):
+                raise invalid(f"Placement {what} are not supported with FARGATE launch type.")
+    elif params.get("platformVersion"):
         raise invalid("The platform version must be null when specifying an EC2 launch type.")
     return chosen
+
+
+def platform_version(params: dict[str, Any], launch_type: str) -> str | None:
+    """Fargate's, as it was asked for; None elsewhere."""
+    if launch_type != fargate.LAUNCH_TYPE:
+        return None
+    given: str = params.get("platformVersion") or "LATEST"
+    if given not in fargate.PLATFORM_VERSIONS:
+        raise AwsError("PlatformUnknownException", "The specified platform version doesn't exist.")
+    return given
 
 
 def _unsupported(message: str) -> AwsError:
     return AwsError("UnsupportedFeatureException", message, hint="See docs/differences.md.")
 
 
-def overrides(params: dict[str, Any], definition: TaskDefinition) -> dict[str, Any] | None:
+def overrides(
+    params: dict[str, Any], definition: TaskDefinition, launch_type: str
+) -> dict[str, Any] | None:
     """The call's overrides, naming only containers that exist."""
     given: dict[str, Any] | None = params.get("overrides")
     if not given:
@@ -156,6 +161,10 @@ def overrides(params: dict[str, Any], definition: TaskDefinition) -> dict[str, A
     for field in ("cpu", "memory"):
         if field in given and not given[field].isdecimal():
             raise invalid(f"Invalid '{field}' setting for task.")
+    if launch_type == fargate.LAUNCH_TYPE:
+        cpu, memory = (int(given.get(size) or getattr(definition, size)) for size in ("cpu", "memory"))
+        if memory not in FARGATE_SIZES.get(cpu, ()):
+            raise invalid("No Fargate configuration exists for given values.")
     return given
 
 

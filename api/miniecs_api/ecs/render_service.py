@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+from miniecs.model import fargate
 from miniecs.model.event import EventKind
 from miniecs.model.service import Deployment, Revision, Service
 from miniecs.model.task import Task
@@ -52,6 +53,7 @@ def render_service(ctx: Context, service: Service, *, tags: bool = False) -> dic
         ],
         "placementStrategy": [{"type": s.type, "field": s.field or None} for s in service.placement_strategy],
         "networkConfiguration": revision.network_configuration,
+        **_platform(revision),
         "healthCheckGracePeriodSeconds": service.health_check_grace_period,
         "schedulingStrategy": service.scheduling_strategy,
         "deploymentController": {"type": service.deployment_controller},
@@ -80,9 +82,17 @@ def _deployment(ctx: Context, deployment: Deployment) -> dict[str, Any]:
         "updatedAt": deployment.updated_at,
         "launchType": deployment.revision.launch_type,
         "networkConfiguration": deployment.revision.network_configuration,
+        **_platform(deployment.revision),
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,
     }
+
+
+def _platform(revision: Revision) -> dict[str, Any]:
+    """Fargate's, which is asked for as LATEST and shown as that."""
+    if revision.launch_type != fargate.LAUNCH_TYPE:
+        return {}
+    return {"platformVersion": revision.platform_version, "platformFamily": fargate.PLATFORM_FAMILY}
 
 
 def _counts(ctx: Context, index: str, value: Hashable) -> tuple[int, int]:

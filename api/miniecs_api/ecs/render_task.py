@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.instance import ContainerInstance
+from miniecs.model.network import private_dns_name
 from miniecs.model.task import Container, NetworkBinding, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
@@ -18,6 +19,7 @@ _ARCHITECTURE = "ecs.cpu-architecture"
 def render_task(ctx: Context, task: Task, *, tags: bool = False) -> dict[str, Any]:
     """The API's Task. Tags only where the caller asked to include them (RunTask always shows them)."""
     definition = ctx.tx.get(TaskDefinition, task.task_definition_arn)
+    on_fargate = task.launch_type == fargate.LAUNCH_TYPE
     shown: dict[str, Any] = {
         "attachments": _attachments(task),
         "attributes": _attributes(ctx, task),
@@ -26,7 +28,7 @@ def render_task(ctx: Context, task: Task, *, tags: bool = False) -> dict[str, An
         "clusterArn": task.cluster_arn,
         "connectivity": task.connectivity,
         "connectivityAt": task.connectivity_at,
-        "containerInstanceArn": task.container_instance_arn,
+        "containerInstanceArn": None if on_fargate else task.container_instance_arn,
         "containers": _containers(task, definition),
         "cpu": str(task.reserved_cpu),
         "createdAt": task.created_at,
@@ -39,6 +41,7 @@ def render_task(ctx: Context, task: Task, *, tags: bool = False) -> dict[str, An
         "launchType": task.launch_type,
         "memory": str(task.reserved_memory),
         "overrides": _overrides(task),
+        "platformFamily": fargate.PLATFORM_FAMILY if on_fargate else None,
         "platformVersion": task.platform_version,
         "pullStartedAt": task.pull_started_at,
         "pullStoppedAt": task.pull_stopped_at,
@@ -143,7 +146,7 @@ def _binding(binding: NetworkBinding) -> dict[str, Any]:
 
 def _interfaces(task: Task) -> list[dict[str, Any]]:
     interface = task.network_interface
-    if interface is None:
+    if interface is None or not interface.is_provided:
         return []
     return [{"attachmentId": interface.attachment_id, "privateIpv4Address": interface.private_ipv4}]
 
@@ -152,12 +155,15 @@ def _attachments(task: Task) -> list[dict[str, Any]]:
     interface = task.network_interface
     if interface is None:
         return []
-    details = (
-        ("subnetId", interface.subnet_id),
-        ("networkInterfaceId", interface.id),
-        ("macAddress", interface.mac_address),
-        ("privateIPv4Address", interface.private_ipv4),
-    )
+    details = [("subnetId", interface.subnet_id)]
+    if interface.is_provided:
+        region = arns.scope_of(task.arn).region
+        details += [
+            ("networkInterfaceId", interface.id),
+            ("macAddress", interface.mac_address),
+            ("privateDnsName", private_dns_name(interface.private_ipv4, region)),
+            ("privateIPv4Address", interface.private_ipv4),
+        ]
     return [
         {
             "id": interface.attachment_id,

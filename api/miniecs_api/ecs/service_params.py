@@ -136,7 +136,9 @@ def grace_period(params: dict[str, Any]) -> int | None:
     return given
 
 
-def role_arn(ctx: Context, params: dict[str, Any], load_balanced: bool) -> str | None:
+def role_arn(
+    ctx: Context, params: dict[str, Any], definition: TaskDefinition, load_balanced: bool
+) -> str | None:
     """The service role. Any role is accepted; it is only echoed, and only with a load balancer."""
     role: str | None = params.get("role")
     if not role:
@@ -145,6 +147,8 @@ def role_arn(ctx: Context, params: dict[str, Any], load_balanced: bool) -> str |
         raise invalid(
             "The role parameter is only permitted if you are using a load balancer with your service."
         )
+    if definition.network_mode == "awsvpc":
+        raise invalid("You cannot specify an IAM role for services that require a service linked role.")
     return role if role.startswith("arn:") else f"arn:aws:iam::{ctx.scope.account}:role/{role.lstrip('/')}"
 
 

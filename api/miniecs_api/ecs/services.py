@@ -7,13 +7,13 @@ from typing import Any
 
 from miniecs.apply import write_service
 from miniecs.control.rollout import begin, scale
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.service import Revision, Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
-from miniecs_api.ecs import launch_params, resolve, service_params
+from miniecs_api.ecs import launch_params, networks, resolve, service_params
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_service import render_service
@@ -90,7 +90,8 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
         revision=Revision(
             task_definition_arn=definition.arn,
             launch_type=launch_type,
-            network_configuration=launch_params.network_configuration(params, definition),
+            platform_version=launch_params.platform_version(params, launch_type),
+            network_configuration=networks.network_configuration(ctx, params, definition, launch_type),
             load_balancers=balancers,
         ),
         scheduling_strategy=strategy,
@@ -99,7 +100,7 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
         placement_constraints=launch_params.placement_constraints(ctx, params, definition),
         placement_strategy=launch_params.placement_strategy(params),
         health_check_grace_period=service_params.grace_period(params),
-        role_arn=service_params.role_arn(ctx, params, bool(balancers)),
+        role_arn=service_params.role_arn(ctx, params, definition, bool(balancers)),
         created_at=ctx.now,
         created_by=ctx.principal_arn,
         enable_ecs_managed_tags=params.get("enableECSManagedTags", False),
@@ -110,6 +111,8 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
     )
     if strategy == "DAEMON" and service.placement_strategy:
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
+    if strategy == "DAEMON" and launch_type == fargate.LAUNCH_TYPE:
+        raise invalid("The daemon scheduling strategy is not supported for the FARGATE launch type.")
     rebalancing = _rebalancing(ctx, service, params.get("availabilityZoneRebalancing"))
     return replace(service, availability_zone_rebalancing=rebalancing)
 
@@ -198,8 +201,14 @@ def _revision(
     ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service, definition: TaskDefinition
 ) -> Revision:
     current = service.revision
-    if params.get("capacityProviderStrategy") or params.get("platformVersion"):
-        launch_params.launch_type(ctx, params, cluster, definition)
+    launch_type = current.launch_type or "EC2"
+    changed = definition.arn != current.task_definition_arn
+    checked = ("capacityProviderStrategy", "platformVersion", "placementConstraints", "placementStrategy")
+    if changed or any(params.get(member) for member in checked):
+        asked = {member: params[member] for member in checked if member in params}
+        if not asked.get("capacityProviderStrategy"):
+            asked["launchType"] = launch_type
+        launch_params.launch_type(ctx, asked, cluster, definition)
     balancers = (
         service_params.load_balancers(ctx, params, definition)
         if "loadBalancers" in params
@@ -215,14 +224,16 @@ def _revision(
             for balancer in balancers
         ]
         balancers = service_params.load_balancers(ctx, {"loadBalancers": kept}, definition)
-    network = (
-        launch_params.network_configuration(params, definition)
-        if "networkConfiguration" in params
-        else current.network_configuration
-    )
+    network = current.network_configuration
+    if changed or "networkConfiguration" in params:
+        asked = {"networkConfiguration": params.get("networkConfiguration", network)}
+        network = networks.network_configuration(ctx, asked, definition, launch_type)
     return replace(
         current,
         task_definition_arn=definition.arn,
+        platform_version=launch_params.platform_version(params, launch_type)
+        if params.get("platformVersion")
+        else current.platform_version,
         load_balancers=balancers,
         network_configuration=network,
     )

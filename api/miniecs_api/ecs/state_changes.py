@@ -11,6 +11,7 @@ from typing import Any
 
 from miniecs.apply import write_task
 from miniecs.control.reports import ContainerReport, TaskReport, apply_report
+from miniecs.model import fargate
 from miniecs.model.task import NetworkBinding, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
@@ -71,6 +72,8 @@ def submit_attachment_state_changes(ctx: Context, params: dict[str, Any]) -> dic
 def _report(ctx: Context, params: dict[str, Any], report: TaskReport) -> dict[str, Any]:
     cluster = resolve.cluster(ctx, params)
     task = resolve.find_task(ctx, cluster, report.task_arn)
+    if task is None and fargate.is_capacity(cluster.arn):  # whose machines run tasks of every cluster
+        task = ctx.tx.get(Task, report.task_arn)
     if task is None:
         raise AwsError("InvalidParameterException", "The referenced task was not found.")
     _apply(ctx, task, report)

@@ -12,16 +12,17 @@ import json
 from typing import Any
 
 from miniecs.apply import write_task
-from miniecs.control.launch import LaunchSpec, new_task, placement_request
+from miniecs.control.interfaces import Chooser, subnets_of
+from miniecs.control.launch import LaunchSpec, launched_task, placement_request
 from miniecs.control.stopping import stop
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Tag
 from miniecs.model.service import PlacementConstraint, PlacementStrategy, Service
 from miniecs.model.task import Task
 from miniecs_api.context import Context
-from miniecs_api.ecs import launch_params, resolve
+from miniecs_api.ecs import launch_params, networks, resolve
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_task import render_task
@@ -51,17 +52,29 @@ def run_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     spec = _launch_spec(ctx, params, cluster)
     constraints = launch_params.placement_constraints(ctx, params, spec.definition)
     strategies = launch_params.placement_strategy(params)
-    if not ctx.tx.count(ContainerInstance, "registered", cluster.arn):
-        raise invalid("No Container Instances were found in your cluster.")
-    decision = _place(ctx, spec, count, constraints, strategies)
-    tasks = [_start(ctx, spec, placement.host, placement.because) for placement in decision.placements]
-    if decision.suggestion:
-        ctx.hint(decision.suggestion)
+    subnets = _subnets(ctx, spec)
+    failures: list[dict[str, Any]] = []
+    if spec.launch_type == fargate.LAUNCH_TYPE:
+        tasks = [_start(ctx, spec, None, subnets, "RunTask was called") for _ in range(count)]
+    else:
+        if not ctx.tx.count(ContainerInstance, "registered", cluster.arn):
+            raise invalid("No Container Instances were found in your cluster.")
+        instances: list[ContainerInstance] = []
+        near = None
+        if spec.network_configuration:
+            instances = ctx.tx.find(ContainerInstance, "cluster", cluster.arn)
+            near = subnets.hosts(instances)
+        decision = _place(ctx, spec, count, constraints, strategies, only_hosts=near)
+        tasks = [
+            _start(ctx, spec, placement.host, subnets, placement.because) for placement in decision.placements
+        ]
+        if decision.suggestion:
+            ctx.hint(decision.suggestion)
+        failures = [_failure(rejection) for rejection in decision.rejections]
+        if decision.unplaced and near is not None:
+            failures += [_elsewhere(i) for i in instances if i.status == "ACTIVE" and i.arn not in near]
     _remember_call(ctx, params, tasks)
-    return {
-        "tasks": [render_task(ctx, task, tags=True) for task in tasks],
-        "failures": [_failure(rejection) for rejection in decision.rejections],
-    }
+    return {"tasks": [render_task(ctx, task, tags=True) for task in tasks], "failures": failures}
 
 
 @operation
@@ -74,6 +87,7 @@ def start_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if len(wanted) > _RUN_LIMIT:
         raise invalid(f"A maximum of {_RUN_LIMIT} container instances can be given.")
     spec = _launch_spec(ctx, params, cluster)
+    subnets = _subnets(ctx, spec)
     tasks: list[Task] = []
     failures: list[dict[str, Any]] = []
     for text in dict.fromkeys(wanted):
@@ -85,10 +99,13 @@ def start_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if instance.status != "ACTIVE":
             failures.append({"arn": instance.arn, "reason": "INACTIVE"})
             continue
+        if spec.network_configuration and not subnets.hosts([instance]):
+            failures.append(_elsewhere(instance))
+            continue
         decision = _place(ctx, spec, 1, (), (), only_hosts=frozenset({instance.arn}))
         failures.extend(_failure(rejection) for rejection in decision.rejections)
         tasks.extend(
-            _start(ctx, spec, placement.host, "StartTask named this container instance")
+            _start(ctx, spec, placement.host, subnets, "StartTask named this container instance")
             for placement in decision.placements
         )
     return {"tasks": [render_task(ctx, task, tags=True) for task in tasks], "failures": failures}
@@ -204,8 +221,9 @@ def _launch_spec(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Laun
         group=group,
         started_by=started_by,
         launch_type=launch_type,
-        network_configuration=launch_params.network_configuration(params, definition),
-        overrides=launch_params.overrides(params, definition),
+        platform_version=launch_params.platform_version(params, launch_type),
+        network_configuration=networks.network_configuration(ctx, params, definition, launch_type),
+        overrides=launch_params.overrides(params, definition, launch_type),
         tags=launch_params.propagated_tags(
             to_tags(params.get("tags", [])),
             definition.tags if propagate == "TASK_DEFINITION" else (),
@@ -236,12 +254,32 @@ def _place(
     return place(ctx.fleets.of(spec.cluster.arn), request)
 
 
-def _start(ctx: Context, spec: LaunchSpec, instance_arn: str, because: str) -> Task:
-    instance = ctx.tx.get(ContainerInstance, instance_arn)
-    if instance is None:
-        raise RuntimeError(f"placed onto {instance_arn}, which does not exist")
-    task = new_task(spec, now=ctx.now, ids=ctx.ids, instance=instance, because=because)
+def _subnets(ctx: Context, spec: LaunchSpec) -> Chooser:
+    """Where the tasks' interfaces may be, each in turn."""
+    subnets = subnets_of(ctx.tx, ctx.scope, spec.network_configuration)
+    first = ctx.ids.number(len(subnets)) if subnets else 0
+    return Chooser([*subnets[first:], *subnets[:first]])
+
+
+def _start(
+    ctx: Context, spec: LaunchSpec, instance_arn: str | None, subnets: Chooser, because: str
+) -> Task:
+    """instance_arn None: Fargate finds a machine."""
+    instance = None
+    if instance_arn is not None:
+        instance = ctx.tx.get(ContainerInstance, instance_arn)
+        if instance is None:
+            raise RuntimeError(f"placed onto {instance_arn}, which does not exist")
+    task = launched_task(
+        spec, now=ctx.now, ids=ctx.ids, instance=instance, chooser=subnets, because=because
+    )
     return write_task(ctx.tx, None, task, now=ctx.now, because=because)
+
+
+def _elsewhere(instance: ContainerInstance) -> dict[str, Any]:
+    """Source: ECS developer guide, "API failure reasons"."""
+    zone = instance.availability_zone
+    return {"arn": instance.arn, "reason": "LOCATION", "detail": f"none of the subnets is in {zone}"}
 
 
 def _failure(rejection: Rejection) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any
 
+from miniecs.model import network
 from miniecs.model.cluster import Cluster
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import LoadBalancerSubnet
@@ -36,7 +37,10 @@ class Subnet:
 
 
 def describe_subnet(ctx: Context, id: str) -> Subnet | None:
-    """What is known of a subnet; None when nobody made it."""
+    """What is known of a subnet; None when nobody made it, and no task was to run in it."""
+    adopted = ctx.tx.get(network.Subnet, network.subnet_key(ctx.scope, id))
+    if adopted is not None:
+        return Subnet(id, adopted.zone, adopted.vpc_id)
     for instance in _container_instances(ctx):
         if instance.attribute("ecs.subnet-id") == id:
             return Subnet(

@@ -7,7 +7,7 @@ from typing import Any
 
 from miniecs.config import InstanceSpec
 from miniecs.control.view import View
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.model.task import Task
@@ -26,7 +26,9 @@ def page(view: View, *, cluster: str | None = None) -> dict[str, Any]:
         "instances": [
             render(view, instance)
             for instance in view.all(ContainerInstance)
-            if instance.status != "INACTIVE" and (cluster is None or in_cluster(instance, cluster))
+            if instance.status != "INACTIVE"
+            and not fargate.is_capacity(instance.cluster_arn)
+            and (cluster is None or in_cluster(instance, cluster))
         ]
     }
 

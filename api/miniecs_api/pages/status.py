@@ -6,7 +6,7 @@ from typing import Any
 
 from miniecs import __version__
 from miniecs.control.view import View
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.emulated import LOCAL, EmulatedInstance, EngineHost
 from miniecs.model.instance import ContainerInstance
@@ -31,7 +31,7 @@ def page(server: PagesServer) -> dict[str, Any]:
         "clusters": [
             _cluster(server.store, cluster)
             for cluster in server.store.all(Cluster)
-            if cluster.status != "INACTIVE"
+            if cluster.status != "INACTIVE" and not fargate.is_capacity(cluster.arn)
         ],
     }
 
@@ -39,7 +39,14 @@ def page(server: PagesServer) -> dict[str, Any]:
 def _hosts(store: Store) -> list[dict[str, Any]]:
     """The engines that play machines, this machine's first; none where all is simulated."""
     names = {LOCAL: "this machine", **{host.id: host.name for host in store.all(EngineHost)}}
-    machines = {host: store.find(EmulatedInstance, "host", host) for host in names}
+    machines = {
+        host: [
+            machine
+            for machine in store.find(EmulatedInstance, "host", host)
+            if not fargate.is_capacity(machine.cluster_arn)
+        ]
+        for host in names
+    }
     return [
         {
             "host": host,

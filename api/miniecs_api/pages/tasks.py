@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from miniecs.control.view import View
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import NetworkBinding, Task
+from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.metrics import TaskMetrics
 from miniecs_api.pages.names import in_cluster
 from miniecs_api.pulls import Pulls, said
@@ -36,7 +38,8 @@ def page(
 
 def render(view: View, task: Task, now: float) -> dict[str, Any]:
     """One task. Times are epoch seconds; ageSeconds counts from the launch, or from a stopped one's end."""
-    instance = view.get(ContainerInstance, task.container_instance_arn or "")
+    on = None if task.launch_type == fargate.LAUNCH_TYPE else task.container_instance_arn
+    instance = view.get(ContainerInstance, on or "")
     scope = arns.scope_of(task.arn)
     since = task.stopped_at if task.is_stopped and task.stopped_at is not None else task.created_at
     return {
@@ -52,8 +55,8 @@ def render(view: View, task: Task, now: float) -> dict[str, Any]:
         "desiredStatus": task.desired_status,
         "health": task.health_status,
         "zone": task.availability_zone or (instance.availability_zone if instance else None),
-        "instance": arns.name_of(task.container_instance_arn) if task.container_instance_arn else None,
-        "addresses": addresses(task, instance),
+        "instance": arns.name_of(on) if on else None,
+        "addresses": addresses(view, task, instance),
         "createdAt": task.created_at,
         "startedAt": task.started_at,
         "stoppedAt": task.stopped_at,
@@ -77,10 +80,12 @@ def pulling(task: Task, pulls: Pulls) -> list[dict[str, Any]]:
     return [{**pull._asdict(), "text": said(pull)} for pull in pulls.of(task)]
 
 
-def addresses(task: Task, instance: ContainerInstance | None) -> list[str]:
+def addresses(view: View, task: Task, instance: ContainerInstance | None) -> list[str]:
     """Where a RUNNING task's published ports are: a URL for each TCP port, ``udp://…`` for the others."""
     if task.last_status != "RUNNING":
         return []
+    if task.network_interface is not None:
+        return list(_own_addresses(view, task, task.network_interface.private_ipv4))
     host = instance.private_ip if instance else None
     return [
         _address(binding, host)
@@ -88,6 +93,15 @@ def addresses(task: Task, instance: ContainerInstance | None) -> list[str]:
         for binding in container.network_bindings
         if binding.host_port is not None or binding.host_port_range is not None
     ]
+
+
+def _own_addresses(view: View, task: Task, own: str) -> Iterator[str]:
+    """The ports of a task that has an address to itself are those of its containers."""
+    definition = view.get(TaskDefinition, task.task_definition_arn)
+    for container in definition.container_definitions if definition is not None else ():
+        for mapping in container.port_mappings:
+            port = mapping.container_port_range or mapping.container_port
+            yield f"{'udp' if mapping.protocol == 'udp' else 'http'}://{own}:{port}"
 
 
 def _address(binding: NetworkBinding, host: str | None) -> str:
