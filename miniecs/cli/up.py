@@ -50,8 +50,9 @@ def _plan(folder: DataFolder, given: Mapping[str, Any], say: Callable[[str], Non
         return Plan("running" if supervised else "adopted", saved or decided, "instances" in given)
     if saved is not None and saved.runtime != decided.runtime and folder.has_state:
         raise Problem(
-            f"The container instances in {folder.path} are of the {saved.runtime} runtime. Start them with "
-            f"--runtime {saved.runtime}, remove them with `miniecs down --purge`, or choose another --data-dir.",
+            f"The container instances in {folder.path} are of the {saved.runtime} runtime. Start them "
+            f"with --runtime {saved.runtime}, remove them with `miniecs down --purge`, or choose another "
+            "--data-dir.",
             ASKED_WRONGLY,
         )
     if decided.port == 0:

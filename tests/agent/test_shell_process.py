@@ -69,7 +69,7 @@ def test_the_file_of_an_agent_that_works_on_is_left_alone(tmp_path: Path) -> Non
             await it.plane.socket(HOST)
         assert json.loads(file.read_text()) == {"pid": 1}
 
-    run(story)
+    told(story)
 
 
 def test_it_says_what_it_is_and_plays_what_it_is_told(tmp_path: Path) -> None:
