@@ -58,7 +58,8 @@ class FakeDocker:
         held = self._held[name] = threading.Event()
 
         def free() -> None:
-            self._held.pop(name, None)
+            if self._held.get(name) is held:
+                del self._held[name]
             held.set()
 
         return free
