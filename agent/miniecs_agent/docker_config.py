@@ -114,14 +114,19 @@ def port_bindings(bindings: Sequence[NetworkBinding]) -> dict[str, list[dict[str
 
 def volumes(task: TaskSpec, container: ContainerSpec, place: Place) -> list[VolumeRequest]:
     """The Docker volumes to make for what a container mounts: scratch, task-scoped, autoprovisioned."""
-    mounted = {each.get("sourceVolume") for each in container.document.get("mountPoints") or ()}
-    found = []
-    for volume in task.document.get("volumes") or ():
-        if volume.get("name") in mounted:
-            request = _volume_request(task, volume, place)
-            if request is not None:
-                found.append(request)
-    return found
+    requests = (_volume_request(task, volume, place) for volume in _mounted(task, container))
+    return [request for request in requests if request is not None]
+
+
+def expected_volumes(task: TaskSpec, container: ContainerSpec) -> list[str]:
+    """Names of the Docker volumes that are the user's own to make, and must be there."""
+    return [volume["name"] for volume in _mounted(task, container) if _is_the_users(volume)]
+
+
+def _mounted(task: TaskSpec, container: ContainerSpec) -> list[Document]:
+    """The task's volumes that a container mounts."""
+    wanted = {each.get("sourceVolume") for each in container.document.get("mountPoints") or ()}
+    return [volume for volume in task.document.get("volumes") or () if volume.get("name") in wanted]
 
 
 def task_volumes(task: TaskSpec) -> list[str]:
@@ -318,21 +323,29 @@ def _is_task_scoped(volume: Document) -> bool:
     return volume.get("type") == "docker" and settings.get("scope", "task") == "task"
 
 
+def _is_the_users(volume: Document) -> bool:
+    settings = volume.get("dockerVolumeConfiguration") or {}
+    is_shared = volume.get("type") == "docker" and not _is_task_scoped(volume)
+    return is_shared and not settings.get("autoprovision")
+
+
 def _volume_request(task: TaskSpec, volume: Document, place: Place) -> VolumeRequest | None:
-    """None: nothing to make. A shared volume that is not autoprovisioned is the user's own to make."""
+    """None: nothing to make."""
     owner = names.owner_labels(place.owner, place.instance_id)
     of_task = owner | {names.SCOPE: "task", names.TASK_ARN: task.arn}
     if _is_scratch(volume):
         return VolumeRequest(names.volume_name(task, volume["name"]), "local", {}, of_task)
-    if volume.get("type") != "docker":
+    # It outlives its instance, so it is not the instance's.
+    shared = {names.OWNER: place.owner.id, names.DATA_DIR: place.owner.data_dir, names.SCOPE: "shared"}
+    if volume.get("type", "host") == "host":
+        # Docker takes a path that is not absolute for a volume's name, and would make it as nobody's.
+        path = str(volume["host"]["sourcePath"])
+        return None if path.startswith("/") else VolumeRequest(path, "local", {}, shared)
+    if volume.get("type") != "docker" or _is_the_users(volume):
         return None
     settings = volume.get("dockerVolumeConfiguration") or {}
     driver = settings.get("driver") or "local"
     options, labels = settings.get("driverOpts") or {}, settings.get("labels") or {}
     if _is_task_scoped(volume):
         return VolumeRequest(names.volume_name(task, volume["name"]), driver, options, labels | of_task)
-    if not settings.get("autoprovision"):
-        return None
-    # It outlives its instance, so it is not the instance's.
-    shared = {names.OWNER: place.owner.id, names.DATA_DIR: place.owner.data_dir, names.SCOPE: "shared"}
     return VolumeRequest(volume["name"], driver, options, labels | shared)

@@ -17,6 +17,7 @@ from miniecs_agent import docker_names as names
 from miniecs_agent.docker_config import (
     Place,
     create_body,
+    expected_volumes,
     has_tty,
     publishes_dynamic_ports,
     task_volumes,
@@ -41,6 +42,7 @@ from miniecs_agent.state import Action
 
 log = logging.getLogger("miniecs.agent")
 
+_NO_VOLUME = "CannotCreateVolumeError"
 MOST_MOVES = 5  # of a container whose dynamic ports turn out to be taken
 
 
@@ -181,6 +183,14 @@ class Creator:
                     log.warning("volume %s was not removed: %s", name, problem)
 
     async def _make_volumes(self, task: TaskSpec, spec: ContainerSpec) -> Failure | None:
+        for name in expected_volumes(task, spec):
+            try:
+                there = await self._connection.ask(partial(self._api.has_volume, name))
+            except (Refused, TimedOut) as problem:
+                return failure_of(Action.CREATE, problem)._replace(name=_NO_VOLUME)
+            if not there:  # the ECS agent's words
+                words = f"volume '{name}' does not exist and autoprovision is set to false"
+                return Failure(_NO_VOLUME, f"initialize volume: volume detection failed, {words}")
         wanted = volumes(task, spec, self._place)
         if not wanted:
             return None
@@ -192,6 +202,6 @@ class Creator:
                 try:
                     await self._connection.ask(partial(self._api.create_volume, volume))
                 except (Refused, TimedOut) as problem:
-                    return failure_of(Action.CREATE, problem)._replace(name="CannotCreateVolumeError")
+                    return failure_of(Action.CREATE, problem)._replace(name=_NO_VOLUME)
                 of_task.made.add(volume.name)
         return None

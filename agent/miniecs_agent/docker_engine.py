@@ -23,6 +23,7 @@ from miniecs.clock import Clock, SystemClock
 from miniecs_agent import docker_names as names
 from miniecs_agent.docker_api import Json
 from miniecs_agent.docker_config import MIB, VolumeRequest
+from miniecs_agent.docker_connection import READINGS_AT_ONCE
 from miniecs_agent.docker_errors import CALL_TIMEOUT, Refused, TimedOut
 from miniecs_agent.docker_events import EVENT_FILTER, timestamp
 from miniecs_agent.docker_host import CALLS_AT_ONCE, DockerHost, routes
@@ -165,6 +166,14 @@ class DockerClient:
         with _translated(self._url):
             return self._client.volumes(filters=names.label_filter(labels)).get("Volumes") or []
 
+    def has_volume(self, name: str) -> bool:
+        with _translated(self._url):
+            try:
+                self._client.inspect_volume(name)
+            except docker.errors.NotFound:
+                return False
+            return True
+
     def remove_volume(self, name: str) -> None:
         with _translated(self._url):
             self._client.remove_volume(name)
@@ -187,8 +196,16 @@ class DockerClient:
             )
 
     def remove_network(self, network_id: str) -> None:
+        """What somebody attached to it by hand is detached, and runs on."""
         with _translated(self._url):
-            self._client.remove_network(network_id)
+            try:
+                self._client.remove_network(network_id)
+            except docker.errors.APIError as refusal:
+                if "active endpoints" not in str(refusal.explanation):
+                    raise
+                for attached in self._client.inspect_network(network_id).get("Containers") or ():
+                    self._client.disconnect_container_from_network(attached, network_id, force=True)
+                self._client.remove_network(network_id)
 
     # What people look at
 
@@ -289,7 +306,9 @@ def _client(url: str) -> Any:
     from_environment = docker.utils.kwargs_from_env()  # DOCKER_HOST with its certificates
     if url.startswith("tcp://") and from_environment.get("tls"):
         settings = from_environment
-    client = docker.APIClient(version="auto", timeout=CALL_TIMEOUT, **settings)
+    client = docker.APIClient(
+        version="auto", timeout=CALL_TIMEOUT, max_pool_size=CALLS_AT_ONCE + READINGS_AT_ONCE, **settings
+    )
     client.trust_env = False  # a proxy is not for engines, and looking it up costs each call
     return client
 

@@ -231,6 +231,10 @@ class FakeDocker:
         pool = {"Subnet": subnet, "Gateway": gateway}
         self.named[name] = {"Id": name, "Name": name, "Labels": dict(labels), "IPAM": {"Config": [pool]}}
 
+    def has_volume(self, name: str) -> bool:
+        self._call("has_volume", name)
+        return name in self.made_volumes
+
     def remove_volume(self, name: str) -> None:
         self._call("remove_volume", name)
         if self.made_volumes.pop(name, None) is None:

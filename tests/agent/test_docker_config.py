@@ -15,6 +15,7 @@ from miniecs_agent.docker_config import (
     Place,
     VolumeRequest,
     create_body,
+    expected_volumes,
     has_tty,
     port_bindings,
     publishes_dynamic_ports,
@@ -303,6 +304,8 @@ def test_volumes_to_make_are_those_that_the_container_mounts() -> None:
             "dockerVolumeConfiguration": {"scope": "shared", "autoprovision": True, "labels": {"l": "1"}},
         },
         {"name": "found", "type": "docker", "dockerVolumeConfiguration": {"scope": "shared"}},
+        {"name": "near", "type": "host", "host": {"sourcePath": "data/here"}},
+        {"name": "path", "type": "host", "host": {"sourcePath": "/data"}},
         {"name": "unused", "type": "host", "host": {}},
     ]
     mounts = [
@@ -315,7 +318,9 @@ def test_volumes_to_make_are_those_that_the_container_mounts() -> None:
         VolumeRequest(names.volume_name(task, "scratch"), "local", {}, of_task),
         VolumeRequest(names.volume_name(task, "mine"), "nfs", {"a": "b"}, of_task),
         VolumeRequest("auto", "local", {}, {"l": "1", **shared}),
+        VolumeRequest("data/here", "local", {}, shared),  # Docker takes it for a volume's name
     ]
+    assert expected_volumes(task, task.containers[0]) == ["found"]
     assert task_volumes(task) == [names.volume_name(task, each) for each in ("scratch", "mine", "unused")]
 
 

@@ -569,6 +569,41 @@ def test_a_network_that_was_pruned_is_made_again(engine: Engine, tmp_path: Path)
     story(engine, tmp_path)
 
 
+def test_what_somebody_attached_to_an_instances_network_does_not_keep_it(
+    engine: Engine, tmp_path: Path
+) -> None:
+    @real
+    async def story(on: Host) -> None:
+        await on.instance()
+        name = names.network_name(on.owner, "i-1")
+        containers = engine.client.containers
+        foreign = await asyncio.to_thread(
+            lambda: containers.run("busybox:latest", ["sleep", "1000"], network=name, detach=True)
+        )
+        try:
+            await on.engine.remove("i-1")
+            assert await asyncio.to_thread(lambda: engine.client.networks.list(names=[name])) == []
+            await asyncio.to_thread(foreign.reload)
+            assert (foreign.status, foreign.attrs["NetworkSettings"]["Networks"]) == ("running", {})
+        finally:
+            await asyncio.to_thread(lambda: foreign.remove(force=True))
+
+    story(engine, tmp_path)
+
+
+@real
+async def test_a_shared_volume_that_nobody_made(on: Host) -> None:
+    name = f"{on.owner.id}-nobodys"
+    shared = {"name": name, "type": "docker", "dockerVolumeConfiguration": {"scope": "shared"}}
+    mounted = [{"sourceVolume": name, "containerPath": "/v"}]
+    assert await failing(on, mountPoints=mounted, volumes=[shared]) == (
+        "CannotCreateVolumeError",
+        f"initialize volume: volume detection failed, volume '{name}' does not exist and autoprovision is set"
+        " to false",
+        False,
+    )
+
+
 # Errors, in the engine's words
 
 
