@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from typing import cast
 
 from miniecs.model.routing import FixedResponse, Redirect
@@ -28,6 +30,7 @@ HEAD, BODY, WAIT, TUNNEL, LINGER, CLOSED = range(6)
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 _VANISHED = 460
 _JUST_NOW = 1.0
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing resets
 
 log = logging.getLogger("miniecs.proxy")
 
@@ -357,7 +360,7 @@ class Client(asyncio.Protocol):
                 self.upstream = None
                 upstream.client_gone()
                 if self.answered:
-                    return self.transport.abort()
+                    return self._break_off()
                 return self._refuse(Refusal(400, str(problem)))
             if self._chunks.done:
                 self._state = WAIT
@@ -391,8 +394,7 @@ class Client(asyncio.Protocol):
         if listener is not None:
             listener.counts.answered_itself(status)
         if self.answered:
-            self.transport.abort()
-            return
+            return self._break_off()
         request = self.request
         self.last = self.last or self._state == BODY
         self._say(
@@ -404,6 +406,17 @@ class Client(asyncio.Protocol):
                 server=listener is None or listener.settings.server_header,
             )
         )
+
+    def _break_off(self) -> None:
+        """End in the middle of an answer. An old client's may have no other end than its connection's."""
+        if self.request is not None and self.request.minor == b"0":
+            raw = self.transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+        else:
+            self._state = LINGER
+            self.active = self._core.time
+            self.transport.close()
 
     def _say(self, page: bytes) -> None:
         self.transport.write(page)

@@ -158,4 +158,4 @@ def rewritten_response(
         names |= {name.lower().encode() for name, _ in settings.response_headers}
         names |= frozenset() if settings.server_header else {b"server"}
         added += "".join(f"{name}: {value}\r\n" for name, value in settings.response_headers).encode()
-    return data[: response.line_end] + added + _without(b"".join(kept), names, False)
+    return b"HTTP/1.1" + data[8 : response.line_end] + added + _without(b"".join(kept), names, False)
