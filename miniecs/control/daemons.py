@@ -6,11 +6,12 @@ Source: ECS developer guide, "DAEMON" service scheduler strategy.
 
 from __future__ import annotations
 
-from miniecs.control import draining
+from miniecs.control import draining, interfaces
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import bounds, next_launch_at
 from miniecs.control.draft import Draft
 from miniecs.control.launch import host_of
+from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
@@ -36,7 +37,10 @@ def decide(draft: Draft) -> int:
 
 
 def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, Host]:
-    """The ACTIVE instances that have the attributes and satisfy the constraints."""
+    """The ACTIVE instances that have the attributes and satisfy the constraints.
+
+    With an interface for each task, only those in the zones of the service's subnets.
+    """
     service = draft.service
     definition = draft.view.get(TaskDefinition, service.primary.revision.task_definition_arn)
     texts = [rule.expression for rule in service.placement_constraints if rule.type == "memberOf"]
@@ -45,9 +49,12 @@ def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, Hos
         texts += [rule.expression or "" for rule in definition.placement_constraints]
         required = {attribute.name: attribute.value for attribute in definition.requires_attributes}
     rules = [parse_expression(text) for text in texts]
+    configuration = service.primary.revision.network_configuration
+    subnets = interfaces.subnets_of(draft.view, arns.scope_of(service.arn), configuration)
+    near = interfaces.Chooser(subnets).hosts(instances) if subnets else None
     found: dict[str, Host] = {}
     for instance in instances:
-        if instance.status != "ACTIVE":
+        if instance.status != "ACTIVE" or (near is not None and instance.arn not in near):
             continue
         host = host_of(instance)
         fits = all(

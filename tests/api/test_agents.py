@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from miniecs.model.instance import Attribute, ContainerInstance
-from miniecs.model.task import Task
+from miniecs.model.task import NetworkInterface, Task
 from miniecs_agent.capabilities import CAPABILITIES
 from miniecs_api.agent_session import AgentSession, TelemetrySession
 from miniecs_api.agents import AgentSessions
@@ -425,3 +425,39 @@ def test_telemetry_has_heartbeats_of_its_own(aws: Aws, sessions: AgentSessions, 
     aws.clock.time += 30
     sessions.tick(aws.clock.time)
     assert telemetry.inbox == ["HeartbeatMessage"]
+
+
+def test_an_agent_confirms_an_interface_before_it_hears_of_the_task(aws: Aws, agent: Agent) -> None:
+    interface = NetworkInterface(
+        "eni-1",
+        "att-1",
+        "subnet-1",
+        "02:ec:0a:40:00:09",
+        "10.64.0.9",
+        status="ATTACHING",
+        cidr="10.64.0.0/21",
+        vpc_id="vpc-1",
+        vpc_cidr="10.64.0.0/16",
+    )
+    agent.heard()
+    task = task_on(aws, agent, last_status="PROVISIONING", network_interface=interface)
+    agent.heard()
+    put(aws, replace(task, last_status="PENDING"))
+    (first, attach), (second, payload) = agent.heard()
+    assert (first, second) == ("AttachTaskNetworkInterfacesMessage", "PayloadMessage")
+    assert attach["elasticNetworkInterfaces"] == payload["tasks"][0]["elasticNetworkInterfaces"]
+    assert (attach["taskArn"], attach["taskClusterArn"]) == (task.arn, task.cluster_arn)
+    confirmed = attach["elasticNetworkInterfaces"][0]["attachmentArn"]
+    aws.ecs(
+        "SubmitTaskStateChange",
+        task=task.arn,
+        attachments=[{"attachmentArn": confirmed, "status": "ATTACHED"}],
+    )
+    [shown] = aws.ecs("DescribeTasks", tasks=[task.arn])["tasks"]
+    assert shown["attachments"][0]["status"] == "ATTACHED"
+    again = Agent(aws, agent.session._owner, agent.arn)
+    assert [kind for kind, _ in again.heard()] == [
+        "HeartbeatMessage",
+        "PayloadMessage",
+        "TaskManifestMessage",
+    ]

@@ -10,6 +10,7 @@ import pytest
 from miniecs.config import InstanceSpec
 from miniecs.model.emulated import LOCAL, EmulatedInstance, EngineHost
 from miniecs.model.instance_types import UnknownInstanceType
+from miniecs.model.network import EngineNetworks
 from miniecs_api.hosts import HostHello, HostLink, HostLinks, HostRefused, HostSettings
 from miniecs_api.machines import Machines
 from miniecs_api.wire.errors import AwsError
@@ -333,3 +334,15 @@ def test_a_stopped_site_hangs_up_and_follows_no_more(site: Site) -> None:
     assert (agent.hung_up, agent.told(), site.links.get(LOCAL)) == (1, [], None)
 
 
+def test_the_networks_of_an_engine_are_noted_also_after_a_reset(site: Site) -> None:
+    def noted() -> list[EngineNetworks]:
+        return list(site.aws.store.all(EngineNetworks))
+
+    Agent(site, engine={"networks": ["172.17.0.0/16", "10.70.0.0/16", "fe80::/64", 7]})
+    expected = [EngineNetworks(LOCAL, ("172.17.0.0/16", "10.70.0.0/16"))]
+    assert noted() == expected
+    site.aws.store.wipe()
+    site.links.begin_anew(restore=False)
+    assert noted() == expected
+    Agent(site, engine={"networks": None})
+    assert noted() == [EngineNetworks(LOCAL, ())]

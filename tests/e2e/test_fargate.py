@@ -75,6 +75,11 @@ def test_run_task_on_fargate(server: ServerProcess) -> None:
     assert {task["availabilityZone"] for task in tasks} == {"us-east-1a", "us-east-1b"}
     assert [task.get("containerInstanceArn") for task in tasks] == [None, None]
     assert counts(server) == before
+    told = {each["arn"]: each for each in server.request("GET", "/_miniecs/tasks")["tasks"]}
+    assert [told[task["taskArn"]]["addresses"] for task in tasks] == [
+        [f"http://{address(task)}:80"] for task in tasks
+    ]
+    assert {each["instance"] for each in told.values()} == {None}
     until("the interfaces to be confirmed", lambda: _attachments(server, *arns) == {"ATTACHED"})
     server.restart()
     assert [address(task) for task in describe(server, *arns)] == [address(task) for task in tasks]
@@ -203,3 +208,13 @@ def test_tasks_with_an_interface_on_container_instances(server: ServerProcess) -
         ),
     )
     assert len(running()) == 4
+    ecs.delete_service(service="own", force=True)
+    until("nothing to run", lambda: running() == [])
+    ecs.create_service(
+        serviceName="daemon", taskDefinition="web", schedulingStrategy="DAEMON", networkConfiguration=subnets
+    )
+    until(
+        "a daemon where the subnets are",
+        lambda: ecs.describe_services(services=["daemon"])["services"][0]["runningCount"] == 2,
+    )
+    assert ecs.describe_services(services=["daemon"])["services"][0]["desiredCount"] == 2
