@@ -1,6 +1,6 @@
-"""What an engine's refusal means: ECS's name for it, whether to try again, and what to do about it.
+"""What an engine's refusal means: ECS's name for it, and whether to try again.
 
-The engine's own words always stay; a hint stands beside them and never replaces them.
+The engine's own words always stay; what to do about them is `miniecs.model.hints`.
 """
 
 from __future__ import annotations
@@ -67,34 +67,6 @@ _NEVER_PULLED = re.compile(
 _NETWORK_MISSING = re.compile(r"network .* not found", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 
-_HINTS = (
-    (
-        re.compile(r"access denied|repository does not exist|manifest unknown|manifest for .* not found"),
-        "check the image's name and tag; a private registry needs `docker login` on this machine",
-    ),
-    (
-        re.compile(r"no such host|dial tcp|network is unreachable|Client\.Timeout|TLS handshake|no answer"),
-        "the registry cannot be reached from the engine: make the image available locally "
-        "(`docker load`, `docker build` or `miniecs images`); an image that is there is not pulled",
-    ),
-    (_PORT_TAKEN, "something else on this machine listens there: free the port, or use hostPort 0"),
-    (
-        re.compile(r"executable file not found|no such file or directory: unknown|exec format error"),
-        "the command or entryPoint does not exist in the image, or is for another architecture",
-    ),
-    (re.compile(r"[Mm]inimum memory limit"), "give the container at least 6 MiB of memory"),
-    (re.compile(r"no space left on device"), "the engine's disk is full: `docker system df` shows by what"),
-    (
-        re.compile(r"logger: no log driver named|[Ll]ogging driver .*not (found|supported)"),
-        "use a log driver that the engine has: `docker info` lists them",
-    ),
-    (re.compile(r"OutOfMemoryError"), "raise the container's `memory`, or the task's"),
-    (
-        re.compile(r"[Cc]annot connect to the Docker daemon"),
-        "start the engine: `sudo systemctl start docker`",
-    ),
-)
-
 
 def failure(action: Action, refused: Refused) -> Failure:
     """An answered call that did not succeed."""
@@ -126,11 +98,6 @@ def port_taken(message: str) -> bool:
 
 def image_missing(refused: Refused) -> bool:
     return refused.status == 404 and "no such image" in refused.message.lower()
-
-
-def hint(words: str) -> str:
-    """What to do about an engine's words; '' when they say enough."""
-    return next((text for pattern, text in _HINTS if pattern.search(words)), "")
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from miniecs.model.hints import hint
 from miniecs_agent import docker_names as names
 from miniecs_agent import engine
 from miniecs_agent.docker_config import Place
@@ -28,7 +29,6 @@ from miniecs_agent.docker_errors import (
     TimedOut,
     failure,
     failure_of,
-    hint,
 )
 from miniecs_agent.docker_events import Event, Seen, health, read_inspection, read_usage
 from miniecs_agent.docker_images import PULL_LIMIT, Images

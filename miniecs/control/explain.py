@@ -14,6 +14,7 @@ from miniecs.control.census import Census, Cohort
 from miniecs.control.view import View
 from miniecs.model import arns, fargate
 from miniecs.model.event import Event, EventKind
+from miniecs.model.hints import hint
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
@@ -66,7 +67,7 @@ def _headline(service: Service) -> str:
     if service.scheduling_strategy == "DAEMON":
         wanted = f"a daemon, one task on each of {service.desired_count} eligible instances"
     else:
-        wanted = f"{service.desired_count} tasks wanted"
+        wanted = f"{service.desired_count} task{'' if service.desired_count == 1 else 's'} wanted"
     lower, upper = deployments.bounds(service.desired_count, configuration)
     return (
         f"Service {service.name} is {service.status}: {wanted}; minimumHealthyPercent"
@@ -225,11 +226,13 @@ def _drains(view: View, tasks: Iterable[Task], now: float) -> list[str]:
 
 def _ended(task: Task) -> list[str]:
     lines = [f"It stopped: {task.stopped_reason} ({task.stop_code})."]
+    advice: dict[str, None] = {}
     for container in task.containers:
         code = f"exit code {container.exit_code}" if container.exit_code is not None else "it never ran"
         reason = f", {container.reason}" if container.reason else ""
         lines.append(f"Container {container.name}: {code}{reason}.")
-    return lines
+        advice[hint(container.reason or "")] = None
+    return lines + [f"What to do: {each}." for each in advice if each]
 
 
 def _ids(tasks: list[Task]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from miniecs.model.hints import hint
 from miniecs_agent.docker_errors import (
     Failure,
     Refused,
@@ -13,7 +14,6 @@ from miniecs_agent.docker_errors import (
     duration,
     failure,
     failure_of,
-    hint,
     image_missing,
     network_missing,
     port_taken,

@@ -63,7 +63,7 @@ def test_a_rolling_update_under_way() -> None:
 def test_a_deadlock() -> None:
     stuck = service(1, deployment(2, desired_count=1), completed(1, 1), high=100)
     assert told(stuck, task("old", 1)) == [
-        "Service web is ACTIVE: 1 tasks wanted; minimumHealthyPercent 100 keeps 1, maximumPercent 100"
+        "Service web is ACTIVE: 1 task wanted; minimumHealthyPercent 100 keeps 1, maximumPercent 100"
         " allows 1.",
         "PRIMARY deployment ecs-svc/2 (web:2), IN_PROGRESS: no tasks, 1 wanted.",
         "  1 tasks cannot start yet: 1 are there (0 of them stopping) and at most 1 may be.",
@@ -167,4 +167,14 @@ def test_a_task_that_has_stopped() -> None:
         "Its container instance ci1 is gone.",
         "It stopped: Task failed to start (TaskFailedToStart).",
         "Container app: it never ran, CannotPullContainerError: no.",
+    ]
+
+
+def test_what_to_do_about_an_engines_words() -> None:
+    words = "CannotStartContainerError: Bind for 172.31.0.1:80 failed: port is already allocated"
+    gone = stopping("a", status="STOPPED", stop_code="TaskFailedToStart", stopped_reason="")
+    gone = replace(gone, containers=(replace(gone.containers[0], reason=words),))
+    assert explain_task(FakeView(gone), gone, now=NOW)[-2:] == [
+        f"Container app: it never ran, {words}.",
+        "What to do: something else on this machine listens there: free the port, or use hostPort 0.",
     ]

@@ -377,7 +377,7 @@ def test_explain_finds_by_digits_name_and_arn_and_prefers_what_lives(site: Site)
     assert [site.get("explain", name=name)["arn"] for name in (id, id[:8], task.arn)] == [task.arn] * 3
     explained = site.get("explain", name="api")
     assert explained["kind"] == "service"
-    assert explained["lines"][0].startswith("Service api is ACTIVE: 1 tasks wanted")
+    assert explained["lines"][0].startswith("Service api is ACTIVE: 1 task wanted")
     assert explained["lines"][-1] == "All of ECS's waits are 2 times shorter here (--time-scale 2)."
     assert explained["details"]["deployments"][0]["definition"] == "web:1"
     site.aws.ecs("CreateCluster", clusterName="second")
