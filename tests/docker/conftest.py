@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -67,7 +68,8 @@ def history(engine: Engine) -> Iterator[History]:
 @pytest.fixture(scope="session")
 def registry(engine: Engine) -> Iterator[Registry]:
     """Images that the engine does not have: ``f"{registry.name}/image-a:1"``; removed afterwards."""
-    made = Registry(lambda name: busybox_layer(mark=name))
+    # An engine does not ask for a layer that it has, of whichever image.
+    made = Registry(lambda name: busybox_layer(mark=f"{name}-{uuid4().hex}"))
     made.start()
     yield made
     made.close()

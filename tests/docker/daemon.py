@@ -86,13 +86,16 @@ class Daemon(Engine):
 
     @property
     def pid(self) -> int | None:
-        return next((pid for pid, program in _programs(self.folder) if program == "dockerd"), None)
+        return next(iter(self._pids("dockerd")), None)
+
+    def _pids(self, *programs: str) -> list[int]:
+        return [pid for pid, program in _programs(self.folder) if program in programs]
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises NotReached with the end of its log."""
         # dockerd refuses to start, or waits for a dead containerd, while the pid in a file is anybody's.
         stale = ["docker.sock", "dockerd.pid"]
-        if "containerd" not in (program for _, program in _programs(self.folder)):
+        if not self._pids("containerd"):
             stale.append("exec/containerd/containerd.pid")
         for name in stale:
             (self.folder / name).unlink(missing_ok=True)
@@ -129,9 +132,12 @@ class Daemon(Engine):
             raise
 
     def kill(self) -> None:
-        """SIGKILL: containers and containerd run on, and the next start finds them."""
+        """SIGKILL, to containerd too, which dies with it in its own time; containers run on."""
         self._signal(signal.SIGKILL)
-        until("dockerd to be gone", lambda: self.pid is None)
+        for pid in self._pids("containerd"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until("both to be gone", lambda: not self._pids("dockerd", "containerd"))
 
     def restart(self) -> None:
         self.stop()
