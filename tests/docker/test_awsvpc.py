@@ -134,7 +134,25 @@ def test_a_task_whose_interface_is_taken_away_stops(miniecs: Miniecs, engine: En
 
 def test_a_fargate_service_is_kept_at_its_count(miniecs: Miniecs, engine: Engine) -> None:
     definition = miniecs.register("web", WEB, SIDE, **SIZE)
-    miniecs.ecs.create_service(serviceName="web", taskDefinition=definition, desiredCount=2, **FARGATE)
+    elb, subnets = miniecs.client("elbv2"), NETWORK["awsvpcConfiguration"]["subnets"]
+    made = elb.create_target_group(
+        Name="web", Protocol="HTTP", Port=80, VpcId="vpc-0000000a", TargetType="ip"
+    )
+    group = made["TargetGroups"][0]["TargetGroupArn"]
+    balancer = elb.create_load_balancer(Name="web", Subnets=subnets)["LoadBalancers"][0]
+    elb.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )
+    elb.modify_target_group_attributes(
+        TargetGroupArn=group, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]
+    )
+    balanced = [{"targetGroupArn": group, "containerName": "web", "containerPort": 80}]
+    miniecs.ecs.create_service(
+        serviceName="web", taskDefinition=definition, desiredCount=2, loadBalancers=balanced, **FARGATE
+    )
 
     def running() -> list[dict[str, Any]]:
         arns = miniecs.ecs.list_tasks(serviceName="web")["taskArns"]
@@ -147,7 +165,14 @@ def test_a_fargate_service_is_kept_at_its_count(miniecs: Miniecs, engine: Engine
     engine.client.containers.get(web).kill()
     arn = first["taskArn"]
     until("another task", lambda: len([t for t in running() if t["taskArn"] != arn]) == 2)
-    assert len({address(task) for task in running()}) == 2
+    addresses = {address(task) for task in running()}
+    assert len(addresses) == 2
+
+    def targets() -> dict[str, str]:
+        found = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return {each["Target"]["Id"]: each["TargetHealth"]["State"] for each in found}
+
+    until("both to be healthy targets", lambda: targets() == dict.fromkeys(addresses, "healthy"))
     miniecs.ecs.delete_service(service="web", force=True)
     until("no interface to be left", lambda: not of_owner(miniecs, engine, "miniecs.pause"))
 
