@@ -100,7 +100,11 @@ def test_busybox_has_its_commands_and_finds_other_containers_by_name(docker: Any
         client = docker.containers.run("busybox", ["sleep", "60"], network=network.id, detach=True)
         until("httpd", lambda: server.exec_run(["nc", "-z", "localhost", "80"]).exit_code == 0)
         assert client.exec_run(["nc", "-z", "-w", "1", "server", "81"]).exit_code == 1
-        assert output(client, "wget", "-q", "-O", "-", "http://server/") == "hello\n"
+        for limit in ([], ["-T", "5"], ["-T5"], ["-qT", "5"], ["--timeout=5"]):
+            assert output(client, "wget", *limit, "-q", "-O", "-", "http://server/") == "hello\n"
+        assert client.exec_run(["wget", "-T", "5", "-q", "--spider", "http://server/none"]).exit_code == 1
+        late = client.exec_run(["wget", "-T", "1", "-q", "-O", "-", "http://192.0.2.77/"])
+        assert (late.exit_code, late.output.splitlines()[-1]) == (1, b"wget: download timed out")
         assert output(client, "/usr/bin/env", "sh", "-c", "id -un; date +%Z") == "root\nUTC\n"
     finally:
         docker.containers.prune()
