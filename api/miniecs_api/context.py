@@ -18,7 +18,6 @@ class ApiSettings:
     account: str = "000000000000"
     region: str = "us-east-1"
     owner: str = ""  # the data folder's; where the search for a VPC's addresses begins follows from it
-    awsvpc: bool = True  # whether what runs containers can give a task a network interface of its own
     strict: bool = False  # refuse roles, subnets and the like that nobody made, as AWS does
     endpoint: str = "http://127.0.0.1:4566"
     timing: Timing = field(default_factory=Timing)

@@ -114,8 +114,6 @@ def launch_type(
         raise invalid(f"Task definition does not support launch_type {chosen}.")
     if chosen == "MANAGED_INSTANCES":
         raise _unsupported(f"Launch type {chosen} is not supported by miniecs yet; use EC2 or FARGATE.")
-    if definition.network_mode == "awsvpc" and not ctx.settings.awsvpc:
-        raise _unsupported("Network mode awsvpc is not run by miniecs yet; use bridge or host.")
     if chosen == fargate.LAUNCH_TYPE:
         for member, what in (("placementConstraints", "constraints"), ("placementStrategy", "strategies")):
             if params.get(member):

@@ -193,15 +193,6 @@ def test_an_unknown_platform_version(cluster: Aws) -> None:
     assert code == "PlatformUnknownException"
 
 
-def test_what_cannot_run_interfaces_refuses_them(make_aws: Callable[..., Aws]) -> None:
-    aws = make_aws(settings=ApiSettings(awsvpc=False))
-    prepare(aws)
-    aws.register_instance()
-    for params in ({"launchType": "FARGATE", "taskDefinition": "fargate"}, {"taskDefinition": "own"}):
-        code, _ = refused(aws, "RunTask", **params, networkConfiguration=vpc())
-        assert code == "UnsupportedFeatureException"
-
-
 def test_instances_elsewhere_and_instances_without_interfaces(cluster: Aws) -> None:
     here = cluster.register_instance(zone="us-east-1a")
     there = cluster.register_instance(zone="us-east-1b")
