@@ -81,7 +81,8 @@ def pulling(task: Task, pulls: Pulls) -> list[dict[str, Any]]:
 
 
 def addresses(view: View, task: Task, instance: ContainerInstance | None) -> list[str]:
-    """Where a RUNNING task's published ports are: a URL for each TCP port, ``udp://…`` for the others."""
+    """Where a RUNNING task's published ports are: a URL for each TCP port; ``tcp://…`` for a range of them
+    and ``udp://…``, which no browser opens."""
     if task.last_status != "RUNNING":
         return []
     if task.network_interface is not None:
@@ -101,11 +102,17 @@ def _own_addresses(view: View, task: Task, own: str) -> Iterator[str]:
     for container in definition.container_definitions if definition is not None else ():
         for mapping in container.port_mappings:
             port = mapping.container_port_range or mapping.container_port
-            yield f"{'udp' if mapping.protocol == 'udp' else 'http'}://{own}:{port}"
+            yield f"{_scheme(mapping.protocol, mapping.container_port_range)}://{own}:{port}"
+
+
+def _scheme(protocol: str, span: str | None) -> str:
+    if protocol == "udp":
+        return "udp"
+    return "http" if span is None else "tcp"
 
 
 def _address(binding: NetworkBinding, host: str | None) -> str:
-    scheme = "udp" if binding.protocol == "udp" else "http"
+    scheme = _scheme(binding.protocol, binding.host_port_range)
     name = host if binding.bind_ip in _ANY and host else binding.bind_ip
     port = binding.host_port_range if binding.host_port is None else binding.host_port
     return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"

@@ -184,7 +184,11 @@ def test_images_that_a_task_waits_for_are_told_of(site: Site) -> None:
 
 def test_tasks_tell_all_of_each(site: Site) -> None:
     task = site.run_task()
-    bindings = (NetworkBinding("0.0.0.0", "tcp", 80, 32768), NetworkBinding("10.9.9.9", "udp", 53, 53))
+    bindings = (
+        NetworkBinding("0.0.0.0", "tcp", 80, 32768),
+        NetworkBinding("10.9.9.9", "udp", 53, 53),
+        NetworkBinding("10.9.9.9", "tcp", None, None, "90-92", "32770-32772"),
+    )
     container = replace(task.containers[0], network_bindings=bindings)
     created = site.aws.clock.time
     site.change(task.arn, last_status="RUNNING", containers=(container,), started_at=created + 1)
@@ -204,7 +208,7 @@ def test_tasks_tell_all_of_each(site: Site) -> None:
         "health": "UNKNOWN",
         "zone": "us-east-1a",
         "instance": arns.name_of(site.instance),
-        "addresses": ["http://10.0.0.1:32768", "udp://10.9.9.9:53"],
+        "addresses": ["http://10.0.0.1:32768", "udp://10.9.9.9:53", "tcp://10.9.9.9:32770-32772"],
         "createdAt": created,
         "startedAt": created + 1,
         "stoppedAt": None,
