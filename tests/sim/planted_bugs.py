@@ -21,7 +21,7 @@ from miniecs.model.task_definition import TaskDefinition
 from miniecs.reconciler import Reconciler
 from miniecs_agent.effects import Answer, ApiFailure
 from miniecs_agent.tasks import TaskRunner
-from miniecs_api import agents
+from miniecs_api import agent_session, agents
 from miniecs_api.ecs import state_changes
 from miniecs_scheduler import Host, Resources
 
@@ -164,12 +164,12 @@ def wakes_by_the_clock_are_dropped(patch: MonkeyPatch) -> None:
 def what_was_sent_over_a_dead_line_is_never_sent_again(patch: MonkeyPatch) -> None:
     patch.setattr(agents, "_told", lambda task: "RUNNING" if task.last_status != "STOPPING" else None)
 
-    def send_tasks(self: agents.AgentSession, now: float, payloads: Iterable[dict[str, Any]]) -> None:
+    def send_tasks(self: agent_session.AgentSession, now: float, payloads: Iterable[dict[str, Any]]) -> None:
         if self._owner.is_connected(self.instance_arn) and self._heard_at < now:
             honest(self, now, payloads)
 
-    honest = agents.AgentSession.send_tasks
-    patch.setattr(agents.AgentSession, "send_tasks", send_tasks)
+    honest = agent_session.AgentSession.send_tasks
+    patch.setattr(agent_session.AgentSession, "send_tasks", send_tasks)
 
 
 @bug
