@@ -45,7 +45,7 @@ def explain_task(view: View, task: Task, *, now: float) -> list[str]:
         f" lastStatus {task.last_status}, desiredStatus {task.desired_status}."
     ]
     if task.because:
-        lines.append(f"It was started because {task.because}.")
+        lines.append(f"It was started: {task.because}.")
     lines += _where(view, task)
     if task.is_stopped:
         return lines + _ended(task)
@@ -229,7 +229,7 @@ def _ended(task: Task) -> list[str]:
     advice: dict[str, None] = {}
     for container in task.containers:
         code = f"exit code {container.exit_code}" if container.exit_code is not None else "it never ran"
-        reason = f", {container.reason}" if container.reason else ""
+        reason = f", {container.reason.rstrip('.')}" if container.reason else ""
         lines.append(f"Container {container.name}: {code}{reason}.")
         advice[hint(container.reason or "")] = None
     return lines + [f"What to do: {each}." for each in advice if each]

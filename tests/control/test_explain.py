@@ -129,7 +129,7 @@ def test_a_pending_task() -> None:
     away = instance(1, agent_connected=False)
     assert explain_task(FakeView(pending, away), pending, now=NOW) == [
         "Task a of web:1: lastStatus PENDING, desiredStatus RUNNING.",
-        "It was started because 2 are wanted; it fits.",
+        "It was started: 2 are wanted; it fits.",
         "It is on container instance ci1 (us-east-1b), which is ACTIVE; its agent is not connected.",
         "It waits for the agent of container instance ci1, which is not connected.",
     ]
@@ -161,7 +161,7 @@ def test_a_task_that_has_stopped() -> None:
     gone = stopping(
         "a", status="STOPPED", stop_code="TaskFailedToStart", stopped_reason="Task failed to start"
     )
-    gone = replace(gone, containers=(replace(gone.containers[0], reason="CannotPullContainerError: no"),))
+    gone = replace(gone, containers=(replace(gone.containers[0], reason="CannotPullContainerError: no."),))
     assert explain_task(FakeView(gone), gone, now=NOW) == [
         "Task a of web:1: lastStatus STOPPED, desiredStatus STOPPED.",
         "Its container instance ci1 is gone.",
