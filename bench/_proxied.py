@@ -1,4 +1,4 @@
-"""What the proxy's benchmark needs around it: nginx as peer and as targets, wrk, and our proxy, pinned to cores."""
+"""What the proxy's benchmark needs around it: nginx as peer and as targets, wrk, ours, pinned to cores."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-
 from _servers import free_port
+
 from miniecs.model.load_balancing import HealthCheck
 from miniecs.model.routing import (
     Condition,
@@ -87,14 +87,14 @@ class Process:
 
 
 @contextlib.contextmanager
-def _started(core: int, command: list[str], port: int, path: str, host: str = "127.0.0.1") -> Iterator[Process]:
+def _started(core: int, command: list[str], port: int, path: str) -> Iterator[Process]:
     process = subprocess.Popen(["taskset", "-c", str(core), *command])
     try:
         with httpx.Client(trust_env=False) as client:
             deadline = time.perf_counter() + 20
             while True:
                 with contextlib.suppress(httpx.TransportError):
-                    if client.get(f"http://{host}:{port}{path}").status_code == 200:
+                    if client.get(f"http://127.0.0.1:{port}{path}").status_code == 200:
                         break
                 if process.poll() is not None or time.perf_counter() > deadline:
                     raise SystemExit(f"bench: {command[0]} does not answer")
@@ -171,7 +171,7 @@ def table(ports: tuple[int, int], port: int) -> RoutingTable:
 
 @contextlib.contextmanager
 def our_proxy(core: int, ports: tuple[int, int]) -> Iterator[Process]:
-    """Our proxy's process with a kept table, reached at its convenience listener's own sibling on 127.0.2.N."""
+    """Our proxy's process with a kept table, reached at its convenience listener on 127.0.0.1."""
     folder = Path(tempfile.mkdtemp(prefix="miniecs-bench-"))
     port = free_port()
     save(folder / "proxy-table.json", Kept(table(ports, port)))
@@ -196,18 +196,19 @@ class Load:
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
-def load(core: int, proxy: Process, seconds: float, host: str = "127.0.0.1", connections: int = 32) -> Load:
+def load(core: int, proxy: Process, seconds: float, connections: int = 32) -> Load:
     """One run of wrk against ``/api/x``."""
     before = proxy.cpu
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency"]
     done = subprocess.run(
-        [*command, f"http://{host}:{proxy.port}/api/x"], check=True, capture_output=True, text=True
+        [*command, f"http://127.0.0.1:{proxy.port}/api/x"], check=True, capture_output=True, text=True
     )
     used = proxy.cpu - before
     text = done.stdout
     requests = int(re.findall(r"(\d+) requests in", text)[0])
     rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", text)[0])
     failed = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
-    failed += sum(sum(map(int, re.findall(r"\d+", line))) for line in re.findall(r"Socket errors: (.*)", text))
+    for line in re.findall(r"Socket errors: (.*)", text):
+        failed += sum(map(int, re.findall(r"\d+", line)))
     middle, unit = re.findall(r"50%\s+([\d.]+)(us|ms|s)", text)[0]
     return Load(rate, failed, used / max(requests, 1) * 1e6, float(middle) * _UNITS[unit])

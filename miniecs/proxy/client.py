@@ -325,8 +325,8 @@ class Client(asyncio.Protocol):
         self.repeat = message if repeats else None
         self.started = core.precise()
         idle = target.idle
-        # A target may close an idle connection at any moment. What cannot be repeated goes over one that was in
-        # use just now, or over a new one.
+        # A target may close an idle connection at any moment. What cannot be repeated goes over one that
+        # was in use just now, or over a new one.
         if idle and (repeats or core.time - idle[-1].since < _JUST_NOW):
             self.upstream = upstream = idle.pop()
             upstream.client = self

@@ -1,6 +1,6 @@
 """The cookies that bind a client to a target group's target, or to one of a rule's target groups.
 
-Source: user guide, "Sticky sessions": AWSALB and AWSALBTG, each with a second one for requests across origins.
+Source: user guide, "Sticky sessions": AWSALB and AWSALBTG, each with a second one for other origins.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def set_cookie(name: bytes, token: bytes, seconds: int, now: float) -> bytes:
     """The two Set-Cookie lines."""
     expires = formatdate(now + seconds, usegmt=True).encode()
     return (
-        b"Set-Cookie: %b=%b; Expires=%b; Path=/\r\nSet-Cookie: %bCORS=%b; Expires=%b; Path=/; SameSite=None\r\n"
+        b"Set-Cookie: %b=%b; Expires=%b; Path=/\r\n"
+        b"Set-Cookie: %bCORS=%b; Expires=%b; Path=/; SameSite=None\r\n"
         % (name, token, expires, name, token, expires)
     )

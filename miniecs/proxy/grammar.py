@@ -59,7 +59,7 @@ def _any_of(names: Iterable[str]) -> str:
 
 
 def _finder(names: Iterable[str]) -> re.Pattern[bytes]:
-    """Finds fields by name: (name, value with the blanks after it). Begins at the line feed before the name."""
+    """Finds fields by name: (name, value and the blanks after it). Begins at the line feed before it."""
     return re.compile(rf"\n({_any_of(names)}):[ \t]*([^\r]*)\r".encode())
 
 
@@ -97,7 +97,7 @@ _find_response_fields = RESPONSE_FIELDS.findall
 
 
 def _others(names: Iterable[str], kept_alive: str = "") -> bytes:
-    """Any number of fields that concern no proxy; ``Connection: keep-alive``, which changes nothing, is one."""
+    """Any fields that concern no proxy; ``Connection: keep-alive``, which changes nothing, is one."""
     keep = f"({kept_alive}{_no_case('connection')}: ?{_no_case('keep-alive')}\r\n)".encode()
     named = f"(?!(?:{_any_of(names)}):)".encode()
     return rb"(?:" + named + _NAME + rb":" + _VALUE + rb"\r\n|" + keep + rb")*+"

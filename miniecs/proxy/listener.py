@@ -69,9 +69,7 @@ class Listener:
         self.closing = False
         self.told(balancer, spec, groups)
 
-    def told(
-        self, balancer: RoutedLoadBalancer, spec: RoutedListener, groups: Mapping[str, Group]
-    ) -> None:
+    def told(self, balancer: RoutedLoadBalancer, spec: RoutedListener, groups: Mapping[str, Group]) -> None:
         """Take what a new table says."""
         self.balancer = balancer
         self.spec = spec
@@ -89,7 +87,7 @@ class Listener:
 
 
 class Alias:
-    """A port of 127.0.0.1 shared by the load balancers with a listener on it, told apart by the Host header."""
+    """A port of 127.0.0.1 for all load balancers with a listener on it, told apart by the Host header."""
 
     __slots__ = ("listeners", "port")
 

@@ -1,7 +1,7 @@
 """What the load balancer answers itself: error pages, fixed responses and redirects.
 
-Source: answers of Application Load Balancers (Server: awselb/2.0, the error page of 122 bytes for a 502, a
-redirect's of 134), and the user guide's "Troubleshoot your Application Load Balancers" for which code is when.
+Source: answers of Application Load Balancers (Server: awselb/2.0, a page of 122 bytes for a 502, of 134
+for a redirect), and the user guide's "Troubleshoot your Application Load Balancers" for which code is when.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def answer(
             f"<html>\r\n<head><title>{words}</title></head>\r\n<body>\r\n<center><h1>{words}</h1></center>\r\n"
             "</body>\r\n</html>\r\n"
         ).encode()
-    head = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nConnection: %b\r\n%b\r\n" % (
+    head = (
+        b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nConnection: %b\r\n%b\r\n"
+    ) % (
         status,
         reason(status).encode(),
         b"Server: awselb/2.0\r\n" if server else b"",

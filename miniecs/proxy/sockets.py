@@ -88,7 +88,7 @@ class Numbers:
 
 
 def bound(address: str, port: int, avoided: frozenset[int] = frozenset()) -> tuple[socket.socket | None, str]:
-    """(a socket bound to the port or to the next one free above 8000, what was wrong with the port itself)."""
+    """(a socket listening on the port or on the next one free above 8000, what is wrong with the port)."""
     made, problem = _bind(address, port)
     if made is not None:
         return made, ""

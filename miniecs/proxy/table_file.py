@@ -1,4 +1,4 @@
-"""The last routing table, in the data folder: what is served after a kill until the control plane speaks again.
+"""The last routing table, in the data folder: served after a kill until the control plane speaks again.
 
 Replaced as a whole by renaming, so that a kill at any moment leaves the old or the new one.
 """

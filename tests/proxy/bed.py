@@ -123,9 +123,8 @@ class Backend:
 
 
 def ok(body: bytes = b"ok", *fields: bytes) -> bytes:
-    return b"".join(
-        (b"HTTP/1.1 200 OK\r\n", *(each + b"\r\n" for each in fields), b"Content-Length: %d\r\n\r\n" % len(body), body)
-    )
+    lines = (b"HTTP/1.1 200 OK", *fields, b"Content-Length: %d" % len(body), b"", body)
+    return b"\r\n".join(lines)
 
 
 def says(*answers: bytes, close: bool = True) -> Handler:

@@ -7,7 +7,7 @@ HOST = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%
 
 
 def head_of(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], int] | None:
-    """(first line, fields with lower-case names, where the head ends); None unless it is whole and well formed."""
+    """(first line, fields with lower-case names, where the head ends); None unless whole and well formed."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -99,9 +99,7 @@ def response(data: bytes) -> dict[str, object] | None:
     length = length_of(fields, -2, False)
     if length is None:
         return None
-    close = b"close" in options(fields) or (
-        version == b"HTTP/1.0 " and b"keep-alive" not in options(fields)
-    )
+    close = b"close" in options(fields) or (version == b"HTTP/1.0 " and b"keep-alive" not in options(fields))
     return {"status": int(status), "length": length, "close": close, "end": end}
 
 

@@ -62,7 +62,10 @@ def test_not_chunked(body: bytes) -> None:
 PIECES = st.lists(st.binary(min_size=1, max_size=20), max_size=5)
 
 
-@given(PIECES, st.sampled_from(["", ";x", " ;y=z"]), st.booleans(), st.lists(st.integers(1, 9)), st.booleans())
+EXTENSIONS = st.sampled_from(["", ";x", " ;y=z"])
+
+
+@given(PIECES, EXTENSIONS, st.booleans(), st.lists(st.integers(1, 9)), st.booleans())
 def test_any_pieces_give_the_same(
     data: list[bytes], extension: str, trailer: bool, cuts: list[int], framed: bool
 ) -> None:

@@ -29,7 +29,8 @@ def test_one_request_byte_for_byte() -> None:
             sent = re.sub(rb"Root=1-[0-9a-f]{8}-[0-9a-f]{24}\r\n", b"Root=R\r\n", backend.heads[0])
             assert sent == (
                 b"GET /a?b=c HTTP/1.1\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n"
-                b"X-Forwarded-Port: %d\r\nX-Amzn-Trace-Id: Root=R\r\nHost: x.y\r\nUser-Agent: z\r\n\r\n" % port
+                b"X-Forwarded-Port: %d\r\nX-Amzn-Trace-Id: Root=R\r\nHost: x.y\r\nUser-Agent: z\r\n\r\n"
+                % port
             )
 
     run(test())
@@ -153,7 +154,10 @@ def test_an_old_client_gets_no_chunks() -> None:
     async def test() -> None:
         answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         async with bed(Backend(handler=says(answer))) as it:
-            assert await it.ask(b"GET / HTTP/1.0\r\n\r\n") == b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde"
+            assert (
+                await it.ask(b"GET / HTTP/1.0\r\n\r\n")
+                == b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde"
+            )
 
     run(test())
 
@@ -280,15 +284,17 @@ def test_an_upgrade_that_nobody_asked_for() -> None:
 def test_rules_redirects_and_fixed_responses() -> None:
     async def test() -> None:
         rules = (
-            path_rule("/old/*", Redirect(301, protocol="HTTPS", port="443", path="/new/#{path}", query="#{query}")),
+            path_rule(
+                "/old/*", Redirect(301, protocol="HTTPS", port="443", path="/new/#{path}", query="#{query}")
+            ),
             path_rule("/gone", FixedResponse(410, "application/json", '{"gone": true}')),
             path_rule("/empty", FixedResponse(404)),
         )
         async with bed(Backend(), rules=rules) as it:
             moved = await it.get("/old/a?b=c")
             assert re.sub(rb"Date: [^\r]+", b"Date: D", moved) == (
-                b"HTTP/1.1 301 Moved Permanently\r\nServer: awselb/2.0\r\nDate: D\r\nContent-Type: text/html\r\n"
-                b"Content-Length: 134\r\nConnection: close\r\nLocation: https://a:443/new/old/a?b=c\r\n\r\n"
+                b"HTTP/1.1 301 Moved Permanently\r\nServer: awselb/2.0\r\nDate: D\r\n"
+                b"Content-Type: text/html\r\nContent-Length: 134\r\nConnection: close\r\nLocation: https://a:443/new/old/a?b=c\r\n\r\n"
                 b"<html>\r\n<head><title>301 Moved Permanently</title></head>\r\n<body>\r\n"
                 b"<center><h1>301 Moved Permanently</h1></center>\r\n</body>\r\n</html>\r\n"
             )
@@ -304,7 +310,9 @@ def test_rules_redirects_and_fixed_responses() -> None:
 def test_an_unfinished_body_does_not_hide_an_answer() -> None:
     async def test() -> None:
         async with bed(Backend(), action=FixedResponse(403, body="no")) as it:
-            answer = await it.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + b"x" * 400_000)
+            answer = await it.ask(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + b"x" * 400_000
+            )
             assert answer.startswith(b"HTTP/1.1 403 ") and answer.endswith(b"no")
             assert b"Connection: close" in answer
 
@@ -326,7 +334,9 @@ def test_stickiness_to_a_target() -> None:
         async with bed(Backend("one"), Backend("two"), group={"stickiness": Stickiness(seconds=60)}) as it:
             first = await it.get()
             cookie = re.search(rb"Set-Cookie: (AWSALB=[^;]+); Expires=[^;]+; Path=/\r\n", first)
-            cors = re.search(rb"Set-Cookie: AWSALBCORS=[^;]+; Expires=[^;]+; Path=/; SameSite=None\r\n", first)
+            cors = re.search(
+                rb"Set-Cookie: AWSALBCORS=[^;]+; Expires=[^;]+; Path=/; SameSite=None\r\n", first
+            )
             assert cookie and cors
             again = [await it.get("/", f"Cookie: x=y; {cookie[1].decode()}") for _ in range(3)]
             assert {answer[-3:] for answer in again} == {first[-3:]}

@@ -211,11 +211,34 @@ def test_values_of_a_field() -> None:
 
 
 NAMES = st.sampled_from(
-    ["Host", "content-length", "Content-Length", "Transfer-Encoding", "Connection", "Expect", "X", "x-forwarded-for"]
+    [
+        "Host",
+        "content-length",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Connection",
+        "Expect",
+        "X",
+        "x-forwarded-for",
+    ]
     + ["CONNECTION", "Cookie", "content-type", "Hos", "Hostess", "Te", "Keep-Alive", "X y", "", "X\t"]
 )
 VALUES = st.sampled_from(
-    ["a", "5", "0", "", " 7 ", "chunked", "Chunked", "gzip", "close", "keep-alive", "Keep-Alive", "close, x", "a b"]
+    [
+        "a",
+        "5",
+        "0",
+        "",
+        " 7 ",
+        "chunked",
+        "Chunked",
+        "gzip",
+        "close",
+        "keep-alive",
+        "Keep-Alive",
+        "close, x",
+        "a b",
+    ]
     + ["100-continue", "a\tb", "a\x00", "a\rb", "a\nb", "\x7f", "\xff", "5, 5", " chunked\t"]
 )
 COLONS = st.sampled_from([": ", ":", ":\t", " :", ":  "])

@@ -15,7 +15,7 @@ from miniecs.model.load_balancing import HealthCheck
 from miniecs.model.routing import Probe, RoutedLoadBalancer, RoutingTable, bucket_limit, bucket_of
 from miniecs.proxy.sockets import Numbers, bound
 
-from .bed import Backend, Bed, bed, eventually, free_port, ok, read_head, run, says
+from .bed import Backend, Bed, bed, eventually, ok, read_head, run, says
 
 CHECK = HealthCheck(interval=5, timeout=1, path="/health")
 KEY = "group|i-one|"
@@ -29,7 +29,8 @@ def test_a_new_target_is_probed_at_once() -> None:
             assert it.probes == [Probe(f"{KEY}{backend.port}", 200)]
             assert backend.heads == [
                 b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n"
-                b"User-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n" % backend.port
+                b"User-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\r\n"
+                % backend.port
             ]
             await it.apply(replace(it.table, version=2))
             await asyncio.sleep(0.1)
@@ -66,7 +67,7 @@ async def shut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         (Backend("one", says(b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 302 F\r\n\r\n")), CHECK, 302, ""),
         (Backend("one", says(b"SSH-2.0\r\n\r\n")), CHECK, None, "protocol"),
         (Backend("one", shut), CHECK, None, "reset"),
-        (Backend("one", silent), replace(CHECK, timeout=0.2), None, "timeout"),
+        (Backend("one", silent), replace(CHECK, timeout=1), None, "timeout"),
         (Backend("one", silent), replace(CHECK, protocol="TCP", matcher=None, path=None), None, ""),
         (Backend("one"), replace(CHECK, port="1"), None, "refused"),
     ],
@@ -87,7 +88,9 @@ def test_counts_of_a_second() -> None:
                 await it.get()
             await it.apply(it.targets("draining", "draining"))
             await it.get()
-            await eventually(lambda: sum(t.requests for s in it.traffic for t in s.listeners.values()) == 5, "counts")
+            await eventually(
+                lambda: sum(t.requests for s in it.traffic for t in s.listeners.values()) == 5, "counts"
+            )
             codes: Counter[str] = Counter()
             for second in it.traffic:
                 for tally in second.listeners.values():
@@ -107,7 +110,9 @@ def test_counts_of_a_second() -> None:
 def test_buckets() -> None:
     for microseconds in (0, 1, 3, 4, 5, 99, 100, 12_345, 10**6, 10**8):
         bucket = bucket_of(microseconds)
-        assert microseconds < bucket_limit(bucket) and (bucket == 0 or microseconds >= bucket_limit(bucket - 1))
+        assert microseconds < bucket_limit(bucket) and (
+            bucket == 0 or microseconds >= bucket_limit(bucket - 1)
+        )
         assert bucket_limit(bucket) <= max(microseconds * 1.25 + 1, 1)
 
 
@@ -212,7 +217,11 @@ def test_a_privileged_port_without_the_right_goes_above_8000(monkeypatch: pytest
 def test_numbers_are_kept_and_never_shared() -> None:
     ours, theirs = Numbers({}, "127.0.4."), Numbers({"c": 1}, "127.0.4.")
     try:
-        assert [ours.address("a"), ours.address("b"), ours.address("a")] == ["127.0.4.1", "127.0.4.2", "127.0.4.1"]
+        assert [ours.address("a"), ours.address("b"), ours.address("a")] == [
+            "127.0.4.1",
+            "127.0.4.2",
+            "127.0.4.1",
+        ]
         assert theirs.address("c") == "127.0.4.3"  # its own of last time was taken meanwhile
         ours.keep_only(["b"])
         assert ours.remembered == {"b": 2}
@@ -241,7 +250,9 @@ def test_memory_stays_flat() -> None:
                 if b"/close" in head:
                     return
                 if b"/chunked" in head:
-                    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+                    writer.write(
+                        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+                    )
                 else:
                     writer.write(ok(b"x" * 2000))
 
@@ -274,5 +285,3 @@ def test_memory_stays_flat() -> None:
             assert len(gc.get_objects()) - objects < 2000
 
     run(test())
-
-

@@ -20,7 +20,9 @@ from . import reference
 SOURCE = "10.1.2.3"
 
 
-def matches(condition: Condition, target: str = "/", *fields: str, host: str = "a", method: str = "GET") -> bool:
+def matches(
+    condition: Condition, target: str = "/", *fields: str, host: str = "a", method: str = "GET"
+) -> bool:
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *fields, "", ""]
     data = "\r\n".join(lines).encode()
     request = read_request(data)
