@@ -100,7 +100,8 @@ def test_it_says_what_it_is_and_plays_what_it_is_told(tmp_path: Path) -> None:
             assert first["versionInfo"]["dockerVersion"] == "DockerVersion: 20.10.24"
             names = {attribute["name"] for attribute in first["attributes"]}
             assert "ecs.capability.container-ordering" in names
-            assert "ecs.capability.task-eni" not in names
+            assert "ecs.capability.task-eni" in names
+            assert "ecs.capability.efs" not in names
             assert await state(it, lambda s: s["instances"], "the state") == {
                 "instances": ids(1, 2),
                 "failed": {},
@@ -110,7 +111,7 @@ def test_it_says_what_it_is_and_plays_what_it_is_told(tmp_path: Path) -> None:
             assert json.loads(file.read_text()) == {
                 "pid": os.getpid(),
                 "name": "laptop",
-                "engine": FACTS._asdict(),
+                "engine": {**FACTS._asdict(), "networks": []},
             }
         assert (it.exit_code, file.exists()) == (0, False)
         await until(lambda: not it.plane.open(ACS), "the agents to hang up")
