@@ -63,7 +63,7 @@ class ServerSettings:
     allow_hosts: tuple[str, ...] = ()
     allow_privileged: bool = False
     engine: str = ""  # where the Docker engine of this machine's own agent was found, as a URL
-    owner: str = ""  # of what this data folder's cluster has on engines: 12 hex digits, made at its first `up`
+    owner: str = ""  # of what this cluster has on engines: 12 hex digits, made at the first `up`
     join_access_key: str = ""  # what agents on other machines sign with; without it none can join
     join_secret: str = ""
 

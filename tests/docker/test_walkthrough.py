@@ -63,7 +63,7 @@ def test_the_walkthrough_works_as_it_stands(environment: dict[str, str]) -> None
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_WITHIN, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     printed = typed.stdout.split(f"{_MARK}\n")[: len(steps)]
-    for (commands, shown), output in zip(steps, printed, strict=False):  # the last one printed may have failed
+    for (commands, shown), output in zip(steps, printed, strict=False):  # the last may have failed
         if shown is not None:
             assert re.fullmatch(pattern(shown), output), f"{commands}\nprinted:\n{output}\n{typed.stderr}"
     assert typed.returncode == 0, f"{steps[len(printed) - 1][0]}\n{printed[-1]}\n{typed.stderr}"
