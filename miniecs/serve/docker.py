@@ -24,7 +24,7 @@ from miniecs_api.pages import InstanceFailed
 log = logging.getLogger("miniecs.server")
 
 CONNECTED_WITHIN = 20.0  # seconds from the launch of a machine to its agent's connection
-REMOVED_WITHIN = 60.0  # seconds for an engine to get rid of what ran on a machine
+REMOVED_WITHIN = 20.0  # seconds for an engine to get rid of what ran; the command line waits 30 for an answer
 
 
 class DockerRuntime:
@@ -80,7 +80,18 @@ class DockerRuntime:
             return
         self._machines.forget([machine])
         if not await self._until(lambda: self._gone(machine), REMOVED_WITHIN):
-            log.warning("what ran on %s is not removed yet; its agent goes on removing it", machine)
+            raise InstanceFailed(
+                f"The container instance {machine} is deregistered, and its engine has not removed what ran "
+                f"on it yet{self._hindrance(machine)}. Its agent goes on trying."
+            )
+
+    def _hindrance(self, instance_id: str) -> str:
+        """Why something of an instance that nobody wants is still there, as far as it is known."""
+        states = [link.state for link in self._links if link.state is not None]
+        if not all(state.engine for state in states):
+            return ": the engine does not answer"
+        failures = [state.failed[instance_id] for state in states if instance_id in state.failed]
+        return f": {failures[0]}" if failures else ""
 
     async def reset(self) -> None:
         waiting = {link.host for link in self._links}

@@ -33,7 +33,10 @@ class Runtime(Protocol):
         """
 
     async def remove(self, instance_arn: str) -> None:
-        """Switch off the machine of a container instance that was deregistered."""
+        """Switch off the machine of a container instance that was deregistered.
+
+        Raises InstanceFailed when something of it is left.
+        """
 
     async def reset(self) -> None:
         """After the store was wiped: nothing of what ran is left when this returns."""

@@ -12,7 +12,7 @@ from miniecs.config import InstanceSpec, Timing
 from miniecs.model.emulated import LOCAL
 from miniecs.serve import docker
 from miniecs.serve.docker import DockerRuntime
-from miniecs_api.hosts import HostHello, HostLink, HostLinks, HostSettings
+from miniecs_api.hosts import STATE, HostHello, HostLink, HostLinks, HostSettings, HostState
 from miniecs_api.machines import Machines
 from miniecs_api.pages import InstanceFailed
 
@@ -82,12 +82,23 @@ def test_removing_and_resetting_do_not_wait_for_ever(aws: Aws, caplog: pytest.Lo
             "RegisterContainerInstance", instanceIdentityDocument=identity, totalResources=resources
         )["containerInstance"]["containerInstanceArn"]
         aws.ecs("DeregisterContainerInstance", containerInstance=arn)
-        await site.runtime.remove(arn)
+        deregistered = f"The container instance {machine.instance_id} is deregistered, and its engine has"
+        told = HostState(instances=(machine.instance_id,), generation=99).model_dump()
+        for more, hindrance in (
+            ({}, ""),
+            ({"failed": {machine.instance_id: "the volume is in use"}}, ": the volume is in use"),
+            ({"engine": False}, ": the engine does not answer"),
+        ):
+            site.link.receive({"type": STATE, "message": {**told, **more}})
+            with pytest.raises(InstanceFailed) as raised:
+                await site.runtime.remove(arn)
+            assert str(raised.value) == (
+                f"{deregistered} not removed what ran on it yet{hindrance}. Its agent goes on trying."
+            )
         aws.store.wipe()
         await site.runtime.reset()
         site.runtime.stop()
         assert [record.getMessage() for record in caplog.records] == [
-            f"what ran on {machine.instance_id} is not removed yet; its agent goes on removing it",
             "not everything that ran is removed yet; the agents go on removing it",
         ]
 

@@ -64,7 +64,7 @@ class PagesServer(Protocol):
         """
 
     async def remove_instance(self, arn: str) -> None:
-        """Switch a container instance off and deregister it; its tasks stop."""
+        """Switch a container instance off and deregister it; its tasks stop. Raises InstanceFailed."""
 
 
 def make(server: PagesServer) -> ASGIApp:
