@@ -68,6 +68,7 @@ class Client(asyncio.Protocol):
         "started",
         "transport",
         "upstream",
+        "usual",
     )
 
     def __init__(
@@ -85,6 +86,7 @@ class Client(asyncio.Protocol):
         self.slow = False  # it reads slower than is written to it
         self.repeat: bytes | None = None  # the whole request, while it may be sent a second time
         self.started = 0.0
+        self.usual = False  # nothing about the request changes its answer
         self.active = 0.0  # when bytes last came or went
         self._state = HEAD
         self._buffer = b""  # a head that is not all there, or what came after a request
@@ -321,7 +323,13 @@ class Client(asyncio.Protocol):
         else:
             message = rewritten_request(request, data, settings, self._name, core.trace_id()) + body
         # All of it is in hand, and doing it twice is as doing it once: RFC 9110, 9.2.2.
-        repeats = self._state == WAIT and request.method in _SAFE_TO_REPEAT
+        waits = self._state == WAIT
+        repeats = waits and request.method in _SAFE_TO_REPEAT
+        self.usual = (
+            waits
+            and not (self.last or self.cookies or settings.changes_responses)
+            and request.method != b"HEAD"
+        )
         self.repeat = message if repeats else None
         self.started = core.precise()
         idle = target.idle

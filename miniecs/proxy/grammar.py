@@ -105,7 +105,7 @@ def _others(names: Iterable[str], kept_alive: str = "") -> bytes:
 
 # Most messages: all that concerns a proxy in them is one Host, or one Content-Length. The same grammar as
 # above in one pass which also finds that field.
-_USUAL_REQUEST = re.compile(
+_usual_request = re.compile(
     rb"((?!TRACE )("
     + _METHOD
     + rb') (/[!-"$->@-~\x80-\xff]*+)(?:\?([!-"$-~\x80-\xff]*+))? HTTP/1\.1\r\n)'
@@ -115,7 +115,8 @@ _USUAL_REQUEST = re.compile(
     + _others(_REQUEST_NAMES, "?:")
     + rb"\r\n"
 ).match
-_USUAL_RESPONSE = re.compile(
+# Groups: first line, status, length; Connection: keep-alive where it stood, before or after the length.
+usual_response = re.compile(
     rb"(HTTP/1\.1 ([2-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?\r\n)"
     + _others(_RESPONSE_NAMES)
     + f"{_no_case('content-length')}: ?([0-9]{{1,18}}+)\r\n".encode()
@@ -155,7 +156,7 @@ class Request:
 
 def read_request(data: bytes) -> Request | Refusal | None:
     """The head at the start of data; None when it is not all there yet, and so far nothing is wrong."""
-    found = _USUAL_REQUEST(data)
+    found = _usual_request(data)
     if found is None:
         return _rare_request(data)
     line, method, path, query, host = found.groups()
@@ -302,7 +303,7 @@ _keep_alive = re.compile(rb"(?i:timeout)=([0-9]{1,6})").search
 
 def read_response(data: bytes) -> Response | str | None:
     """The head at the start of data, None when it is not all there yet, or words for what is wrong."""
-    found = _USUAL_RESPONSE(data)
+    found = usual_response(data)
     if found is not None and found.end() <= MAX_RESPONSE_HEAD:
         line, status, before, length, after = found.groups()
         kept = before is not None or after is not None

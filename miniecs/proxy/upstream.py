@@ -7,6 +7,7 @@ an answer ends also ends the connection, so that no byte of one client's answer 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -16,7 +17,7 @@ from miniecs.proxy.balance import BackEnd
 from miniecs.proxy.chunks import BadChunk, Chunks
 from miniecs.proxy.core import Core
 from miniecs.proxy.counts import QUICK
-from miniecs.proxy.grammar import CHUNKED, UNTIL_CLOSE, Response, read_response
+from miniecs.proxy.grammar import CHUNKED, UNTIL_CLOSE, Response, read_response, usual_response
 from miniecs.proxy.rewriting import rewritten_response
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ CONNECTING, IDLE, AWAITED, BODY, TUNNEL, CLOSED = range(6)
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 _CLOSE = b"Connection: close\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
-_BODILESS = frozenset((204, 304))
+_BODILESS = (b"204", b"304")
 _UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
@@ -135,6 +136,9 @@ class Upstream(asyncio.Protocol):
             if self._buffer:
                 data = self._buffer + data
                 self._buffer = b""
+            found = usual_response(data)
+            if found is not None and self._usual_answer(found, data):
+                return
             response = read_response(data)
             if response.__class__ is Response:
                 self._answer(response, data)
@@ -196,6 +200,31 @@ class Upstream(asyncio.Protocol):
 
     # An answer
 
+    def _usual_answer(self, found: re.Match[bytes], data: bytes) -> bool:
+        """Most answers: all there, nothing to take out of the head. False for others: nothing was done."""
+        client = self.client
+        assert client is not None and client.listener is not None
+        line, status, before, length, after = found.groups()
+        if not client.usual or found.end() + int(length) != len(data) or status in _BODILESS:
+            return False
+        core, target = self._core, self.target
+        microseconds = int((core.precise() - client.started) * 1e6)
+        bucket = QUICK[microseconds] if 0 <= microseconds < 32768 else bucket_of(microseconds)
+        hundred = data[9] - 48
+        counts = target.counts
+        counts.requests += 1
+        counts.latencies[bucket] += 1
+        counts.codes[hundred] += 1
+        counts = client.listener.counts
+        counts.latencies[bucket] += 1
+        counts.codes[hundred] += 1
+        counts.bytes += len(data)
+        if before is None and after is None:
+            data = b"".join((line, _KEEP_ALIVE, data[len(line) :]))
+        client.transport.write(data)
+        self._finish(client)
+        return True
+
     def _answer(self, response: Response, data: bytes) -> None:
         client = self.client
         assert client is not None
@@ -218,28 +247,8 @@ class Upstream(asyncio.Protocol):
         counts.bytes += len(data)
         client.answered = True
         client.repeat = None
-        settings = listener.settings
-        end = response.end
-        if (
-            response.plain
-            and end + response.length == len(data)
-            and not (client.last or client.sending or settings.changes_responses or client.cookies)
-            and status not in _BODILESS
-            and request.method != b"HEAD"
-        ):
-            # Most answers: all there, and nothing to take out of the head.
-            if not response.says_keep_alive:
-                line_end = response.line_end
-                data = b"".join((data[:line_end], _KEEP_ALIVE, data[line_end:]))
-            client.transport.write(data)
-            return self._finish(client)
-        self._any_answer(client, response, data)
-
-    def _any_answer(self, client: Client, response: Response, data: bytes) -> None:
-        request, listener = client.request, client.listener
-        assert request is not None and listener is not None
         length = response.length
-        if request.method == b"HEAD" or response.status in _BODILESS:
+        if request.method == b"HEAD" or status in (204, 304):
             length = 0
         if response.close or client.sending:
             self._reusable = False
