@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from typing import Any
 import boto3
 import docker
 import docker.errors
+import urllib3.exceptions
 from botocore.config import Config
 
 IMAGE = "busybox:latest"
@@ -73,6 +75,26 @@ def plain(client: Any) -> Iterator[Plain]:
     finally:
         made.clear()
         network.remove()
+
+
+@contextlib.contextmanager
+def deaths(client: Any) -> Iterator[dict[str, float]]:
+    """When the engine told of the end of each container, by id."""
+    told: dict[str, float] = {}
+    stream = client.events(decode=True, filters={"type": "container", "event": "die"})
+
+    def follow() -> None:
+        with contextlib.suppress(OSError, docker.errors.DockerException, urllib3.exceptions.HTTPError):
+            for event in stream:
+                told[event["Actor"]["ID"]] = time.time()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield told
+    finally:
+        stream.close()
+        thread.join(10)
 
 
 def remove(client: Any, filters: dict[str, Any]) -> None:
