@@ -291,7 +291,7 @@ class Client(asyncio.Protocol):
         if target is None:
             self.fail(503)
             return None
-        now = self._core.precise() if action.sticky is not None or group.sticky is not None else 0.0
+        now = self._core.clock.now() if action.sticky is not None or group.sticky is not None else 0.0
         if action.sticky is not None:
             self.cookies += set_cookie(GROUP, group.token, action.sticky, now)
         if group.sticky is not None:
@@ -331,7 +331,7 @@ class Client(asyncio.Protocol):
             and request.method != b"HEAD"
         )
         self.repeat = message if repeats else None
-        self.started = core.precise()
+        self.started = core.elapsed()
         idle = target.idle
         # A target may close an idle connection at any moment. What cannot be repeated goes over one that
         # was in use just now, or over a new one.

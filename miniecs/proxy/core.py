@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Protocol
 
-from miniecs.clock import Clock, SystemClock
+from miniecs.clock import SystemClock
 from miniecs.ids import Ids
 
 
@@ -44,13 +44,11 @@ class Timed(Protocol):
 class Core:
     """Shared by all connections of one proxy, and used on one loop only."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, ids: Ids, limits: Limits, clock: Clock | None = None
-    ) -> None:
-        clock = clock or SystemClock()
+    def __init__(self, loop: asyncio.AbstractEventLoop, ids: Ids, limits: Limits) -> None:
+        self.clock = SystemClock()
         self.loop = loop
         self.limits = limits
-        self.precise: Callable[[], float] = clock.now
+        self.elapsed: Callable[[], float] = SystemClock.elapsed
         self.time = loop.time()  # coarse: as of the last tick
         self.ids = ids
         self.date = b""
@@ -95,7 +93,7 @@ class Core:
                     self.watch(thing, again)
 
     def _say_time(self) -> None:
-        second = int(self.precise())
+        second = int(self.clock.now())
         if second != self._second:
             self._second = second
             self.date = formatdate(second, usegmt=True).encode()

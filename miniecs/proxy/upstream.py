@@ -208,7 +208,7 @@ class Upstream(asyncio.Protocol):
         if not client.usual or found.end() + int(length) != len(data) or status in _BODILESS:
             return False
         core, target = self._core, self.target
-        microseconds = int((core.precise() - client.started) * 1e6)
+        microseconds = int((core.elapsed() - client.started) * 1e6)
         bucket = QUICK[microseconds] if 0 <= microseconds < 32768 else bucket_of(microseconds)
         hundred = data[9] - 48
         counts = target.counts
@@ -234,7 +234,7 @@ class Upstream(asyncio.Protocol):
         status = response.status
         if status < 200:
             return self._interim_answer(response, data)
-        microseconds = int((core.precise() - client.started) * 1e6)
+        microseconds = int((core.elapsed() - client.started) * 1e6)
         bucket = QUICK[microseconds] if 0 <= microseconds < 32768 else bucket_of(microseconds)
         hundred = status // 100
         counts = self.target.counts
