@@ -436,10 +436,12 @@ class Client(asyncio.Protocol):
         if self._state == WAIT and not (self.last or self.slow or self._eof or self._buffer or self._paused):
             self._state = HEAD
             self.active = self._core.time
+            self.repeat = None
             if self.cookies:
                 self.cookies = b""
             return
         self.cookies = b""
+        self.repeat = None
         self.active = self._core.time
         if self._state == BODY or (self.last and self._buffer):
             # What still comes is read and dropped: closing on it would reset the connection, and with it what

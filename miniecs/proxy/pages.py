@@ -42,22 +42,28 @@ def answer(
     more: bytes = b"",
 ) -> bytes:
     """A whole response. body: None for the load balancer's own page. more: further header lines."""
+    named = b"Server: awselb/2.0\r\n" if server else b""
+    kept = b"close" if close else b"keep-alive"
     if body is None:
         words = f"{status} {reason(status)}".rstrip()
         body = (
             f"<html>\r\n<head><title>{words}</title></head>\r\n<body>\r\n<center><h1>{words}</h1></center>\r\n"
             "</body>\r\n</html>\r\n"
         ).encode()
+    if status == 204:
+        # It can have neither content nor a length.
+        bare = b"HTTP/1.1 204 No Content\r\n%bDate: %b\r\nConnection: %b\r\n%b\r\n"
+        return bare % (named, date, kept, more)
     head = (
         b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nConnection: %b\r\n%b\r\n"
     ) % (
         status,
         reason(status).encode(),
-        b"Server: awselb/2.0\r\n" if server else b"",
+        named,
         date,
         content_type.encode(),
         len(body),
-        b"close" if close else b"keep-alive",
+        kept,
         more,
     )
     return head if head_only else head + body

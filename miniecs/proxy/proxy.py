@@ -47,7 +47,7 @@ class Hooks:
 
 @dataclass(slots=True)
 class _Open:
-    """A listening socket. clients: of its connections, those of an alias are of many listeners."""
+    """A listening socket: where it really is, and what was wrong with the port that was asked for."""
 
     server: asyncio.AbstractServer
     address: str

@@ -47,13 +47,17 @@ def _matcher(values: Iterable[str], patterns: Iterable[str], *, any_case: bool) 
             return (lambda text: text.startswith(prefix)) if values[0].endswith("*") else prefix.__eq__
     flags = re.DOTALL | (re.IGNORECASE if any_case else 0)
     exact = "|".join(f"(?:{wildcard(value)})" for value in values)
-    loose = "|".join(f"(?:{pattern})" for pattern in patterns)
-
     full = re.compile(exact.encode(), flags).fullmatch if exact else None
-    if not loose:
+    if not patterns:
         return full or (lambda text: None)
-    found = re.compile(loose.encode(), flags).search
-    return found if full is None else lambda text: full(text) or found(text)
+    # Each for itself and on text, as the API tried them: what is one there need not be one among others.
+    found = [re.compile(pattern, flags | re.ASCII).search for pattern in patterns]
+
+    def match(text: bytes) -> object:
+        decoded = text.decode("latin-1")
+        return (full is not None and full(text)) or any(search(decoded) for search in found)
+
+    return match
 
 
 def host_of(value: bytes) -> bytes:

@@ -22,6 +22,7 @@ from miniecs.proxy.rewriting import rewritten_response
 
 if TYPE_CHECKING:
     from miniecs.proxy.client import Client
+    from miniecs.proxy.listener import Listener
 
 # AWAITED: the request was sent, or is being sent, and the head of its answer is not all there.
 CONNECTING, IDLE, AWAITED, BODY, TUNNEL, CLOSED = range(6)
@@ -207,36 +208,16 @@ class Upstream(asyncio.Protocol):
         line, status, before, length, after = found.groups()
         if not client.usual or found.end() + int(length) != len(data) or status in _BODILESS:
             return False
-        core, target = self._core, self.target
-        microseconds = int((core.elapsed() - client.started) * 1e6)
-        bucket = QUICK[microseconds] if 0 <= microseconds < 32768 else bucket_of(microseconds)
-        hundred = data[9] - 48
-        counts = target.counts
-        counts.requests += 1
-        counts.latencies[bucket] += 1
-        counts.codes[hundred] += 1
-        counts = client.listener.counts
-        counts.latencies[bucket] += 1
-        counts.codes[hundred] += 1
-        counts.bytes += len(data)
+        self._count(client, client.listener, data[9] - 48, len(data))
         if before is None and after is None:
             data = b"".join((line, _KEEP_ALIVE, data[len(line) :]))
         client.transport.write(data)
         self._finish(client)
         return True
 
-    def _answer(self, response: Response, data: bytes) -> None:
-        client = self.client
-        assert client is not None
-        request, listener = client.request, client.listener
-        assert request is not None and listener is not None
-        core = self._core
-        status = response.status
-        if status < 200:
-            return self._interim_answer(response, data)
-        microseconds = int((core.elapsed() - client.started) * 1e6)
-        bucket = QUICK[microseconds] if 0 <= microseconds < 32768 else bucket_of(microseconds)
-        hundred = status // 100
+    def _count(self, client: Client, listener: Listener, hundred: int, size: int) -> None:
+        microseconds = int((self._core.elapsed() - client.started) * 1e6)
+        bucket = QUICK[microseconds] if 0 <= microseconds < len(QUICK) else bucket_of(microseconds)
         counts = self.target.counts
         counts.requests += 1
         counts.latencies[bucket] += 1
@@ -244,7 +225,17 @@ class Upstream(asyncio.Protocol):
         counts = listener.counts
         counts.latencies[bucket] += 1
         counts.codes[hundred] += 1
-        counts.bytes += len(data)
+        counts.bytes += size
+
+    def _answer(self, response: Response, data: bytes) -> None:
+        client = self.client
+        assert client is not None
+        request, listener = client.request, client.listener
+        assert request is not None and listener is not None
+        status = response.status
+        if status < 200:
+            return self._interim_answer(response, data)
+        self._count(client, listener, status // 100, len(data))
         client.answered = True
         client.repeat = None
         length = response.length

@@ -289,6 +289,7 @@ def test_rules_redirects_and_fixed_responses() -> None:
             ),
             path_rule("/gone", FixedResponse(410, "application/json", '{"gone": true}')),
             path_rule("/empty", FixedResponse(404)),
+            path_rule("/none", FixedResponse(204)),
         )
         async with bed(Backend(), rules=rules) as it:
             moved = await it.get("/old/a?b=c")
@@ -302,6 +303,9 @@ def test_rules_redirects_and_fixed_responses() -> None:
             assert gone.startswith(b"HTTP/1.1 410 Gone\r\n") and gone.endswith(b'\r\n\r\n{"gone": true}')
             assert b"Content-Type: application/json; charset=utf-8\r\n" in gone
             assert (await it.get("/empty")).endswith(b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+            assert re.sub(rb"Date: [^\r]+", b"Date: D", await it.get("/none")) == (
+                b"HTTP/1.1 204 No Content\r\nServer: awselb/2.0\r\nDate: D\r\nConnection: close\r\n\r\n"
+            )
             assert (await it.get("/else")).endswith(b"one")
 
     run(test())

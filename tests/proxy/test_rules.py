@@ -53,6 +53,9 @@ def path(*values: str) -> Condition:
         (Condition("path-pattern", (), ("^/v[0-9]+/",)), "/v12/x", True),
         (Condition("path-pattern", (), ("^/v[0-9]+/",)), "/x/v12/", False),
         (Condition("path-pattern", ("/exact",), ("^/v",)), "/exact", True),
+        (Condition("path-pattern", (), ("(?i)^/UP", "(?P<a>x)y", "(?P<a>x)z")), "/up", True),
+        (Condition("path-pattern", (), ("(?i)^/UP", "(?P<a>x)y", "(?P<a>x)z")), "/xz", True),
+        (Condition("path-pattern", (), ("\\u0041$",)), "/A", True),
     ],
 )
 def test_paths(condition: Condition, target: str, expected: bool) -> None:
