@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from miniecs.model.task import NetworkBinding
-from miniecs_agent.spec import ContainerSpec, Document, TaskSpec
-from miniecs_agent.state import Action
+from miniecs_agent.core.spec import ContainerSpec, Document, TaskSpec
+from miniecs_agent.core.state import Action
 
 
 class EngineCall(NamedTuple):

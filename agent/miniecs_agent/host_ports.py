@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from miniecs.model.task import NetworkBinding
-from miniecs_agent.spec import Port
+from miniecs_agent.core.spec import Port
 
 FIRST_DYNAMIC_PORT, LAST_DYNAMIC_PORT = 32768, 60999  # ip_local_port_range, as on Linux
 

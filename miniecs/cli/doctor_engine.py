@@ -55,7 +55,7 @@ def _disk(found: engine.Engine) -> list[Check]:
 
 def _subnets(found: engine.Engine) -> Check:
     """How many container instances there is room for: each has a network with a subnet of its own."""
-    from miniecs_agent import networks
+    from miniecs_agent.docker import networks
 
     taken = networks.subnets_of(DockerApi(found.host).call("GET", "/networks"))
     try:

@@ -53,7 +53,7 @@ def agent(arguments: list[str]) -> int:
     decided = folder.settings()
     if decided is None:
         raise Problem(f"Nothing was started yet on {folder.path}. `miniecs up --detach` starts it.")
-    from miniecs_agent.main import AgentOptions, main
+    from miniecs_agent.shell.main import AgentOptions, main
 
     return main(
         AgentOptions(

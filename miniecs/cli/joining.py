@@ -85,7 +85,7 @@ def join(
         except UnknownInstanceType as error:
             raise Problem(f"--type: {error}.", ASKED_WRONGLY) from error
     found = engine.fit(engine_url)
-    from miniecs_agent.main import AgentOptions, main
+    from miniecs_agent.shell.main import AgentOptions, main
 
     return main(
         AgentOptions(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from miniecs.cli import engine
 from miniecs.cli.output import counted
 from miniecs.docker_api import DockerApi, DockerApiError, Query
-from miniecs_agent.docker_names import DATA_DIR, OWNER, SCOPE
+from miniecs_agent.docker.names import DATA_DIR, OWNER, SCOPE
 from miniecs_agent.host_engine import EngineError
 
 _LISTS = (("/containers/json", None), ("/networks", None), ("/volumes", "Volumes"))
@@ -84,7 +84,7 @@ def remove(host: str, owner: str, *, shared_volumes: bool) -> dict[str, int]:
 
 
 def _sweep(host: str, owner: str, *, shared_volumes: bool) -> dict[str, int]:
-    from miniecs_agent.docker_engine import sweep  # the docker package takes longer to import than most of us
+    from miniecs_agent.docker.client import sweep  # the docker package takes longer to import than most of us
 
     return sweep(host, lambda id, data_dir: id != owner, shared_volumes=shared_volumes)._asdict()
 

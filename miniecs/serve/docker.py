@@ -16,7 +16,7 @@ from miniecs.model.emulated import LOCAL, EmulatedInstance
 from miniecs.model.instance import ContainerInstance
 from miniecs.serve.probes import NetworkProber
 from miniecs.store import Commit, Store
-from miniecs_agent.timers import LoopTimers
+from miniecs_agent.shell.timers import LoopTimers
 from miniecs_api.hosts import HostLinks
 from miniecs_api.machines import Machines
 from miniecs_api.pages import InstanceFailed

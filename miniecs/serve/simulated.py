@@ -16,10 +16,10 @@ from miniecs.ids import Ids
 from miniecs.model.scope import Scope
 from miniecs.serve.runtime import Zones
 from miniecs.store import Store, StoreError
-from miniecs_agent.effects import Answer, ApiFailure, Channel
-from miniecs_agent.host import Connection, Peer
-from miniecs_agent.simulated import NewInstance, SimulatedInstances
-from miniecs_agent.timers import LoopTimers
+from miniecs_agent.core.effects import Answer, ApiFailure, Channel
+from miniecs_agent.shell.host import Connection, Peer
+from miniecs_agent.shell.timers import LoopTimers
+from miniecs_agent.sim.instances import NewInstance, SimulatedInstances
 from miniecs_api.agent_session import AgentSession, TelemetrySession
 from miniecs_api.agents import AgentSessions
 from miniecs_api.links import Prober

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from miniecs.model.instance import ContainerInstance
-from miniecs_agent.behaviours import NORMAL, OUT_OF_MEMORY, Behaviour
-from miniecs_agent.simulated import SimulatedHost
+from miniecs_agent.sim.behaviours import NORMAL, OUT_OF_MEMORY, Behaviour
+from miniecs_agent.sim.instances import SimulatedHost
 
 if TYPE_CHECKING:
     from miniecs.sim.world import World

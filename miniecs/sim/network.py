@@ -12,9 +12,9 @@ from typing import Any
 
 from miniecs.ids import Ids
 from miniecs.sim.timeline import Timeline
-from miniecs_agent.effects import Answer, ApiFailure, Channel
-from miniecs_agent.host import Peer
-from miniecs_agent.spec import Document
+from miniecs_agent.core.effects import Answer, ApiFailure, Channel
+from miniecs_agent.core.spec import Document
+from miniecs_agent.shell.host import Peer
 from miniecs_api.agent_session import AgentSession, TelemetrySession
 from miniecs_api.agents import AgentSessions
 

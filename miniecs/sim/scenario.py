@@ -18,7 +18,7 @@ from miniecs.model.task import Task
 from miniecs.sim.faults import Faults
 from miniecs.sim.invariants import InvariantBroken
 from miniecs.sim.world import ControlPlaneDown, World
-from miniecs_agent.simulated import SimulatedHost
+from miniecs_agent.sim.instances import SimulatedHost
 from miniecs_api.wire.errors import AwsError
 
 MIN_HOSTS = 20

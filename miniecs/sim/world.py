@@ -24,8 +24,8 @@ from miniecs.sim.network import ControlPlane, SimulatedNetwork
 from miniecs.sim.timeline import Timeline
 from miniecs.store import Store
 from miniecs.store.memory import MemoryStore
-from miniecs_agent.sim_engine import Latencies
-from miniecs_agent.simulated import NewInstance, SimulatedHost, SimulatedInstances
+from miniecs_agent.sim.engine import Latencies
+from miniecs_agent.sim.instances import NewInstance, SimulatedHost, SimulatedInstances
 from miniecs_api.agents import AgentSessions
 from miniecs_api.context import ApiSettings
 from miniecs_api.links import Prober

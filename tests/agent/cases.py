@@ -8,9 +8,11 @@ from typing import Any
 from miniecs.config import Timing
 from miniecs.ids import Ids
 from miniecs.model.task import NetworkBinding
-from miniecs_agent.agent import AgentCore
-from miniecs_agent.capabilities import HostFacts
-from miniecs_agent.effects import Answer, Channel, Effect, SendAcs, SendTcs, Submit, WakeAt
+from miniecs_agent.core.agent import AgentCore
+from miniecs_agent.core.capabilities import HostFacts
+from miniecs_agent.core.effects import Answer, Channel, Effect, SendAcs, SendTcs, Submit, WakeAt
+from miniecs_agent.core.state import Action
+from miniecs_agent.core.tasks import AgentSettings
 from miniecs_agent.engine import (
     Created,
     EngineCall,
@@ -22,8 +24,6 @@ from miniecs_agent.engine import (
     Removed,
     Started,
 )
-from miniecs_agent.state import Action
-from miniecs_agent.tasks import AgentSettings
 
 CLUSTER = "arn:aws:ecs:us-east-1:000000000000:cluster/mini"
 INSTANCE = "arn:aws:ecs:us-east-1:000000000000:container-instance/mini/0123456789abcdef0123456789abcdef"

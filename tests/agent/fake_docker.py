@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any
 
-from miniecs_agent.docker_api import CommandStream, Json, OutputStream
-from miniecs_agent.docker_config import VolumeRequest
-from miniecs_agent.docker_errors import Refused
-from miniecs_agent.docker_names import INSTANCE
+from miniecs_agent.docker.config import VolumeRequest
+from miniecs_agent.docker.errors import Refused
+from miniecs_agent.docker.names import INSTANCE
+from miniecs_agent.docker.protocol import CommandStream, Json, OutputStream
 from miniecs_agent.host_engine import EngineFacts, EngineGone
 
 FACTS = EngineFacts("E1", "Docker", "20.10", "1.41", 2, 4096, "x86_64", "Debian", "6.1")

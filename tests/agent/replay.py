@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 from miniecs.ids import Ids
 from miniecs.model.task import NetworkBinding
-from miniecs_agent.agent import AgentCore
-from miniecs_agent.capabilities import HostFacts
-from miniecs_agent.effects import Channel, Effect, Open, ReadUsage, SendAcs, SendTcs, Submit, WakeAt
+from miniecs_agent.core.agent import AgentCore
+from miniecs_agent.core.capabilities import HostFacts
+from miniecs_agent.core.effects import Channel, Effect, Open, ReadUsage, SendAcs, SendTcs, Submit, WakeAt
+from miniecs_agent.core.state import Action
+from miniecs_agent.core.tasks import AgentSettings
 from miniecs_agent.engine import (
     Created,
     EngineCall,
@@ -28,8 +30,6 @@ from miniecs_agent.engine import (
     Started,
 )
 from miniecs_agent.host_engine import Usage
-from miniecs_agent.state import Action
-from miniecs_agent.tasks import AgentSettings
 
 from .recordings import INSTANCE, Said, payload_tasks, submissions
 

@@ -32,9 +32,9 @@ from miniecs_agent.host_engine import (
     PullProgress,
     Usage,
 )
-from miniecs_agent.main import AgentOptions, AgentProcess
-from miniecs_agent.sim_engine import Latencies, SimEngine
-from miniecs_agent.timers import LoopTimers
+from miniecs_agent.shell.main import AgentOptions, AgentProcess
+from miniecs_agent.shell.timers import LoopTimers
+from miniecs_agent.sim.engine import Latencies, SimEngine
 
 from .cases import CLUSTER
 

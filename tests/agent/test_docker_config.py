@@ -9,8 +9,9 @@ import pytest
 
 from miniecs.config import Timing
 from miniecs.model.task import NetworkBinding
-from miniecs_agent import docker_names as names
-from miniecs_agent.docker_config import (
+from miniecs_agent.core.spec import Port, TaskSpec, read_task
+from miniecs_agent.docker import names
+from miniecs_agent.docker.config import (
     MIB,
     Place,
     VolumeRequest,
@@ -22,11 +23,10 @@ from miniecs_agent.docker_config import (
     task_volumes,
     volumes,
 )
-from miniecs_agent.docker_errors import Failure
-from miniecs_agent.docker_events import bindings_from
+from miniecs_agent.docker.errors import Failure
+from miniecs_agent.docker.events import bindings_from
 from miniecs_agent.host_engine import Owner
 from miniecs_agent.host_ports import HostPorts
-from miniecs_agent.spec import Port, TaskSpec, read_task
 
 from .cases import arn, container, document
 

@@ -14,8 +14,8 @@ import docker
 import docker.errors
 import pytest
 
-from miniecs_agent.docker_engine import DockerClient
-from miniecs_agent.docker_errors import Refused
+from miniecs_agent.docker.client import DockerClient
+from miniecs_agent.docker.errors import Refused
 from miniecs_agent.host_engine import EngineError, EngineFacts, EngineGone
 
 INFO = {

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from miniecs.model.hints import hint
-from miniecs_agent.docker_errors import (
+from miniecs_agent.core.state import Action
+from miniecs_agent.docker.errors import (
     Failure,
     Refused,
     TimedOut,
@@ -18,7 +19,7 @@ from miniecs_agent.docker_errors import (
     network_missing,
     port_taken,
 )
-from miniecs_agent.docker_events import (
+from miniecs_agent.docker.events import (
     Event,
     Seen,
     health,
@@ -27,10 +28,9 @@ from miniecs_agent.docker_events import (
     read_usage,
     timestamp,
 )
-from miniecs_agent.docker_images import Image, Meter, read_image
-from miniecs_agent.docker_names import INSTANCE
+from miniecs_agent.docker.images import Image, Meter, read_image
+from miniecs_agent.docker.names import INSTANCE
 from miniecs_agent.host_engine import Usage
-from miniecs_agent.state import Action
 
 
 def raw(action: str, **attributes: str) -> dict[str, Any]:

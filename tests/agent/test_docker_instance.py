@@ -12,10 +12,12 @@ import pytest
 from miniecs.clock import SystemClock
 from miniecs.config import Timing
 from miniecs.model.task import NetworkBinding
-from miniecs_agent import docker_names as names
-from miniecs_agent.docker_errors import OUT_OF_MEMORY, Refused, TimedOut
-from miniecs_agent.docker_host import DockerHost
-from miniecs_agent.docker_instance import DockerInstance
+from miniecs_agent.core.spec import TaskSpec, read_task
+from miniecs_agent.core.state import Action
+from miniecs_agent.docker import names
+from miniecs_agent.docker.engine import DockerHost
+from miniecs_agent.docker.errors import OUT_OF_MEMORY, Refused, TimedOut
+from miniecs_agent.docker.instance import DockerInstance
 from miniecs_agent.engine import (
     Created,
     EngineCall,
@@ -29,8 +31,6 @@ from miniecs_agent.engine import (
     Started,
 )
 from miniecs_agent.host_engine import EngineError, EngineGone, InstanceSettings, Owner, PullProgress, Usage
-from miniecs_agent.spec import TaskSpec, read_task
-from miniecs_agent.state import Action
 
 from .cases import arn, container, document
 from .fake_docker import FakeDocker

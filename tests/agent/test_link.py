@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from miniecs_agent.link import Link, LinkState
+from miniecs_agent.core.link import Link, LinkState
 
 
 def test_silence_is_measured_from_the_last_word() -> None:

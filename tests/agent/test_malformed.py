@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 import pytest
 
-from miniecs_agent.docker_config import Place, create_body, task_volumes, volumes
-from miniecs_agent.docker_errors import Failure
-from miniecs_agent.effects import SendAcs, SendTcs, Submit
+from miniecs_agent.core.effects import SendAcs, SendTcs, Submit
+from miniecs_agent.core.shapes import Each, Record, Shape, Values, fault
+from miniecs_agent.core.spec import InvalidTask, read_task
+from miniecs_agent.docker.config import Place, create_body, task_volumes, volumes
+from miniecs_agent.docker.errors import Failure
 from miniecs_agent.host_engine import Owner
-from miniecs_agent.host_link import read_desired
 from miniecs_agent.host_ports import HostPorts
-from miniecs_agent.shapes import Each, Record, Shape, Values, fault
-from miniecs_agent.spec import InvalidTask, read_task
+from miniecs_agent.shell.host_link import read_desired
 
 from .cases import CLUSTER, INSTANCE, Bench, arn, container, document, payload, sent
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniecs_agent.networks import candidates, gateway, gateway_of, read_routes, subnets_of
+from miniecs_agent.docker.networks import candidates, gateway, gateway_of, read_routes, subnets_of
 
 HOME = IPv4Network("192.168.1.0/24")
 ROUTES = """Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from miniecs_agent import docker_names as names
-from miniecs_agent import pause_image
-from miniecs_agent.docker_config import Place, create_body
-from miniecs_agent.docker_connection import Connection
-from miniecs_agent.docker_errors import Failure, Refused
+from miniecs_agent.core.spec import TaskSpec, read_task
+from miniecs_agent.docker import names, pause_image
+from miniecs_agent.docker.config import Place, create_body
+from miniecs_agent.docker.connection import Connection
+from miniecs_agent.docker.errors import Failure, Refused
+from miniecs_agent.docker.pauses import Pauses
+from miniecs_agent.docker.vpc_networks import VpcNetworks
 from miniecs_agent.host_engine import Owner
-from miniecs_agent.pauses import Pauses
-from miniecs_agent.spec import TaskSpec, read_task
-from miniecs_agent.vpc_networks import VpcNetworks
 
 from .fake_docker import FACTS, FakeDocker
 
@@ -146,7 +145,7 @@ def test_image_and_network_are_made_once_and_the_network_goes_when_nobody_is_in_
 
 
 def test_an_address_that_is_not_free_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("miniecs_agent.pauses._BETWEEN", 0.0)
+    monkeypatch.setattr("miniecs_agent.docker.pauses._BETWEEN", 0.0)
 
     async def play(docker: FakeDocker, pauses: Pauses, networks: VpcNetworks) -> None:
         docker.refuse["start"] = [Refused(403, "Address already in use")]

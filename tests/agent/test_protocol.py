@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from miniecs.ids import Ids
-from miniecs_agent.agent import AgentCore
-from miniecs_agent.effects import ApiFailure, Channel, Close, Effect, Exit, Open, SendAcs, Submit, WakeAt
+from miniecs_agent.core.agent import AgentCore
+from miniecs_agent.core.effects import ApiFailure, Channel, Close, Effect, Exit, Open, SendAcs, Submit, WakeAt
+from miniecs_agent.core.tasks import AgentSettings
 from miniecs_agent.engine import EngineContainer
-from miniecs_agent.tasks import AgentSettings
 
 from .cases import CLUSTER, FACTS, INSTANCE, Bench, ack, arn, container, document, reports, seen, sent
 

@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 import pytest
 
-from miniecs_agent import line as lines
-from miniecs_agent.control_plane import ControlPlane, InstanceNetwork, websocket_url
-from miniecs_agent.effects import Answer, ApiFailure, Channel
-from miniecs_agent.host import Connection
-from miniecs_agent.signing import Signer
-from miniecs_agent.spec import Document
+from miniecs_agent.core.effects import Answer, ApiFailure, Channel
+from miniecs_agent.core.spec import Document
+from miniecs_agent.shell import line as lines
+from miniecs_agent.shell.control_plane import ControlPlane, InstanceNetwork, websocket_url
+from miniecs_agent.shell.host import Connection
+from miniecs_agent.shell.signing import Signer
 
 from .cases import CLUSTER, INSTANCE
 from .shell import ACS, TCS, FakeControlPlane, until

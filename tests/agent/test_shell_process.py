@@ -17,8 +17,8 @@ import pytest
 
 from miniecs import __version__
 from miniecs.config import Timing
-from miniecs_agent import host_link, instances, main
 from miniecs_agent.host_engine import EngineError, InstanceSettings, Owner, PullProgress
+from miniecs_agent.shell import host_link, instances, main
 
 from .cases import arn, container, document, payload
 from .shell import ACS, FACTS, HOST, TCS, Bed, bed, desired, gone, instance, until
@@ -436,7 +436,7 @@ def test_our_own_messages_travel_on_the_instances_acs() -> None:
 
 PROGRAM = """
 import sys
-from miniecs_agent.main import AgentOptions, main
+from miniecs_agent.shell.main import AgentOptions, main
 sys.exit(main(AgentOptions("http://127.0.0.1:1", "A" * 20, "s" * 40, local=True, engine=sys.argv[1])))
 """
 

@@ -16,8 +16,8 @@ from miniecs.config import InstanceSpec, ServerSettings
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.serve.server import Server
-from miniecs_agent import host_link, instances, main
-from miniecs_agent.main import AgentOptions, AgentProcess
+from miniecs_agent.shell import host_link, instances, main
+from miniecs_agent.shell.main import AgentOptions, AgentProcess
 
 from .shell import Machine, until
 

@@ -13,7 +13,8 @@ import pytest
 from miniecs.config import Timing
 from miniecs.ids import Ids
 from miniecs.model.task import NetworkBinding
-from miniecs_agent.behaviours import Behaviour, UnknownBehaviour, behaviour_of
+from miniecs_agent.core.spec import TaskSpec, read_task
+from miniecs_agent.core.state import Action
 from miniecs_agent.engine import (
     Created,
     EngineCall,
@@ -25,9 +26,8 @@ from miniecs_agent.engine import (
     Removed,
     Started,
 )
-from miniecs_agent.sim_engine import Latencies, ProbeAnswer, SimEngine
-from miniecs_agent.spec import TaskSpec, read_task
-from miniecs_agent.state import Action
+from miniecs_agent.sim.behaviours import Behaviour, UnknownBehaviour, behaviour_of
+from miniecs_agent.sim.engine import Latencies, ProbeAnswer, SimEngine
 
 from .cases import arn, container, document
 

@@ -11,7 +11,7 @@ import pytest
 
 from miniecs.model.stream import CHUNK, MOST_STREAMS, NARROW, WIDE_STREAMS, WINDOW
 from miniecs_agent.host_engine import Command, EngineError, Output, PullProgress
-from miniecs_agent.streams import Streams, pull_progress
+from miniecs_agent.shell.streams import Streams, pull_progress
 
 TASK = "arn:aws:ecs:us-east-1:000000000000:task/default/1"
 LOGS: dict[str, Any] = {"kind": "logs", "taskArn": TASK, "container": "web", "logs": {"follow": True}}

@@ -8,10 +8,10 @@ import pytest
 
 from miniecs.config import Timing
 from miniecs.model.task import NetworkBinding
-from miniecs_agent.effects import ApiFailure, Channel, Submit
+from miniecs_agent.core.effects import ApiFailure, Channel, Submit
+from miniecs_agent.core.spec import read_task
+from miniecs_agent.core.state import Action
 from miniecs_agent.engine import EngineCall, EngineContainer
-from miniecs_agent.spec import read_task
-from miniecs_agent.state import Action
 
 from .cases import CLUSTER, Bench, ack, arn, calls, container, document, reports, seen, sent
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from miniecs_agent.effects import Channel, Effect, ReadUsage, SendTcs, WakeAt
+from miniecs_agent.core.effects import Channel, Effect, ReadUsage, SendTcs, WakeAt
+from miniecs_agent.core.spec import read_task
+from miniecs_agent.core.state import ContainerState, Known, TaskState
+from miniecs_agent.core.telemetry import Meter, publish_metrics
 from miniecs_agent.host_engine import Usage
-from miniecs_agent.spec import read_task
-from miniecs_agent.state import ContainerState, Known, TaskState
-from miniecs_agent.telemetry import Meter, publish_metrics
 
 from .cases import CLUSTER, INSTANCE, Bench, arn, container, document, seen
 

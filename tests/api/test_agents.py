@@ -9,7 +9,7 @@ import pytest
 
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.task import NetworkInterface, Task
-from miniecs_agent.capabilities import CAPABILITIES
+from miniecs_agent.core.capabilities import CAPABILITIES
 from miniecs_api.agent_session import AgentSession, TelemetrySession
 from miniecs_api.agents import AgentSessions
 from miniecs_api.metrics import TaskUsage

@@ -32,8 +32,8 @@ from miniecs.ids import Ids
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Container, Task
 from miniecs.store.memory import MemoryStore
-from miniecs_agent import streams as agent
 from miniecs_agent.host_engine import EngineError, Output
+from miniecs_agent.shell import streams as agent
 from miniecs_api.app import ASGIApp, create_app
 from miniecs_api.door import DoorSettings
 from miniecs_api.stream_socket import PATH, StreamSockets

@@ -132,6 +132,6 @@ def test_an_engine_that_is_too_old(api: str, fits: bool) -> None:
 
 
 def test_the_agent_refuses_the_same_engines() -> None:
-    from miniecs_agent import docker_engine
+    from miniecs_agent.docker import client as docker_engine
 
     assert engine.OLDEST_API == docker_engine.OLDEST_API

@@ -14,8 +14,8 @@ from miniecs.cli.engine import Engine
 from miniecs.cli.folder import DataFolder
 from miniecs.cli.problem import Problem
 from miniecs.config import ServerSettings
-from miniecs_agent import main as agent_main
-from miniecs_agent.main import AgentOptions
+from miniecs_agent.shell import main as agent_main
+from miniecs_agent.shell.main import AgentOptions
 
 TOKEN = "AKIA0123456789ABCDEF:" + "0123456789abcdef" * 2 + "01234567"
 

@@ -19,9 +19,11 @@ import pytest
 
 from miniecs.config import Timing
 from miniecs.model.task import NetworkBinding
-from miniecs_agent import docker_names as names
-from miniecs_agent.docker_engine import DockerEngine, owners, sweep
-from miniecs_agent.docker_instance import DockerInstance
+from miniecs_agent.core.spec import TaskSpec, read_task
+from miniecs_agent.core.state import Action
+from miniecs_agent.docker import names
+from miniecs_agent.docker.client import DockerEngine, owners, sweep
+from miniecs_agent.docker.instance import DockerInstance
 from miniecs_agent.engine import (
     Created,
     EngineCall,
@@ -35,8 +37,6 @@ from miniecs_agent.engine import (
     Started,
 )
 from miniecs_agent.host_engine import EngineError, EngineGone, InstanceSettings, Output, Owner, PullProgress
-from miniecs_agent.spec import TaskSpec, read_task
-from miniecs_agent.state import Action
 
 from .daemon import Daemon, Engine
 from .netns import Namespace

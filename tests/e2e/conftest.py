@@ -13,6 +13,7 @@ from .process import ServerProcess
 StartServer = Callable[..., ServerProcess]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every story is slow, and a module's stories share a server, so one worker runs them all."""
     here = Path(__file__).parent

@@ -21,7 +21,7 @@ from miniecs.cli import main
 from miniecs.control import daemons, definitions, draining, instances, rolling, services, targets, tasks
 from miniecs.control.plan import NOTHING
 from miniecs.serve import simulated
-from miniecs_agent.simulated import SimulatedInstances
+from miniecs_agent.sim.instances import SimulatedInstances
 from miniecs_api import links
 
 # Name -> where the loop decides, and what it answers when it decides nothing.

@@ -19,8 +19,8 @@ from miniecs.model.service import DeploymentConfiguration
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.reconciler import Reconciler
-from miniecs_agent.effects import Answer, ApiFailure
-from miniecs_agent.tasks import TaskRunner
+from miniecs_agent.core.effects import Answer, ApiFailure
+from miniecs_agent.core.tasks import TaskRunner
 from miniecs_api import agent_session, agents
 from miniecs_api.ecs import state_changes
 from miniecs_scheduler import Host, Resources

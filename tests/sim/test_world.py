@@ -16,7 +16,7 @@ from miniecs.sim.__main__ import main, unexercised
 from miniecs.sim.faults import Faults
 from miniecs.sim.scenario import FAULTS, MIN_HOSTS, run
 from miniecs.sim.world import ControlPlaneDown
-from miniecs_agent.sim_engine import ProbeAnswer
+from miniecs_agent.sim.engine import ProbeAnswer
 
 from .planted_bugs import ceiling_is_ignored
 

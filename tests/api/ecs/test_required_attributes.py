@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from miniecs_agent.capabilities import CAPABILITIES
+from miniecs_agent.core.capabilities import CAPABILITIES
 
 if TYPE_CHECKING:
     from tests.api.ecs.conftest import Ecs

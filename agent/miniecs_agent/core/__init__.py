@@ -1,0 +1,1 @@
+"""The agent of one container instance, without I/O: what is known, what is wanted, and the next step."""

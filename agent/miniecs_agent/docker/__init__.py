@@ -1,0 +1,1 @@
+"""A Docker engine behind the contracts of ``miniecs_agent.engine`` and ``miniecs_agent.host_engine``."""
