@@ -38,6 +38,12 @@ def name(engine: Engine) -> Iterator[str]:
         engine.client.containers.get(name).remove(force=True)
 
 
+def test_one_worker_has_all_tests_of_a_module(request: pytest.FixtureRequest) -> None:
+    """They share clusters, engines and names of containers."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@docker test_bed")
+
+
 def _aside(call: Any) -> tuple[threading.Thread, list[Any]]:
     """The call on a thread of its own, and what came of it."""
     outcome: list[Any] = []
