@@ -21,7 +21,6 @@ from .netns import Namespace, namespace
 from .registry import Registry
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test here needs Docker and is slow; a module's tests share engines, so one worker runs them."""
