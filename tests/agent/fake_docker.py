@@ -43,6 +43,7 @@ class FakeDocker:
         self.images: dict[str, Json] = {"busybox:latest": {"Id": "sha256:1", "Config": {}}}
         self.registry: dict[str, list[Json]] = {}
         self.made: dict[str, Json] = {}  # by id
+        self.creations = 0
         self.named: dict[str, Json] = {}  # networks by name
         self.made_volumes: dict[str, Mapping[str, str]] = {}
         self.refuse: dict[str, list[Exception]] = {}
@@ -172,7 +173,8 @@ class FakeDocker:
             raise Refused(404, f"No such image: {body['Image']}")
         if any(each["Name"] == name for each in self.made.values()):
             raise Refused(409, f'Conflict. The container name "/{name}" is already in use')
-        id = f"c{len(self.made) + 1}"
+        self.creations += 1  # no id is ever given twice, as with a real engine
+        id = f"c{self.creations}"
         self.made[id] = {
             "Id": id,
             "Name": name,

@@ -378,7 +378,7 @@ async def test_a_dynamic_port_that_is_taken_is_replaced(on: Bench) -> None:
     await on.expect(Created(*T1, "c1"))
     on.docker.refuse["start"] = [Refused(500, TAKEN)]
     on.ask(Action.START, task)
-    await on.expect(Created(*T1, "c1"))  # the fake counts what there is
+    await on.expect(Created(*T1, "c2"))
     on.ask(Action.START, task)
     await on.expect(Started(*T1, (NetworkBinding(on.instance.address, "tcp", 80, 32769),)))
 
@@ -388,8 +388,8 @@ async def test_dynamic_ports_that_are_all_taken_are_an_error(on: Bench) -> None:
     task = a_task(portMappings=[{"containerPort": 80}])
     on.docker.refuse["start"] = [Refused(500, TAKEN) for _ in range(6)]
     on.ask(Action.CREATE, task)
-    for _ in range(6):
-        await on.expect(Created(*T1, "c1"))
+    for number in range(6):
+        await on.expect(Created(*T1, f"c{number + 1}"))
         on.ask(Action.START, task)
     words = f"Error response from daemon: {TAKEN}"
     await on.expect(Failed(*T1, Action.START, "CannotStartContainerError", words))
@@ -541,7 +541,7 @@ def test_a_start_that_nobody_answered_is_not_made_twice(outcome: str) -> None:
         free = on.docker.hold("start")
         on.docker.silent = True  # its event is lost with the engine, too
         on.ask(Action.START, task)
-        await on.until(lambda: on.docker.count("start"))
+        await on.until(lambda: on.docker.made["c1"]["State"]["Running"])
         on.docker.die()
         if outcome == "not started":
             on.docker.made["c1"]["State"] = {"Running": False, "StartedAt": "0001-01-01T00:00:00Z"}
