@@ -35,6 +35,14 @@ class FakeStream:
         self._events.put(None)
 
 
+class _Held:
+    """A call whose answer is kept back."""
+
+    def __init__(self) -> None:
+        self.freed = threading.Event()
+        self.lost = False
+
+
 class FakeDocker:
     """``DockerApi``. ``hold(name)``: calls of that name do what they do, and answer when they are freed."""
 
@@ -51,17 +59,18 @@ class FakeDocker:
         self.silent = False  # events are lost
         self.clock = 100.0
         self.stream = FakeStream()
-        self._held: dict[str, threading.Event] = {}
+        self._held: dict[str, _Held] = {}
 
     # For tests
 
     def hold(self, name: str) -> Callable[[], None]:
-        held = self._held[name] = threading.Event()
+        held = self._held[name] = _Held()
 
         def free() -> None:
             if self._held.get(name) is held:
                 del self._held[name]
-            held.set()
+            held.lost = self.gone  # as of now: its thread wakes when it likes
+            held.freed.set()
 
         return free
 
@@ -115,9 +124,12 @@ class FakeDocker:
 
     def _answer(self, name: str) -> None:
         held = self._held.get(name)
-        if held is not None:
-            held.wait(10)
-        self._reached()
+        if held is None:
+            self._reached()
+            return
+        held.freed.wait(10)
+        if held.lost:
+            raise EngineGone("nobody answers")
 
     def _container(self, id: str) -> Json:
         found = self.made.get(id) or next((c for c in self.made.values() if c["Name"] == id), None)
