@@ -1,4 +1,4 @@
 """Commands of containers for tests. PID 1 has no default actions: what is to obey a signal must listen."""
 
-OBEDIENT = ["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"]
-DEAF = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
+OBEDIENT = ["sh", "-c", "trap 'exit 7' TERM; sleep 3600 & wait"]
+DEAF = ["sh", "-c", "trap '' TERM; sleep 3600; true"]

@@ -14,7 +14,7 @@ import requests
 import urllib3.exceptions
 
 from .daemon import Engine
-from .waiting import until
+from .waiting import NotReached, until
 
 _TASK = "com.amazonaws.ecs.task-arn"
 _NAME = "com.amazonaws.ecs.container-name"
@@ -31,8 +31,10 @@ class History:
         self._marks: set[str] = set()
         self._stream: Any = self._client.client.events(decode=True)
         self._thread = threading.Thread(target=self._follow)
-        self._thread.start()
         self._marked = 0
+        self._thread.start()
+        # An engine answers a moment before it begins to listen to itself.
+        until("the engine's events", self._mark)
 
     def _follow(self) -> None:
         try:
@@ -58,11 +60,20 @@ class History:
 
     def _catch_up(self) -> None:
         """Wait for an event of our own: all that happened before it has been heard."""
+        assert self._mark(within=30.0), "the engine's events do not come"
+
+    def _mark(self, within: float = 0.2) -> bool:
+        """Whether an event that is made here was heard."""
         self._marked += 1
         name = f"miniecs-test-mark-{id(self)}-{self._marked}"
         self._client.client.volumes.create(name)
-        until("the engine's events", lambda: name in self._marks, every=0.005)
-        self._client.client.api.remove_volume(name)
+        try:
+            until("the mark", lambda: name in self._marks, within=within, every=0.005)
+        except NotReached:
+            return False
+        finally:
+            self._client.client.api.remove_volume(name)
+        return True
 
     def once(self, task_arn: str, *actions: str) -> None:
         """Each of these has happened once to each container of the task; create and start never twice.
@@ -72,7 +83,8 @@ class History:
         told = self.of(task_arn)
         assert told, f"the engine knows nothing of {task_arn}"
         for name, counted in told.items():
-            counted["create"] -= counted.pop("destroy", 0)
-            twice = [each for each in ("create", "start", "die") if counted[each] > 1]
-            missing = [each for each in actions if counted[each] != 1]
+            left = Counter(counted)
+            left["create"] -= left["destroy"]
+            twice = [each for each in ("create", "start", "die") if left[each] > 1]
+            missing = [each for each in actions if left[each] != 1]
             assert not twice and not missing, f"{name} of {task_arn}: {dict(counted)}"
