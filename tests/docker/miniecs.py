@@ -64,9 +64,11 @@ class Miniecs:
 
     def kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> int:
         """SIGKILL, unless told otherwise, to the process of this role; its pid."""
-        pid = self.pid(role)
-        os.kill(pid, number)
-        return pid
+        while True:
+            pid = self.pid(role)
+            with contextlib.suppress(ProcessLookupError):  # it was on its way out: there will be another
+                os.kill(pid, number)
+                return pid
 
     def end(self) -> str:
         """Whatever a test has left, each process by a pid that was just found under the folder's name."""
