@@ -41,9 +41,11 @@ def shared_engine() -> Iterator[Engine]:
     """The engine for this process's tests, with busybox on it."""
     with _locked():
         noted = _read()
+        users = _living(noted.get("users", []))
         engine = _found() or _started()
-        imported = _ensure_busybox(engine) or bool(noted.get("imported"))
-        _write(users=[*_living(noted.get("users", [])), _identity(os.getpid())], imported=imported)
+        # What a session that died has noted says nothing of this engine.
+        imported = _ensure_busybox(engine) or bool(users and noted["imported"])
+        _write(users=[*users, _identity(os.getpid())], imported=imported)
     try:
         yield engine
     finally:
@@ -90,7 +92,8 @@ def _ended(engine: Engine, *, imported: bool) -> None:
     if engine.url == Daemon.url_in(_OWN):
         Daemon(_OWN).remove()
     elif imported:
-        with contextlib.suppress(docker.errors.NotFound):
+        # Gone already, or used by somebody else's container by now.
+        with contextlib.suppress(docker.errors.APIError):
             engine.client.images.remove(BUSYBOX)
     (_PLACE / "users.json").unlink()
 
