@@ -18,7 +18,13 @@ from miniecs.sim.scenario import FAULTS, MIN_HOSTS, Outcome, run
 
 EXERCISED_FROM = 100  # seeds: a smaller batch need not meet everything
 _ACTIONS = frozenset(action.__name__ for action in plan.Action.__args__)
-_RARE = frozenset({"Forget"})  # an hour after a task stopped: longer than most runs
+_ELSEWHERE = frozenset(
+    {
+        "Forget",  # an hour after a task stopped: longer than most runs
+        "AssignTask",  # Fargate's machine is the server's to launch, and scenarios have no Fargate tasks
+        "SetInterface",  # nor tasks in awsvpc yet; tests/control and tests/e2e have both
+    }
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def unexercised(total: Counter[str]) -> set[str]:
     """Plan actions and faults that no run of the batch met."""
-    return {name for name in (*(_ACTIONS - _RARE), *faults.KINDS) if not total[name]}
+    return {name for name in (*(_ACTIONS - _ELSEWHERE), *faults.KINDS) if not total[name]}
 
 
 def _outcomes(seeds: Iterable[int], jobs: int) -> Iterator[Outcome]:
