@@ -21,18 +21,16 @@ GRACE = 15.0  # seconds from SIGTERM to SIGKILL
 _TRIES = 3  # a process that never got ready is given up after so many deaths
 _AT_ONCE = 2.0  # a process that was ready and lived shorter than this died at once
 _FIRST_DELAY = 0.25
-_READY_DELAY_MAX = 4.0  # back within five seconds
-_NEVER_READY_DELAY_MAX = 30.0
+_LONGEST_DELAY = 4.0  # back within five seconds
 _PREFIX = re.compile(r"^(miniecs: |[-\d]+ [:,\d]+ [A-Z]+ [\w.]+: )")
 _READY = {"server": "listened", "agent": "was ready"}
 
 
-def restart_delay(deaths_at_once: int, ready: bool) -> float:
+def restart_delay(deaths_at_once: int) -> float:
     """Seconds before the next start, after so many deaths in a row that came at once."""
     if not deaths_at_once:
         return 0.0
-    longest = _READY_DELAY_MAX if ready else _NEVER_READY_DELAY_MAX
-    return float(min(_FIRST_DELAY * 2 ** min(deaths_at_once - 1, 16), longest))
+    return float(min(_FIRST_DELAY * 2 ** min(deaths_at_once - 1, 16), _LONGEST_DELAY))
 
 
 def last_words(log: Path, after: int = 0) -> str:
@@ -126,9 +124,9 @@ class Watch:
             if not self._worked:
                 raise Problem(f"The {self.role} could not be started: {error}.") from error
             self._say(
-                f"the {self.role} could not be started: {error}; trying again in {_READY_DELAY_MAX:g} s"
+                f"the {self.role} could not be started: {error}; trying again in {_LONGEST_DELAY:g} s"
             )
-            self._start_at = self._clock.now() + _READY_DELAY_MAX
+            self._start_at = self._clock.now() + _LONGEST_DELAY
             return
         self._begin(self._child.pid)
 
@@ -156,7 +154,7 @@ class Watch:
         self._deaths_at_once = self._deaths_at_once + 1 if at_once else 0
         if not self._worked:
             self._give_up(code)
-        delay = restart_delay(self._deaths_at_once, self._ready)
+        delay = restart_delay(self._deaths_at_once)
         how = "" if code is None else f" with exit code {code}" if code >= 0 else f" by signal {-code}"
         when = f"in {delay:g} s" if delay else "now"
         self._say(f"the {self.role} with pid {pid} ended{how}; starting it again {when}")
