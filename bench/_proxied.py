@@ -175,7 +175,9 @@ def our_proxy(core: int, ports: tuple[int, int]) -> Iterator[Process]:
     folder = Path(tempfile.mkdtemp(prefix="miniecs-bench-"))
     port = free_port()
     save(folder / "proxy-table.json", Kept(table(ports, port)))
-    code = f"from pathlib import Path; from miniecs.proxy.main import run; run(Path({str(folder)!r}))"
+    server = "http://127.0.0.1:1"  # nobody's: the kept table is served
+    code = "from pathlib import Path; from miniecs.proxy.main import run; "
+    code += f"run(Path({str(folder)!r}), {server!r}, '')"
     try:
         with _started(core, [sys.executable, "-c", code], port, "/api/x") as process:
             yield process

@@ -17,8 +17,8 @@ from miniecs.model.emulated import LOCAL
 from miniecs.store import StoreError
 from miniecs_api.agent_messages import understood
 from miniecs_api.hosts import HELLO, HostHello, HostLink, HostLinks, HostRefused
-from miniecs_api.signatures import Signatures, is_loopback
-from miniecs_api.sockets import POLICY_VIOLATION, Receive, Send, Socket, SocketScope, peer, refuse
+from miniecs_api.signatures import Signatures
+from miniecs_api.sockets import POLICY_VIOLATION, Receive, Send, Socket, SocketScope, is_here, peer, refuse
 
 log = logging.getLogger("miniecs.agents")
 
@@ -48,7 +48,7 @@ class HostChannel:
             log.warning("refused a host agent at %s: %s", peer(scope), self._closed)
             await refuse(receive, send, 403, {"message": self._closed})
             return
-        line = _Line(self, Socket(receive, send, f"The host agent at {peer(scope)}"), is_here=_is_here(scope))
+        line = _Line(self, Socket(receive, send, f"The host agent at {peer(scope)}"), is_here=is_here(scope))
         await line.run()
 
     async def settle(self, line: _Line, hello: HostHello, *, is_here: bool) -> None:
@@ -80,12 +80,6 @@ class HostChannel:
             del self._lines[link.host]
         if link.open:
             link.closed()
-
-
-def _is_here(scope: SocketScope) -> bool:
-    """Whether the other end is on this machine: there, whoever dials one of its addresses has it too."""
-    server = scope.get("server")
-    return is_loopback(peer(scope)) or (server is not None and peer(scope) == server[0])
 
 
 class _Line:

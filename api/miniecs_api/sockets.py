@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from miniecs_api.signatures import is_loopback
+
 log = logging.getLogger("miniecs.agents")
 
 SocketScope = MutableMapping[str, Any]
@@ -52,6 +54,12 @@ def peer(scope: SocketScope) -> str:
     return str(client[0]) if client else "unknown"
 
 
+def is_here(scope: SocketScope) -> bool:
+    """Whether the other end is on this machine: there, whoever dials one of its addresses has it too."""
+    server = scope.get("server")
+    return is_loopback(peer(scope)) or (server is not None and peer(scope) == server[0])
+
+
 async def refuse(receive: Receive, send: Send, status: int, body: Mapping[str, Any]) -> None:
     """Answer the handshake with an HTTP status and a JSON body instead of a websocket."""
     await receive()  # websocket.connect
@@ -76,9 +84,12 @@ class Socket:
 
     def put(self, message: Mapping[str, Any]) -> None:
         """Send a message, when its turn comes. Nothing is sent after ``hang_up``."""
+        self.put_text(orjson.dumps(message).decode())
+
+    def put_text(self, text: str) -> None:
+        """The same with a message that is written already."""
         if self._ending is not None or self._dropped.done():
             return
-        text = orjson.dumps(message).decode()
         self._waiting.append(text)
         self._waiting_bytes += len(text)
         if self._waiting_bytes > MOST_WAITING:

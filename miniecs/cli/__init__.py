@@ -38,6 +38,10 @@ def _run(arguments: list[str]) -> int:
         from miniecs.cli import internal
 
         return internal.server(arguments[1:])
+    if arguments[:1] == ["proxy"]:
+        from miniecs.cli import internal
+
+        return internal.proxy(arguments[1:])
     if arguments[:1] == ["supervise"]:
         from miniecs.cli import internal
 

@@ -3,6 +3,7 @@
 settings.json    what `up` decided, read by the processes that it starts; for its owner's eyes alone
 server.json      written by the server while it listens: pid, endpoint, version
 agent.json       written by the agent while it works: pid and what it says of its engine
+proxy.json       written by the proxy while it works: pid and where each listener listens
 supervisor.json  locked by the supervisor for as long as it lives: its pid and, by role, those it watches
 up.lock          held while `up` or `down` change any of this
 logs/            a log of each role, and supervisor.log
@@ -25,7 +26,7 @@ from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.config import ServerSettings
 
 # Every process that a data folder may have beside its supervisor, in the order of their start.
-ROLES = ("server", "agent")
+ROLES = ("server", "agent", "proxy")
 
 _LOG_LIMIT = 10_000_000  # bytes; an older log is kept beside it as .1
 _LOCK_STEP = 0.05

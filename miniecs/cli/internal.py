@@ -1,4 +1,4 @@
-"""The commands that miniecs gives to itself: ``server``, ``agent --data-dir`` and ``supervise``.
+"""The commands that miniecs gives to itself: ``server``, ``agent --data-dir``, ``proxy`` and ``supervise``.
 
 They go past typer: a server keeps in memory what it imports, and a start is measured.
 """
@@ -66,6 +66,18 @@ def agent(arguments: list[str]) -> int:
             run_file=folder.role_file("agent"),
         )
     )
+
+
+def proxy(arguments: list[str]) -> int:
+    """Carry the traffic of the folder's load balancers; `miniecs up` starts and watches it."""
+    folder = _parse("proxy", "be the proxy of a data folder; `miniecs up` starts and watches it", arguments)
+    decided = folder.settings()
+    if decided is None:
+        raise Problem(f"Nothing was started yet on {folder.path}. `miniecs up --detach` starts it.")
+    from miniecs.proxy.main import run
+
+    run(folder.path, decided.endpoint, decided.owner)
+    return 0
 
 
 def supervise(arguments: list[str]) -> int:

@@ -29,7 +29,8 @@ class State(NamedTuple):
     instances: tuple[dict[str, Any], ...] = ()
     expected: int = 0
     agent: Running | None = None
-    needs_agent: bool = False
+    proxy: Running | None = None
+    needs_agent: bool = False  # and a proxy
 
     @property
     def listens(self) -> bool:
@@ -41,7 +42,7 @@ class State(NamedTuple):
 
     @property
     def ready(self) -> bool:
-        there = self.listens and (self.agent is not None or not self.needs_agent)
+        there = self.listens and (not self.needs_agent or None not in (self.agent, self.proxy))
         return there and self.connected == len(self.instances) >= self.expected
 
 
@@ -51,7 +52,7 @@ def look(folder: DataFolder, settings: ServerSettings, expected: int = 0) -> Sta
     if running is None or running.endpoint is None:
         return State()
     docker = settings.runtime == "docker"
-    agent = folder.running("agent") if docker else None
+    agent, proxy = (_working(folder, role) if docker else None for role in ("agent", "proxy"))
     client = Client(running.endpoint, _TIMEOUT)
     try:
         client.get("health")
@@ -63,9 +64,15 @@ def look(folder: DataFolder, settings: ServerSettings, expected: int = 0) -> Sta
         running.endpoint,
         instances,
         expected,
-        agent if agent is not None and agent.ready else None,
+        agent,
+        proxy,
         docker,
     )
+
+
+def _working(folder: DataFolder, role: str) -> Running | None:
+    running = folder.running(role)
+    return running if running is not None and running.ready else None
 
 
 def engine_of(agent: Running | None) -> str:

@@ -95,6 +95,7 @@ class Report:
             "supervisorPid": self._folder.supervisor(),
             "dataDir": str(self._folder.path),
             "agentPid": state.agent.pid if state.agent else None,
+            "proxyPid": state.proxy.pid if state.proxy else None,
             "runtime": decided.runtime,
             "engine": readiness.engine_of(state.agent) or None,
             "account": decided.account,

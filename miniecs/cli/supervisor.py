@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import IO
 
-from miniecs.cli.folder import DataFolder
+from miniecs.cli.folder import ROLES, DataFolder
 from miniecs.cli.watch import Watch
 from miniecs.clock import Clock
 from miniecs.config import ServerSettings
 
 
 def roles(settings: ServerSettings) -> tuple[str, ...]:
-    """What runs for a cluster, in the order of its start. Simulated agents live in the server."""
-    return ("server",) if settings.runtime == "simulated" else ("server", "agent")
+    """What runs for a cluster, in the order of its start.
+
+    Simulated agents live in the server, and simulated targets have no sockets that a proxy could speak with.
+    """
+    return ("server",) if settings.runtime == "simulated" else ROLES
 
 
 class Supervisor:

@@ -112,6 +112,8 @@ def _unready(folder: DataFolder, plan: Plan, state: State) -> str:
     within = f"within {_READY_WITHIN:g} s"
     if not state.listens:
         return f"The server did not get ready {within}; see {folder.logs / 'server.log'}."
+    if state.agent is not None and state.proxy is None:
+        return f"The proxy did not get ready {within}; see {folder.logs / 'proxy.log'}."
     culprit = "server" if plan.settings.runtime == "simulated" else "agent"
     log = folder.logs / f"{culprit}.log"
     wanted = max(len(state.instances), plan.expected)

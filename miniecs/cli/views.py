@@ -24,9 +24,11 @@ def status(folder: DataFolder, *, as_json: bool) -> None:
     page = connect(folder).get("status")
     running = folder.server()
     agent = folder.running("agent")
+    proxy = folder.running("proxy")
     page |= {
         "pid": running.pid if running else None,
         "agentPid": agent.pid if agent else None,
+        "proxyPid": proxy.pid if proxy else None,
         "supervisorPid": folder.supervisor(),
         "engine": engine_of(agent) or None,
     }

@@ -1,4 +1,4 @@
-"""Keeps one process of a data folder alive: the server, or the agent.
+"""Keeps one process of a data folder alive: the server, the agent or the proxy.
 
 It holds no state that matters: killed at any moment, the process runs on and the next supervisor finds it.
 """
@@ -23,7 +23,7 @@ _AT_ONCE = 2.0  # a process that was ready and lived shorter than this died at o
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0  # back within five seconds
 _PREFIX = re.compile(r"^(miniecs: |[-\d]+ [:,\d]+ [A-Z]+ [\w.]+: )")
-_READY = {"server": "listened", "agent": "was ready"}
+_READY = {"server": "listened", "agent": "was ready", "proxy": "was ready"}
 
 
 def restart_delay(deaths_at_once: int) -> float:

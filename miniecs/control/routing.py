@@ -181,9 +181,8 @@ def _group(view: View, group: TargetGroup, dial: _DialAddresses) -> routing.Rout
     attributes = effective(group)
     targets = []
     for target in view.find(Target, "target_group", group.arn):
-        address = dial.of(target, group.target_type)
-        if address is not None:
-            targets.append(routing.RoutedTarget(target.id, target.port, address, target.state))
+        address = dial.of(target, group.target_type) or routing.NOWHERE
+        targets.append(routing.RoutedTarget(target.id, target.port, address, target.state))
     percentage = attributes["target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage"]
     return routing.RoutedGroup(
         group.arn,

@@ -13,6 +13,9 @@ from pydantic import TypeAdapter
 
 from miniecs.model.load_balancing import HealthCheck
 
+NOWHERE = ""
+"""The dial address of a target that nobody knows, such as an instance that never registered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stickiness:
@@ -29,7 +32,7 @@ class RoutedTarget:
 
     id: str
     port: int
-    address: str  # the dial address: an IP
+    address: str  # the dial address: an IP, or NOWHERE
     state: str = "healthy"
     dial_port: int = 0  # 0: the target's own port
     health_port: int = 0  # 0: the port that requests go to

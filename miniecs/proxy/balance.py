@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from miniecs.ids import Ids
-from miniecs.model.routing import RoutedGroup, RoutedTarget, Stickiness, target_key
+from miniecs.model.routing import NOWHERE, RoutedGroup, RoutedTarget, Stickiness, target_key
 from miniecs.proxy.counts import Counts
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ class Group:
         self.simple = self.sticky is None and spec.protocol_version == "HTTP1"
         tls = spec.protocol in ("HTTPS", "TLS")
         told: dict[str, BackEnd] = {}
-        for target in spec.targets:
+        known_targets = [target for target in spec.targets if target.address != NOWHERE]
+        for target in known_targets:
             key = target_key(spec.arn, target.id, target.port)
             known = self.targets.get(key)
             if known is not None and (known.address, known.port, known.tls) != (
@@ -114,7 +115,7 @@ class Group:
             if key not in told:
                 gone.cut()
         self.targets = told
-        for target in spec.targets:
+        for target in known_targets:
             told[target_key(spec.arn, target.id, target.port)].told(target)
         self._choose_usable()
 

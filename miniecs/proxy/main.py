@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Protocol
 import uvloop
 
 from miniecs.model.routing import ListenerPlace, Probe, RoutingTable, Traffic
+from miniecs.proxy.link import ServerLink
 from miniecs.proxy.proxy import Hooks, Proxy
 from miniecs.proxy.sockets import Numbers
 from miniecs.proxy.table_file import Kept, load, save
@@ -39,19 +41,6 @@ class Link(Protocol):
 
     async def run(self) -> None:
         """Keep the way open until cancelled."""
-
-
-class NoLink:
-    """No control plane: the kept table is all there is."""
-
-    def probes(self, results: list[Probe]) -> None: ...
-
-    def traffic(self, traffic: Traffic) -> None: ...
-
-    def places(self, places: list[ListenerPlace]) -> None: ...
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
 
 
 MakeLink = Callable[[Callable[[RoutingTable], None]], Link]
@@ -144,9 +133,16 @@ async def serve(data_dir: Path, make_link: MakeLink) -> None:
         await task
 
 
-def run(data_dir: Path, make_link: MakeLink = lambda take: NoLink()) -> None:
-    """The process's whole life."""
+def run(data_dir: Path, endpoint: str, owner: str) -> None:
+    """The process's whole life. endpoint: of the server; owner: of the data folder."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+    def link(take: Callable[[RoutingTable], None]) -> Link:
+        return ServerLink(endpoint, owner, take)
+
     # The modules live as long as the process; and what a request makes is free without the collector.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    uvloop.run(serve(data_dir, make_link))
+    uvloop.run(serve(data_dir, link))

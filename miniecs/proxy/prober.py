@@ -1,6 +1,7 @@
 """Health checks: every registered target is asked at its group's interval, a new one at once.
 
-It only asks and says what came; whether a target is healthy is decided by who made the table.
+It only asks and says what came; whether a target is healthy is decided by who made the table. gRPC's checks
+are not made.
 Source: user guide, "Health checks for your target groups".
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from typing import cast
 
 from miniecs.model.load_balancing import HealthCheck
-from miniecs.model.routing import Probe, RoutedGroup, RoutedTarget, RoutingTable, target_key
+from miniecs.model.routing import NOWHERE, Probe, RoutedGroup, RoutedTarget, RoutingTable, target_key
 from miniecs.proxy.core import Core
 from miniecs.proxy.grammar import read_response
 from miniecs.proxy.upstream import any_certificate
@@ -35,7 +36,7 @@ class Prober:
         """Take a new table: what is new in it is probed now, what is gone no more."""
         told: dict[str, _Check] = {}
         for group in table.groups:
-            if not group.health_check.enabled:
+            if not group.health_check.enabled or group.health_check.grpc:
                 continue
             for target in group.targets:
                 if target.state not in _PROBED:
@@ -122,6 +123,8 @@ class _Check:
         transport: asyncio.BaseTransport | None = None
         try:
             async with asyncio.timeout(timeout):
+                if address == NOWHERE:
+                    raise TimeoutError  # as of an address at which nobody answers, without the waiting
                 question = _Question(self._core.loop, _request(check, address, port))
                 transport, _ = await self._core.loop.create_connection(
                     lambda: question, address, port, ssl=context

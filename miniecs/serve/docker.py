@@ -10,13 +10,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from miniecs.clock import Clock
-from miniecs.config import InstanceSpec, Timing
+from miniecs.config import InstanceSpec
 from miniecs.model.emulated import LOCAL, EmulatedInstance
 from miniecs.model.instance import ContainerInstance
-from miniecs.serve.probes import NetworkProber
 from miniecs.store import Commit, Store
-from miniecs_agent.shell.timers import LoopTimers
 from miniecs_api.hosts import HostLinks
 from miniecs_api.machines import Machines
 from miniecs_api.pages import InstanceFailed
@@ -30,12 +27,8 @@ REMOVED_WITHIN = 20.0  # seconds for an engine to get rid of what ran; the comma
 class DockerRuntime:
     """Container instances on engines (miniecs.serve.runtime.Runtime)."""
 
-    def __init__(
-        self, store: Store, machines: Machines, links: HostLinks, clock: Clock, timing: Timing
-    ) -> None:
+    def __init__(self, store: Store, machines: Machines, links: HostLinks) -> None:
         self._store = store
-        self._clock = clock
-        self._timing = timing
         self._machines = machines
         self._links = links
         self._happened = asyncio.Event()
@@ -44,10 +37,8 @@ class DockerRuntime:
     def start(self) -> None:
         self._links.start(self._wake)
         self._unsubscribe = self._store.subscribe(self._on_commit)
-        self._prober = NetworkProber(self._store, LoopTimers(self._clock), self._timing)
 
     def stop(self) -> None:
-        self._prober.stop()
         if self._unsubscribe is not None:
             self._unsubscribe()
         self._links.stop()

@@ -19,6 +19,7 @@ from miniecs.fleets import Fleets
 from miniecs.ids import Ids
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
+from miniecs.model.data_plane import PATH as PROXY
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.reconciler import Reconciler
@@ -29,10 +30,12 @@ from miniecs.serve.runtime import Runtime
 from miniecs.serve.simulated import SimulatedRuntime
 from miniecs.store import StoreError
 from miniecs.store.sqlite import SqliteStore
+from miniecs_agent.shell.timers import LoopTimers
 from miniecs_api.agents import TICK_EVERY, AgentSessions
 from miniecs_api.app import ASGIApp, create_app
 from miniecs_api.channels import AgentChannels
 from miniecs_api.context import ApiSettings
+from miniecs_api.data_plane import DataPlane
 from miniecs_api.door import DoorSettings
 from miniecs_api.extensions import Extensions
 from miniecs_api.host_channel import HostChannel
@@ -40,6 +43,7 @@ from miniecs_api.hosts import HostLinks, HostSettings
 from miniecs_api.machines import Machines
 from miniecs_api.metrics import TaskMetrics
 from miniecs_api.operations import Operations
+from miniecs_api.proxy_channel import ProxyChannel
 from miniecs_api.pulls import Pulls
 from miniecs_api.rest import Moto
 from miniecs_api.signatures import JoinCredentials, Signatures
@@ -84,6 +88,7 @@ class Server:
         self.links = HostLinks(self.store, self.machines, self._host_settings())
         self._runtime: Runtime = self._make_runtime()
         self._fargate = FargateCapacity(self.store, self._runtime, self.scope)
+        self.data_plane = DataPlane(self.store, self.timing, settings.owner)
         join = JoinCredentials(settings.join_access_key, settings.join_secret)
         signatures = Signatures(join, self.clock)
         self._channels = AgentChannels(self.store, self.sessions, signatures, self.clock)
@@ -106,6 +111,7 @@ class Server:
                     self.store, self.extensions.streams, simulated=settings.runtime == "simulated"
                 ),
                 "/host": HostChannel(self.links, signatures, self.clock, closed=self._no_hosts()),
+                PROXY: ProxyChannel(self.data_plane),
             },
             guard=signatures,
         )
@@ -126,6 +132,7 @@ class Server:
     def start(self) -> None:
         """Begin to act: agents connect, control loops run. Needs a running event loop."""
         self.sessions.start()
+        self.data_plane.start(LoopTimers(self.clock))
         self._driver = Driver(self.store, self.reconciler, self.clock)
         self._runtime.start()
         self._fargate.start()
@@ -145,6 +152,7 @@ class Server:
                 await self._ticker
         self._driver.stop()
         self._fargate.stop()
+        self.data_plane.stop()
         self._runtime.stop()
         self.sessions.stop()
         self.reconciler.close()
@@ -170,6 +178,7 @@ class Server:
         self.sessions.reset()
         self.pulls.clear()
         self.store.wipe()
+        self.data_plane.wiped()
         self.fleets.rebuild()
         self.reconciler.queue_everything()
         await self._runtime.reset()
@@ -218,7 +227,7 @@ class Server:
 
     def _make_runtime(self) -> Runtime:
         if self.settings.runtime == "docker":
-            return DockerRuntime(self.store, self.machines, self.links, self.clock, self.timing)
+            return DockerRuntime(self.store, self.machines, self.links)
         return SimulatedRuntime(
             self.store,
             self.sessions,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from miniecs.config import InstanceSpec, Timing
+from miniecs.config import InstanceSpec
 from miniecs.model.emulated import LOCAL
 from miniecs.serve import docker
 from miniecs.serve.docker import DockerRuntime
@@ -28,7 +28,7 @@ class Site:
         self.machines = Machines(aws.store, aws.ids, aws.scope, lambda number: "us-east-1a")
         settings = HostSettings(aws.scope, "0123456789ab", "/data", 1.0, False, "default", "t3.medium")
         self.links = HostLinks(aws.store, self.machines, settings)
-        self.runtime = DockerRuntime(aws.store, self.machines, self.links, aws.clock, Timing())
+        self.runtime = DockerRuntime(aws.store, self.machines, self.links)
         self.runtime.start()
         self.sets: list[list[Any]] = []
         self.link: HostLink = self.links.connect(0.0, HostHello(host=LOCAL), self._told, lambda: None)

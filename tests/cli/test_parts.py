@@ -68,7 +68,7 @@ def test_endpoint(bind: str, endpoint: str) -> None:
 
 
 def test_who_runs_for_a_cluster() -> None:
-    assert roles(ServerSettings("/d", runtime="docker")) == ("server", "agent")
+    assert roles(ServerSettings("/d", runtime="docker")) == ("server", "agent", "proxy")
     assert roles(ServerSettings("/d", runtime="simulated")) == ("server",)
 
 

@@ -25,7 +25,8 @@ from .bed import Backend, free_port, table
 
 pytestmark = pytest.mark.slow
 
-CODE = "import sys; from pathlib import Path; from miniecs.proxy.main import run; run(Path(sys.argv[1]))"
+CODE = "import sys; from pathlib import Path; from miniecs.proxy.main import run; "
+CODE += "run(Path(sys.argv[1]), 'http://127.0.0.1:1', '')"  # a server that is away
 WITHIN = 20.0
 
 
