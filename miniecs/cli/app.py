@@ -225,6 +225,21 @@ def explain(
     views.explain(data_folder(data_dir), name, cluster=cluster, as_json=output is Output.JSON)
 
 
+@app.command()
+def lb(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="A load balancer: name or ARN.", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Show load balancers: listeners, targets and their health, requests a second."""
+    from miniecs.cli import load_balancers
+
+    load_balancers.show(data_folder(data_dir), name, as_json=output is Output.JSON)
+
+
 containers.add_to(app)
 
 

@@ -8,6 +8,7 @@ from miniecs.control.routing import routing_table
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import HealthCheck, Listener, LoadBalancer, Rule, Target, TargetGroup
 from miniecs.model.routing import (
+    NOWHERE,
     Condition,
     FixedResponse,
     Forward,
@@ -176,6 +177,7 @@ EXPECTED = RoutingTable(
                 RoutedTarget("0f", 80, "10.0.1.2", "initial"),
                 RoutedTarget("i-1", 32768, "10.0.1.1", "healthy"),
                 RoutedTarget("i-1", 32769, "10.0.1.1", "draining"),
+                RoutedTarget("i-gone", 80, NOWHERE, "unhealthy"),
             ),
         ),
         RoutedGroup(

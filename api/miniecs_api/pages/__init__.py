@@ -15,6 +15,7 @@ from miniecs.store import Store
 
 if TYPE_CHECKING:
     from miniecs_api.app import ASGIApp
+    from miniecs_api.data_plane import DataPlane
     from miniecs_api.hosts import HostLinks
     from miniecs_api.metrics import TaskMetrics
     from miniecs_api.pulls import Pulls
@@ -36,6 +37,10 @@ class PagesServer(Protocol):
     @property
     def links(self) -> HostLinks:
         """The agents of engines that are connected now."""
+
+    @property
+    def data_plane(self) -> DataPlane:
+        """The proxy: where it listens and what it counted."""
 
     @property
     def metrics(self) -> TaskMetrics:

@@ -23,6 +23,7 @@ from miniecs_api.pages import (
     explain,
     hosts,
     instances,
+    load_balancers,
     names,
     status,
     tasks,
@@ -63,6 +64,10 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
             server.store, server.metrics, server.pulls, now, cluster=cluster, stopped=all
         )
         return {"runtime": server.settings.runtime, **shown}
+
+    @app.get("/_miniecs/load-balancers")
+    async def show_load_balancers(name: str | None = None) -> dict[str, Any]:
+        return load_balancers.page(server.store, server.data_plane, now=server.clock.now(), name=name)
 
     @app.get("/_miniecs/hosts")
     async def show_hosts() -> dict[str, Any]:
@@ -163,7 +168,7 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, bug)
 
 
-_PAGES = ("status", "tasks", "events", "explain", "instances", "hosts")
+_PAGES = ("status", "tasks", "events", "explain", "instances", "load-balancers", "hosts")
 _PATHS = ", ".join(f"/_miniecs/{name}" for name in _PAGES)
 
 

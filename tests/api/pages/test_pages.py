@@ -23,6 +23,7 @@ from miniecs.model.task import NetworkBinding, Task
 from miniecs.store import Store
 from miniecs_api import pages
 from miniecs_api.agent_messages import PublishMetrics
+from miniecs_api.data_plane import DataPlane
 from miniecs_api.hosts import HostHello, HostLinks, HostSettings
 from miniecs_api.machines import Machines
 from miniecs_api.metrics import TaskMetrics
@@ -48,6 +49,7 @@ class FakeServer:
     def __post_init__(self) -> None:
         self.metrics = TaskMetrics(self.store)
         self.pulls = Pulls(self.store)
+        self.data_plane = DataPlane(self.store, self.timing, "0123456789ab")
         machines = Machines(self.store, Ids(seed=2), self.scope, lambda number: f"us-east-1{'abc'[number]}")
         told = HostSettings(self.scope, "0123456789ab", "/data", 2.0, False, "default", "t3.medium")
         self.machines = machines

@@ -1,0 +1,212 @@
+"""Services behind load balancers on a real engine: no client notices what happens to the tasks.
+
+Every request of a steady load is answered, and the engine itself is asked how many tasks ran.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from .clusters import Clusters
+from .daemon import Engine
+from .load import Seen, steady
+from .miniecs import Miniecs
+from .waiting import until
+
+SCALE = 10
+STABLE_WITHIN = 90.0
+RATE = 300.0  # requests a second
+
+
+@pytest.fixture(scope="module")
+def shared_miniecs(module_clusters: Clusters) -> Miniecs:
+    return module_clusters.start("--time-scale", str(SCALE))
+
+
+class Web:
+    """A web server behind a load balancer. Each revision answers with its own word."""
+
+    def __init__(self, miniecs: Miniecs, name: str, desired: int = 3, **more: Any) -> None:
+        self.miniecs = miniecs
+        self.name = name
+        elb = miniecs.client("elbv2")
+        subnets = ["subnet-0000000a", "subnet-0000000b"]
+        (balancer,) = elb.create_load_balancer(Name=name, Subnets=subnets)["LoadBalancers"]
+        self.balancer = balancer["LoadBalancerArn"]
+        (group,) = elb.create_target_group(
+            Name=name,
+            Protocol="HTTP",
+            Port=80,
+            VpcId="vpc-00000001",
+            TargetType="instance",
+            HealthCheckPath="/",
+            HealthCheckIntervalSeconds=5,
+            HealthCheckTimeoutSeconds=2,
+        )["TargetGroups"]
+        self.group = group["TargetGroupArn"]
+        delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "20"}
+        elb.modify_target_group_attributes(TargetGroupArn=self.group, Attributes=[delay])
+        (listener,) = elb.create_listener(
+            LoadBalancerArn=self.balancer,
+            Protocol="HTTP",
+            Port=8180,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": self.group}],
+        )["Listeners"]
+        self.listener = listener["ListenerArn"]
+        self.service = miniecs.ecs.create_service(
+            serviceName=name,
+            taskDefinition=self.revision("one"),
+            desiredCount=desired,
+            role="ecsServiceRole",
+            loadBalancers=[{"targetGroupArn": self.group, "containerName": "web", "containerPort": 80}],
+            **more,
+        )["service"]["serviceArn"]
+        self.stable()
+
+    def revision(self, word: str, serves: str = "/w/index.html") -> str:
+        script = (
+            f"trap 'exit 0' TERM; mkdir -p /w; echo {word} > {serves}; httpd -p 80 -h /w; "
+            "while :; do sleep 0.1; done"
+        )
+        return self.miniecs.register(
+            self.name,
+            {"name": "web", "command": ["sh", "-c", script], "portMappings": [{"containerPort": 80}]},
+        )
+
+    @property
+    def address(self) -> str:
+        """Where the load balancer listens on this machine."""
+        (place,) = until("the listener", lambda: self._places())
+        assert not place["problem"], place
+        return str(place["addresses"][0])
+
+    def _places(self) -> list[dict[str, Any]]:
+        balancers = self.miniecs.json("lb")["loadBalancers"]
+        return [
+            listener
+            for balancer in balancers
+            for listener in balancer["listeners"]
+            if listener["arn"] == self.listener and listener["addresses"]
+        ]
+
+    def described(self) -> dict[str, Any]:
+        (service,) = self.miniecs.ecs.describe_services(services=[self.service])["services"]
+        return dict(service)
+
+    def update(self, **changes: Any) -> None:
+        self.miniecs.ecs.update_service(service=self.service, **changes)
+
+    def stable(self, within: float = STABLE_WITHIN) -> None:
+        """As the waiter services-stable sees it, and nothing of an old deployment left."""
+
+        def look() -> bool:
+            service = self.described()
+            (deployment, *others) = service["deployments"]
+            arrived = deployment["rolloutState"] == "COMPLETED"
+            return not others and arrived and service["runningCount"] == service["desiredCount"]
+
+        try:
+            until(f"{self.name} to be stable", look, within, every=0.1)
+        except AssertionError as failed:
+            failed.add_note(f"{self.described()['events'][:10]}\n{self.miniecs.logs()}")
+            raise
+
+    def roll(self, word: str) -> None:
+        self.update(taskDefinition=self.revision(word))
+        self.stable()
+
+    def health(self) -> list[str]:
+        told = self.miniecs.client("elbv2").describe_target_health(TargetGroupArn=self.group)
+        return [each["TargetHealth"]["State"] for each in told["TargetHealthDescriptions"]]
+
+    def delete(self) -> None:
+        elb = self.miniecs.client("elbv2")
+        self.miniecs.ecs.delete_service(service=self.service, force=True)
+        elb.delete_load_balancer(LoadBalancerArn=self.balancer)
+        until("the target group to be free", lambda: not self.health(), within=60.0)
+        elb.delete_target_group(TargetGroupArn=self.group)
+
+
+@pytest.fixture
+def web(miniecs: Miniecs) -> Iterator[Web]:
+    made = Web(miniecs, "web")
+    yield made
+    made.delete()
+
+
+@dataclass
+class Counted:
+    """How many of a family's containers the engine ran, at every look."""
+
+    running: list[int] = field(default_factory=list)
+
+    @property
+    def fewest(self) -> int:
+        return min(self.running)
+
+    @property
+    def most(self) -> int:
+        return max(self.running)
+
+
+@contextmanager
+def counted(engine: Engine, family: str) -> Iterator[Counted]:
+    """Ask the engine ten times a second."""
+    seen, end = Counted(), threading.Event()
+    own = Engine(engine.url)
+    labels = [f"com.amazonaws.ecs.task-definition-family={family}"]
+
+    def look() -> None:
+        while not end.wait(0.1):
+            seen.running.append(len(own.client.api.containers(filters={"label": labels})))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        end.set()
+        thread.join()
+        own.close()
+
+
+def none_failed(seen: Seen) -> None:
+    assert seen.sent > RATE, "the load was none"
+    assert not seen.failures, f"{len(seen.failures)} of {seen.sent}: {seen.failures[:10]}"
+    assert sum(seen.answers.values()) == seen.sent
+
+
+def test_no_request_fails_whatever_becomes_of_the_tasks(web: Web, miniecs: Miniecs, engine: Engine) -> None:
+    with steady(web.address, RATE) as seen:
+        for word in ("two", "three", "four", "five", "six"):
+            with counted(engine, web.name) as ran:
+                web.roll(word)
+            assert (ran.fewest, ran.most) >= (3, 4), "the old ones run until new ones are healthy"
+            assert ran.most <= 6, "no more than maximumPercent"
+            assert word in seen.bodies
+        web.update(desiredCount=5)
+        web.stable()
+        web.update(desiredCount=2)
+        web.stable()
+        drained = miniecs.instances()[0]["containerInstanceArn"]
+        for status in ("DRAINING", "ACTIVE"):
+            miniecs.ecs.update_container_instances_state(containerInstances=[drained], status=status)
+            web.stable()
+        (task, *_) = miniecs.ecs.list_tasks(serviceName=web.name)["taskArns"]
+        miniecs.ecs.stop_task(task=task)
+        until("the task to have stopped", lambda: miniecs.task(task)["lastStatus"] == "STOPPED", 60.0)
+        web.stable()
+        web.update(taskDefinition=web.revision("seven"))
+        time.sleep(1.0)
+        miniecs.kill("server")
+        until("the server to be back", lambda: miniecs.command("status").returncode == 0)
+        web.stable()
+    none_failed(seen)
+    assert seen.bodies >= {"one\n", "two\n", "three\n", "four\n", "five\n", "six\n", "seven\n"}
