@@ -1,7 +1,7 @@
 """A steady load on a load balancer, as its users make it: so many requests a second, and what became of each.
 
-Requests are sent when their time has come, whether the ones before them were answered or not, since a load that
-waits for slow answers does not see them. Half of them come over connections that are kept, half over new ones.
+Requests are sent when their time has come, whether the ones before them were answered or not, since a load
+that waits for slow answers does not see them. Half come over connections that are kept, half over new ones.
 """
 
 from __future__ import annotations

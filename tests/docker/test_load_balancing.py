@@ -190,7 +190,7 @@ def test_no_request_fails_whatever_becomes_of_the_tasks(web: Web, miniecs: Minie
                 web.roll(word)
             assert (ran.fewest, ran.most) >= (3, 4), "the old ones run until new ones are healthy"
             assert ran.most <= 6, "no more than maximumPercent"
-            assert word in seen.bodies
+            assert f"{word}\n" in seen.bodies
         web.update(desiredCount=5)
         web.stable()
         web.update(desiredCount=2)
