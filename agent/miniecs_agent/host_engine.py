@@ -163,5 +163,11 @@ class HostEngine(Protocol):
     async def remove(self, instance_id: str) -> None:
         """Remove all of an instance: containers, task-scoped volumes, network. Raises EngineError."""
 
+    async def load_balancers(self, arns: Sequence[str]) -> Mapping[str, str]:
+        """Give each of these, and no other of this owner's, an address of this machine; by ARN.
+
+        Containers on any of the engine's networks reach it. Raises EngineError.
+        """
+
     async def close(self) -> None:
         """Let go of the engine; everything runs on."""

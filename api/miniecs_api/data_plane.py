@@ -16,6 +16,7 @@ from miniecs.control.routing import routing_table
 from miniecs.model.data_plane import Hello, NotUnderstood, Places, Probes, Told, read, write_table
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
+from miniecs.model.network import LoadBalancerAddress
 from miniecs.model.routing import ListenerPlace, Probe, RoutingTable, Traffic
 from miniecs.store import Commit, Store, StoreError
 from miniecs_api.links import Timers, is_match, report_probes
@@ -23,7 +24,9 @@ from miniecs_api.traffic import TrafficHistory
 
 log = logging.getLogger("miniecs.proxy")
 
-_ROUTED = frozenset((LoadBalancer, Listener, Rule, TargetGroup, Target, ContainerInstance))
+_ROUTED = frozenset(
+    (LoadBalancer, Listener, Rule, TargetGroup, Target, ContainerInstance, LoadBalancerAddress)
+)
 
 
 class ProxyRefused(Exception):
@@ -73,7 +76,6 @@ class DataPlane:
         self._timers: Timers | None = None
         self._link: ProxyLink | None = None
         self._places: dict[str, ListenerPlace] = {}
-        self._addresses: dict[str, tuple[str, ...]] = {}
         self._sent: RoutingTable | None = None
         self._soon = False
         self._unsubscribe: Callable[[], None] | None = None
@@ -96,12 +98,6 @@ class DataPlane:
     def place(self, listener_arn: str) -> ListenerPlace | None:
         """Where a listener listens, as the proxy said last; None when it has not said."""
         return self._places.get(listener_arn)
-
-    def reached_at(self, addresses: dict[str, tuple[str, ...]]) -> None:
-        """Where load balancers listen besides loopback, by their ARNs: all of them."""
-        if addresses != self._addresses:
-            self._addresses = addresses
-            self._tell_soon()
 
     def wiped(self) -> None:
         """After the store was wiped, which no commit tells."""
@@ -171,12 +167,7 @@ class DataPlane:
         if link is None:
             return
         version = self._sent.version if self._sent is not None else 0
-        table = routing_table(
-            self._store,
-            version=version,
-            time_scale=self._timing.time_scale,
-            addresses=self._addresses,
-        )
+        table = routing_table(self._store, version=version, time_scale=self._timing.time_scale)
         if table != self._sent:  # most probes say nothing that the data plane acts on
             self._sent = replace(table, version=version + 1)
             link.send(write_table(self._sent))

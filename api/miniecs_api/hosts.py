@@ -18,7 +18,8 @@ from pydantic import Field
 from miniecs.config import InstanceSpec
 from miniecs.model.emulated import LOCAL, EmulatedInstance, EngineHost
 from miniecs.model.instance_types import UnknownInstanceType
-from miniecs.model.network import EngineNetworks
+from miniecs.model.load_balancing import LoadBalancer
+from miniecs.model.network import EngineNetworks, LoadBalancerAddress
 from miniecs.model.scope import Scope
 from miniecs.store import Commit, Store
 from miniecs_api.agent_messages import ProtocolMessage, understood
@@ -67,6 +68,7 @@ class HostState(ProtocolMessage):
     instances: tuple[str, ...] = ()
     failed: dict[str, str] = Field(default_factory=dict)
     engine: bool = True  # whether the engine answers
+    loadBalancers: dict[str, str] | None = None  # ARN -> its address for containers; None: not known yet
     generation: int | None = None  # of the set that it is about; None: an agent that does not say
 
 
@@ -112,7 +114,7 @@ class HostLink:
             state = understood(HostState, message.get("message"), f"The host {self.host}")
             if state is not None:
                 self.state = state
-                self._owner.happened()
+                self._owner.state_told(self)
 
     def challenge(self) -> None:
         """Say what an agent answers at once, if it is there."""
@@ -178,6 +180,13 @@ class HostLinks:
             self._unsubscribe = None
         for link in self:
             self._dismiss(link)
+
+    def state_told(self, link: HostLink) -> None:
+        """An agent has said what there is."""
+        told = link.state.loadBalancers if link.state is not None and link.host == LOCAL else None
+        if told is not None:
+            self._note_addresses(told)
+        self.happened()
 
     def happened(self) -> None:
         if self._listener is not None:
@@ -250,6 +259,19 @@ class HostLinks:
             with self._store.transaction() as tx:
                 tx.put(noted)
 
+    def _note_addresses(self, told: Mapping[str, str]) -> None:
+        """Where containers reach load balancers."""
+        had = {each.load_balancer_arn: each.address for each in self._store.all(LoadBalancerAddress)}
+        now = {arn: address for arn, address in told.items() if self._store.get(LoadBalancer, arn)}
+        if had == now:
+            return
+        with self._store.transaction() as tx:
+            for arn in had.keys() - now.keys():
+                tx.delete(LoadBalancerAddress, arn)
+            for arn, address in now.items():
+                if had.get(arn) != address:
+                    tx.put(LoadBalancerAddress(arn, address))
+
     def _wanted(self, wants: Wants) -> list[InstanceSpec]:
         spec = instances.wanted(
             self._settings.scope,
@@ -269,11 +291,17 @@ class HostLinks:
         if orphans:
             self._machines.forget(orphans)
         changes = [change for change in commit.changes if change.kind is EmulatedInstance]
-        for host in dict.fromkeys((change.after or change.before).host for change in changes):
+        hosts = dict.fromkeys((change.after or change.before).host for change in changes)
+        if any(change.kind is LoadBalancer for change in commit.changes):
+            hosts[LOCAL] = None
+        for host in hosts:
             link = self._links.get(host)
             if link is not None:
                 self._tell(link)
         self.happened()
+
+    def _load_balancers(self) -> list[str]:
+        return [each.arn for each in self._store.all(LoadBalancer) if each.type == "application"]
 
     def _tell(self, link: HostLink) -> None:
         settings = self._settings
@@ -287,6 +315,8 @@ class HostLinks:
                 "account": settings.scope.account,
                 "region": settings.scope.region,
                 "instances": [wire(self._store, machine) for machine in self._machines.of(link.host)],
+                # The proxy runs on this machine, and only its engine's networks end here.
+                "loadBalancers": self._load_balancers() if link.host == LOCAL else [],
             }
         )
 

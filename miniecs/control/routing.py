@@ -15,6 +15,7 @@ from miniecs.model import arns, routing
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
 from miniecs.model.load_balancing_attributes import effective
+from miniecs.model.network import LoadBalancerAddress
 
 T = TypeVar("T")
 
@@ -29,12 +30,11 @@ class View(Protocol):
     def all(self, kind: type[T]) -> Iterator[T]: ...
 
 
-def routing_table(
-    view: View, *, version: int = 0, time_scale: float = 1.0, addresses: Mapping[str, tuple[str, ...]] = {}
-) -> routing.RoutingTable:
-    """The whole table. addresses: load balancer -> where it listens besides loopback, such as on bridges."""
+def routing_table(view: View, *, version: int = 0, time_scale: float = 1.0) -> routing.RoutingTable:
+    """The whole table."""
     dial = _DialAddresses(view)
     balancers = sorted(view.all(LoadBalancer), key=lambda balancer: (balancer.created_at, balancer.arn))
+    addresses = {each.load_balancer_arn: (each.address,) for each in view.all(LoadBalancerAddress)}
     routed = tuple(_load_balancer(view, each, addresses.get(each.arn, ())) for each in balancers)
     used = {
         member.arn: None

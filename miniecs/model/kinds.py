@@ -16,7 +16,7 @@ from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, Ide
 from miniecs.model.emulated import EmulatedInstance, EngineHost
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
-from miniecs.model.network import EngineNetworks, Subnet, Vpc, subnet_key
+from miniecs.model.network import EngineNetworks, LoadBalancerAddress, Subnet, Vpc, subnet_key
 from miniecs.model.service import Service
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
@@ -178,5 +178,6 @@ KINDS: tuple[Kind, ...] = (
         key=attrgetter("key"),
         indexes={"scope": attrgetter("scope")},
     ),
+    Kind("load_balancer_address", LoadBalancerAddress, key=attrgetter("load_balancer_arn")),
     Kind("engine_networks", EngineNetworks, key=attrgetter("host")),
 )

@@ -51,6 +51,14 @@ class EngineNetworks:
     taken: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LoadBalancerAddress:
+    """Where containers reach a load balancer: the gateway of a network that is its alone, on this machine."""
+
+    load_balancer_arn: str
+    address: str
+
+
 def private_dns_name(address: str, region: str) -> str:
     """Source: Amazon VPC user guide, "DNS hostnames"."""
     domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"

@@ -240,6 +240,7 @@ class Machine:
         self.problem: EngineError | None = None  # of the engine as a whole
         self.hosts: list[SimHost] = []
         self.opened: list[InstanceSettings] = []
+        self.balancers: dict[str, str] = {}
         self.owners: list[Owner] = []
 
     def engine(self) -> SimHost:
@@ -310,6 +311,10 @@ class SimHost:
         if instance_id in self._machine.refuses:
             raise EngineError(self._machine.refuses[instance_id])
         self._machine.engines.pop(instance_id, None)
+
+    async def load_balancers(self, arns: Sequence[str]) -> Mapping[str, str]:
+        self._machine.balancers = {arn: f"172.31.9.{number}" for number, arn in enumerate(arns, 1)}
+        return self._machine.balancers
 
     async def close(self) -> None:
         self._connected = False

@@ -5,8 +5,10 @@ Every request of a steady load is answered, and the engine itself is asked how m
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +38,7 @@ class Web:
     def __init__(self, miniecs: Miniecs, name: str, desired: int = 3, **more: Any) -> None:
         self.miniecs = miniecs
         self.name = name
+        self.deleted = False
         elb = miniecs.client("elbv2")
         subnets = ["subnet-0000000a", "subnet-0000000b"]
         (balancer,) = elb.create_load_balancer(Name=name, Subnets=subnets)["LoadBalancers"]
@@ -83,11 +86,11 @@ class Web:
     @property
     def address(self) -> str:
         """Where the load balancer listens on this machine."""
-        (place,) = until("the listener", lambda: self._places())
+        (place,) = until("the listener", lambda: self.places())
         assert not place["problem"], place
         return str(place["addresses"][0])
 
-    def _places(self) -> list[dict[str, Any]]:
+    def places(self) -> list[dict[str, Any]]:
         balancers = self.miniecs.json("lb")["loadBalancers"]
         return [
             listener
@@ -127,6 +130,10 @@ class Web:
         return [each["TargetHealth"]["State"] for each in told["TargetHealthDescriptions"]]
 
     def delete(self) -> None:
+        """Once is enough."""
+        if self.deleted:
+            return
+        self.deleted = True
         elb = self.miniecs.client("elbv2")
         self.miniecs.ecs.delete_service(service=self.service, force=True)
         elb.delete_load_balancer(LoadBalancerArn=self.balancer)
@@ -210,3 +217,76 @@ def test_no_request_fails_whatever_becomes_of_the_tasks(web: Web, miniecs: Minie
         web.stable()
     none_failed(seen)
     assert seen.bodies >= {"one\n", "two\n", "three\n", "four\n", "five\n", "six\n", "seven\n"}
+
+
+def test_a_version_that_fails_its_health_check_takes_no_traffic(web: Web) -> None:
+    with steady(web.address, 100.0) as seen:
+        web.update(taskDefinition=web.revision("sick", serves="/w/other.html"))
+        until("tasks to fail their health checks", lambda: "unhealthy" in web.health(), within=60.0)
+        time.sleep(3.0)
+        deployments = web.described()["deployments"]
+        assert [each["status"] for each in deployments] == ["PRIMARY", "ACTIVE"]
+        assert deployments[0]["rolloutState"] == "IN_PROGRESS"
+        assert deployments[1]["runningCount"] == 3, "the old version serves on"
+        web.roll("well")
+    none_failed(seen)
+    assert seen.bodies == {"one\n", "well\n"}
+
+
+def test_a_killed_container_is_replaced(web: Web, miniecs: Miniecs, engine: Engine) -> None:
+    (arn, *_) = miniecs.ecs.list_tasks(serviceName=web.name)["taskArns"]
+    runtime_id = miniecs.task(arn)["containers"][0]["runtimeId"]
+    with steady(web.address, 100.0) as seen:
+        engine.client.api.kill(runtime_id)
+        until("the task to have stopped", lambda: miniecs.task(arn)["lastStatus"] == "STOPPED")
+        time.sleep(0.3)  # the table is on its way
+        lost = len(seen.failures)
+        web.stable()
+        time.sleep(1.0)
+    assert {what.partition(" ")[0] for _, what in seen.failures} <= {"502"}, "as a load balancer answers"
+    assert len(seen.failures) == lost, "no request goes to a task that is known to have stopped"
+    assert lost < 50
+    until("its target to be gone", lambda: web.health() == ["healthy"] * 3)
+
+
+def test_the_proxy_is_back_at_once_also_without_a_server(web: Web, miniecs: Miniecs) -> None:
+    address = web.address
+    for also in ((), ("server",)):
+        for role in also:
+            miniecs.kill(role)
+        killed = miniecs.kill("proxy")
+        began = time.monotonic()
+        until("the load balancer to answer", lambda: answers(address), within=20.0, every=0.01)
+        took = time.monotonic() - began
+        assert miniecs.pid("proxy") != killed
+        # A second is asked for; a machine that runs other tests at the same time is given some more.
+        assert took < (1.0 if os.getloadavg()[0] < 1 else 10.0)
+    until("the server to be back", lambda: miniecs.command("status").returncode == 0)
+    web.roll("after")
+    until("the new version to be served", lambda: ask(address) == "after\n")
+
+
+def test_containers_reach_it_too(web: Web, miniecs: Miniecs, engine: Engine) -> None:
+    (place,) = until("a second address", lambda: [e for e in web.places() if len(e["addresses"]) == 2])
+    _, address = place["addresses"]
+    assert ask(address) == "one\n", "and so does this machine"
+    arns = miniecs.ecs.list_tasks(serviceName=web.name)["taskArns"]
+    for arn in arns:
+        said = miniecs.ok("exec", arn, "--", "wget", "-q", "-O", "-", f"http://{address}/")
+        assert said == "one\n", "from every instance's network"
+    label = f"miniecs.load-balancer={web.balancer}"
+    assert len(engine.client.api.networks(filters={"label": label})) == 1
+    web.delete()
+    until("its network to be gone", lambda: not engine.client.api.networks(filters={"label": label}))
+
+
+def ask(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}/", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def answers(address: str) -> bool:
+    try:
+        return bool(ask(address))
+    except OSError:
+        return False

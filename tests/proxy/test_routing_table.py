@@ -7,6 +7,7 @@ import pytest
 from miniecs.control.routing import routing_table
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import HealthCheck, Listener, LoadBalancer, Rule, Target, TargetGroup
+from miniecs.model.network import LoadBalancerAddress
 from miniecs.model.routing import (
     NOWHERE,
     Condition,
@@ -123,6 +124,7 @@ THINGS = (
     Target(BLUE, "0f", 80, "initial"),
     Target(GREEN, "10.0.9.9", 80, "healthy"),
     Target(UNUSED, "i-1", 80, "unused"),
+    LoadBalancerAddress(LB, "10.0.1.254"),
     ContainerInstance(INSTANCE + "a", CLUSTER, ec2_instance_id="i-1", private_ip="10.0.1.1"),
     ContainerInstance(INSTANCE + "0f", CLUSTER, private_ip="10.0.1.2"),
 )
@@ -196,7 +198,7 @@ def test_the_whole_table() -> None:
     with store.transaction() as tx:
         for thing in THINGS:
             tx.put(thing)
-    made = routing_table(store, version=7, time_scale=20.0, addresses={LB: ("10.0.1.254",)})
+    made = routing_table(store, version=7, time_scale=20.0)
     assert made == EXPECTED
 
 

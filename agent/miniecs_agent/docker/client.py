@@ -23,9 +23,10 @@ from miniecs.clock import Clock, SystemClock
 from miniecs_agent.docker import names
 from miniecs_agent.docker.config import MIB, VolumeRequest
 from miniecs_agent.docker.connection import READINGS_AT_ONCE
-from miniecs_agent.docker.engine import CALLS_AT_ONCE, DockerHost, routes
+from miniecs_agent.docker.engine import CALLS_AT_ONCE, DockerHost
 from miniecs_agent.docker.errors import CALL_TIMEOUT, Refused, TimedOut
 from miniecs_agent.docker.events import EVENT_FILTER, timestamp
+from miniecs_agent.docker.gateways import routes
 from miniecs_agent.docker.networks import subnets_of
 from miniecs_agent.docker.protocol import Json
 from miniecs_agent.docker.wire import Events, Exec, Logs

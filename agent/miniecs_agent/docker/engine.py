@@ -10,8 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 from miniecs.clock import Clock
@@ -20,9 +18,9 @@ from miniecs_agent.docker.config import Place
 from miniecs_agent.docker.connection import CALLS_AT_ONCE, Connection
 from miniecs_agent.docker.errors import Refused, TimedOut
 from miniecs_agent.docker.events import Event, read_inspection
+from miniecs_agent.docker.gateways import Gateways
 from miniecs_agent.docker.images import Images
 from miniecs_agent.docker.instance import DockerInstance
-from miniecs_agent.docker.networks import PREFIX, candidates, gateway, gateway_of, read_routes, subnets_of
 from miniecs_agent.docker.pauses import Pauses
 from miniecs_agent.docker.protocol import DockerApi, Json
 from miniecs_agent.docker.vpc_networks import VpcNetworks
@@ -39,10 +37,6 @@ __all__ = ["CALLS_AT_ONCE", "DockerHost"]
 
 log = logging.getLogger("miniecs.agent")
 
-_ROUTES = Path("/proc/net/route")
-_SUBNET_ATTEMPTS = 20
-
-
 class DockerHost:
     """``HostEngine`` for an engine that speaks Docker's API."""
 
@@ -53,7 +47,6 @@ class DockerHost:
         self._facts: EngineFacts | None = None
         self._instances: dict[str, DockerInstance] = {}
         self._missed: dict[str, list[Event]] = {}  # of instances that are being opened
-        self._networks = asyncio.Lock()  # one subnet is chosen at a time
 
     async def start(
         self, owner: Owner, changed: Callable[[bool], None], progress: Callable[[PullProgress], None]
@@ -62,6 +55,7 @@ class DockerHost:
         self._connection = Connection(self._api, self._on_event, self._compare, changed)
         self._images = Images(self._connection, progress, self._clock)
         self._facts = await self._connection.open()
+        self._gateways = Gateways(owner, self._connection)
         self._vpcs = VpcNetworks(owner, self._connection, self._facts)
 
     async def close(self) -> None:
@@ -171,52 +165,39 @@ class DockerHost:
         """Raises EngineError."""
         try:
             return await self._connection.ask(call)
-        except Refused as refused:
-            raise EngineError(refused.message) from refused
-        except TimedOut as late:
-            raise EngineError(f"the engine does not answer in time: {late}") from late
+        except (Refused, TimedOut) as problem:
+            raise _failure(problem) from problem
 
     # Networks
 
     async def _network(self, instance_id: str) -> str:
-        """The instance's address: its network's gateway. Found again by its labels, or made."""
-        async with self._networks:
-            for network in await self._ask(partial(self._api.networks, self._labels(instance_id))):
-                address = gateway_of(network)
-                if address is not None:
-                    return address
-            return await self._make_network(instance_id)
-
-    async def _make_network(self, instance_id: str) -> str:
-        taken = subnets_of(await self._ask(self._api.networks))
-        subnets = candidates(f"{self._owner.id} {instance_id}", routes(), taken)
-        refusal = ""
-        for subnet, _ in zip(subnets, range(_SUBNET_ATTEMPTS), strict=False):
-            try:
-                await self._connection.ask(partial(self._create_network, instance_id, subnet))
-                return gateway(subnet)
-            except Refused as refused:
-                refusal = refused.message
-                if "overlap" not in refusal.lower():  # anyone else may have taken it meanwhile
-                    raise EngineError(refusal) from refused
-        raise EngineError(f"no free subnet was found for {instance_id}'s network. {refusal}".strip())
+        """The instance's address: its network's gateway."""
+        labels = names.owner_labels(self._owner, instance_id)
+        try:
+            return await self._gateways.address(instance_id, labels)
+        except (Refused, TimedOut) as problem:
+            raise _failure(problem) from problem
 
     async def _restore_network(self, instance_id: str, address: str) -> None:
-        """`docker network prune` takes what no container uses. Raises Refused."""
-        async with self._networks:
-            ask, labels = self._connection.ask, self._labels(instance_id)
-            if not await ask(partial(self._api.networks, labels)):
-                subnet = IPv4Network((address, PREFIX), strict=False)
-                log.warning("%s's network was removed from the engine: it is made again", instance_id)
-                await ask(partial(self._create_network, instance_id, subnet))
+        """Raises Refused."""
+        labels = names.owner_labels(self._owner, instance_id)
+        await self._gateways.restore(instance_id, labels, address)
 
-    def _create_network(self, instance_id: str, subnet: IPv4Network) -> None:
-        self._api.create_network(
-            names.network_name(self._owner, instance_id),
-            str(subnet),
-            gateway(subnet),
-            names.owner_labels(self._owner, instance_id),
-        )
+    async def load_balancers(self, arns: Sequence[str]) -> Mapping[str, str]:
+        found = await self._ask(partial(self._api.networks, self._balancers()))
+        gone = [n["Id"] for n in found if (n.get("Labels") or {}).get(names.LOAD_BALANCER) not in arns]
+        await self._remove(self._api.remove_network, gone)
+        addresses = {}
+        for arn in arns:
+            labels = names.load_balancer_labels(self._owner, arn)
+            try:
+                addresses[arn] = await self._gateways.address(names.load_balancer_id(arn), labels)
+            except (Refused, TimedOut) as problem:
+                raise _failure(problem) from problem
+        return addresses
+
+    def _balancers(self) -> Mapping[str, str | None]:
+        return {names.OWNER: self._owner.id, names.LOAD_BALANCER: None}
 
     # Events
 
@@ -251,9 +232,10 @@ class DockerHost:
             raise
 
 
-def routes() -> list[IPv4Network]:
-    """This machine's: of no use for an engine elsewhere, and of no harm."""
-    return read_routes(_ROUTES.read_text()) if _ROUTES.exists() else []
+def _failure(problem: Refused | TimedOut) -> EngineError:
+    if isinstance(problem, Refused):
+        return EngineError(problem.message)
+    return EngineError(f"the engine does not answer in time: {problem}")
 
 
 def _parted(listed: Iterable[Mapping[str, Any]]) -> tuple[dict[str, str], list[Mapping[str, Any]]]:

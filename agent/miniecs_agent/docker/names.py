@@ -19,6 +19,7 @@ DATA_DIR = "miniecs.data-dir"
 INSTANCE = "miniecs.instance"
 TASK = "miniecs.task"
 VPC = "miniecs.vpc"
+LOAD_BALANCER = "miniecs.load-balancer"  # of the network whose gateway it listens on: its ARN
 PAUSE = "miniecs.pause"  # of the container that holds a task's network interface: the task's ARN
 PAUSE_NAME = "internalecspause"  # what the ECS agent's `~internal~ecs~pause` becomes in Docker's names
 SCOPE = "miniecs.volume-scope"  # task or shared; shared volumes outlive their tasks
@@ -35,6 +36,16 @@ def owner_labels(owner: Owner, instance_id: str) -> dict[str, str]:
 def vpc_labels(owner: Owner, vpc_id: str) -> dict[str, str]:
     """Of a VPC's network, which is no instance's."""
     return {OWNER: owner.id, DATA_DIR: owner.data_dir, VPC: vpc_id}
+
+
+def load_balancer_labels(owner: Owner, arn: str) -> dict[str, str]:
+    """Of the network that a load balancer is reached on."""
+    return {OWNER: owner.id, DATA_DIR: owner.data_dir, LOAD_BALANCER: arn}
+
+
+def load_balancer_id(arn: str) -> str:
+    """``lb-web-0123456789abcdef``: short enough for a network's name, and like no other's."""
+    return "lb-" + "-".join(arn.split("/")[-2:])
 
 
 def task_document(task: TaskSpec) -> str:
@@ -73,7 +84,7 @@ def volume_name(task: TaskSpec, volume: str) -> str:
 
 
 def network_name(owner: Owner, id: str) -> str:
-    """Of an instance's network, or a VPC's."""
+    """Of an instance's network, a VPC's, or a load balancer's."""
     return f"miniecs-{owner.id[:8]}-{id}"
 
 

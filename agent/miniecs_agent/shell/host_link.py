@@ -56,6 +56,7 @@ class Desired(NamedTuple):
     generation: int
     settings: HostSettings
     instances: tuple[DesiredInstance, ...]
+    load_balancers: tuple[str, ...] = ()  # ARNs of those that containers are to reach
 
 
 class NotWelcome(Exception):
@@ -83,6 +84,7 @@ _DESIRED = Record(
         "timeScale": float,
         "allowPrivileged": bool,
         "instances": Each(_INSTANCE),
+        "loadBalancers": Each(str),
     },
     ("owner", "instances"),
 )
@@ -98,6 +100,7 @@ def read_desired(body: Any) -> Desired:
         body.get("generation") or 0,
         HostSettings(owner, body.get("timeScale") or 1.0, body.get("allowPrivileged") or False),
         tuple(_instance(each) for each in body["instances"]),
+        tuple(body.get("loadBalancers") or ()),
     )
 
 

@@ -19,6 +19,7 @@ from miniecs_agent.core.tasks import AgentSettings
 from miniecs_agent.engine import EngineEvent
 from miniecs_agent.host_engine import EngineError, HostEngine, InstanceEngine, InstanceSettings
 from miniecs_agent.shell.background import Background
+from miniecs_agent.shell.balancers import Balancers
 from miniecs_agent.shell.control_plane import ControlPlane, InstanceNetwork
 from miniecs_agent.shell.host import Extension, InstanceHost
 from miniecs_agent.shell.host_link import Desired, DesiredInstance, HostSettings
@@ -61,6 +62,7 @@ class Instances:
         self.changed = changed
         self._generation = NOT_COMPARED
         self._played: dict[str, _Played] = {}
+        self._balancers = Balancers(engine, self.background, changed)
 
     async def start(self) -> None:
         """Find what is on the engine. Raises EngineError."""
@@ -76,6 +78,7 @@ class Instances:
                 self._played[instance_id] = _Played(self, instance_id, present=False)
         for instance_id, played in list(self._played.items()):
             played.want(wanted.get(instance_id))
+        self._balancers.want(desired.load_balancers)
         self.changed()
 
     def gone(self, instance_id: str) -> None:
@@ -89,6 +92,7 @@ class Instances:
             "instances": [id for id, played in self._played.items() if played.present],
             "failed": {id: played.failure for id, played in self._played.items() if played.failure},
             "engine": self.engine.connected,
+            "loadBalancers": self._balancers.addresses,
             "generation": self._generation,
         }
 
