@@ -19,10 +19,12 @@ SAMPLE := miniecs-samples/rabbitmq:latest
 quietly = out=$$($(2) 2>&1) || { printf '%s\n\nmake $@: %s failed (%s)\n' "$$out" "$(1)" "$(2)" >&2; exit 1; }
 
 .PHONY: run
-run: $(STAMP)  ## a Docker engine, sample images and a cluster in the background (ARGS="--port 4600" for `miniecs up`; RUNTIME=simulated without Docker)
+run: $(STAMP)  ## a Docker engine, a cluster in the background, the sample service behind a load balancer (ARGS="--port 4600" for `miniecs up`; RUNTIME=simulated without Docker)
 	@[ $(RUNTIME) = simulated ] || $(BIN)/miniecs engine start --quiet
 	@[ $(RUNTIME) = simulated ] || $(BIN)/miniecs images --quiet || echo 'make run: going on without the images above' >&2
-	@$(BIN)/miniecs up --detach $(UP) $(ARGS)
+	@$(BIN)/miniecs up --detach $(if $(filter simulated,$(RUNTIME)),,--quiet) $(UP) $(ARGS)
+	@[ $(RUNTIME) = simulated ] || { export PATH="$(CURDIR)/$(BIN):$$PATH"; eval "$$(miniecs env)"; \
+	  samples/simple-app/service.sh || echo 'make run: going on without the sample service' >&2; }
 
 .PHONY: stop
 stop: $(STAMP)  ## stop the cluster that `make run` started and remove its containers; its data stays

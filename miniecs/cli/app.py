@@ -75,6 +75,7 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", help="Leave it running, watched by a supervisor.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say what runs, not what to try next.")] = False,
     instances: Annotated[
         int | None, _remembered("Container instances in a new data folder; 0 makes no cluster. [3]")
     ] = None,
@@ -118,6 +119,7 @@ def up(
     Options that are not given are as the data folder was last started with, and the defaults in brackets
     at its first start.
     """
+    from miniecs.cli.report import Telling
     from miniecs.cli.up import up
 
     options = {
@@ -137,7 +139,8 @@ def up(
         "allow_privileged": allow_privileged,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    up(data_folder(data_dir), given, detach=detach, as_json=output is Output.JSON)
+    telling = Telling(as_json=output is Output.JSON, quiet=quiet)
+    up(data_folder(data_dir), given, telling, detach=detach)
 
 
 @app.command()

@@ -28,13 +28,22 @@ class Plan:
     expected: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How `up` speaks: as one JSON document, or for people, and to them of what they could try next."""
+
+    as_json: bool = False
+    quiet: bool = False
+
+
 class Report:
     """Tells of one start; ``since`` is when it began."""
 
-    def __init__(self, folder: DataFolder, plan: Plan, as_json: bool, since: float) -> None:
+    def __init__(self, folder: DataFolder, plan: Plan, telling: Telling, since: float) -> None:
         self._folder = folder
         self._plan = plan
-        self._json = as_json
+        self._json = telling.as_json
+        self._quiet = telling.quiet
         self._since = since
         self._listens = False
 
@@ -55,6 +64,8 @@ class Report:
 
     def next_steps(self) -> None:
         """The three commands to try next."""
+        if self._quiet:
+            return
         folder = "" if _is_chosen_without_option(self._folder.path) else f" --data-dir {self._folder.path}"
         self._say(f'\nTry next:\n  eval "$(miniecs env{folder})"')
         self._say(f"  aws ecs list-container-instances --cluster {self._plan.settings.cluster}")

@@ -15,7 +15,7 @@ from miniecs.cli import output, processes, readiness, settings
 from miniecs.cli.folder import DataFolder, last_line, size
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.cli.readiness import State
-from miniecs.cli.report import Plan, Report
+from miniecs.cli.report import Plan, Report, Telling
 from miniecs.cli.supervisor import Signals, Supervisor, roles
 from miniecs.cli.watch import last_words
 from miniecs.clock import SystemClock
@@ -25,13 +25,13 @@ _LOOK_EVERY = 0.05
 _WATCH_EVERY = 0.5
 
 
-def up(folder: DataFolder, given: Mapping[str, Any], *, detach: bool, as_json: bool) -> None:
+def up(folder: DataFolder, given: Mapping[str, Any], telling: Telling, *, detach: bool) -> None:
     """Start, take over or find the server of this folder; returns when it is ready, or ended by Ctrl-C."""
     folder.check()
     if detach:
-        _detached(folder, given, as_json)
+        _detached(folder, given, telling)
     else:
-        _in_foreground(folder, given, as_json)
+        _in_foreground(folder, given, telling)
 
 
 def _plan(folder: DataFolder, given: Mapping[str, Any], say: Callable[[str], None]) -> Plan:
@@ -74,7 +74,7 @@ def _free_port(bind: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def _detached(folder: DataFolder, given: Mapping[str, Any], as_json: bool) -> None:
+def _detached(folder: DataFolder, given: Mapping[str, Any], telling: Telling) -> None:
     clock = SystemClock()
     since = clock.now()
     with folder.changing():
@@ -84,7 +84,7 @@ def _detached(folder: DataFolder, given: Mapping[str, Any], as_json: bool) -> No
         child = None if plan.how == "running" else _spawn_supervisor(folder, log)
         while child is not None and folder.supervisor() != child.pid and child.poll() is None:
             processes.pause(_LOOK_EVERY)
-    report = Report(folder, plan, as_json, since)
+    report = Report(folder, plan, telling, since)
     while not report.seen(state := readiness.look(folder, plan.settings, plan.expected), clock.now()):
         if child is not None and child.poll() is not None:
             said = last_line(log, log_from).removeprefix("miniecs: ")
@@ -124,7 +124,7 @@ def _unready(folder: DataFolder, plan: Plan, state: State) -> str:
     return f"{missing}{f': {said}' if said else ''}; see {log}."
 
 
-def _in_foreground(folder: DataFolder, given: Mapping[str, Any], as_json: bool) -> None:
+def _in_foreground(folder: DataFolder, given: Mapping[str, Any], telling: Telling) -> None:
     clock = SystemClock()
     since = clock.now()
     with ExitStack() as held:
@@ -132,7 +132,7 @@ def _in_foreground(folder: DataFolder, given: Mapping[str, Any], as_json: bool) 
             plan = _plan(folder, given, _say)
             if plan.how != "running":
                 own_file = held.enter_context(folder.supervising())
-        report = Report(folder, plan, as_json, since)
+        report = Report(folder, plan, telling, since)
         if plan.how == "running":
             _await(folder, plan, report, clock)
             return
