@@ -76,6 +76,7 @@ class Server:
                 region=settings.region,
                 owner=settings.owner,
                 strict=settings.strict,
+                carries_traffic=settings.runtime != "simulated",
                 endpoint=self.endpoint,
                 timing=self.timing,
             ),

@@ -58,6 +58,8 @@ def create_listener(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     made = replace(wanted, arn=arn, default_rule_arn=arns.listener_rule(arn, ctx.ids.hex(16)))
     ctx.tx.put(made)
     use.follow(ctx, forwarded_to(made.default_actions))
+    if ctx.settings.carries_traffic and protocol != "HTTP":
+        ctx.hint(f"Nothing listens on {protocol}:{port}: miniecs carries traffic of HTTP listeners only.")
     return {"Listeners": [render.listener(made)]}
 
 

@@ -61,7 +61,10 @@ def create_load_balancer(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         )
     made = _named(ctx, wanted)
     ctx.tx.put(made)
-    ctx.hint("miniecs carries no traffic for load balancers yet: nothing listens at the DNS name.")
+    if ctx.settings.carries_traffic:
+        ctx.hint(f"`miniecs lb {made.name}` shows where it can be reached, once it has a listener.")
+    else:
+        ctx.hint("Containers are simulated: nothing listens at the DNS name.")
     return {"LoadBalancers": [render.load_balancer(made, state="provisioning")]}
 
 
