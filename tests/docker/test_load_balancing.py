@@ -25,6 +25,7 @@ from .waiting import until
 SCALE = 10
 STABLE_WITHIN = 90.0
 RATE = 300.0  # requests a second
+SUBNETS = ["subnet-0000000a", "subnet-0000000b"]
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +33,38 @@ def shared_miniecs(module_clusters: Clusters) -> Miniecs:
     return module_clusters.start("--time-scale", str(SCALE))
 
 
-class Web:
-    """A web server behind a load balancer. Each revision answers with its own word."""
+FARGATE = {
+    "launchType": "FARGATE",
+    "networkConfiguration": {
+        "awsvpcConfiguration": {
+            "subnets": SUBNETS,
+            "securityGroups": ["sg-00000001"],
+            "assignPublicIp": "ENABLED",
+        }
+    },
+}
 
-    def __init__(self, miniecs: Miniecs, name: str, desired: int = 3, **more: Any) -> None:
+
+class Web:
+    """A web server behind a load balancer. Each revision answers with its own word.
+
+    Targets are asked every five seconds, and drain for twenty, at the cluster's time scale.
+    """
+
+    def __init__(self, miniecs: Miniecs, name: str, desired: int = 3, *, fargate: bool = False) -> None:
         self.miniecs = miniecs
         self.name = name
+        self.fargate = fargate
         self.deleted = False
         elb = miniecs.client("elbv2")
-        subnets = ["subnet-0000000a", "subnet-0000000b"]
-        (balancer,) = elb.create_load_balancer(Name=name, Subnets=subnets)["LoadBalancers"]
+        (balancer,) = elb.create_load_balancer(Name=name, Subnets=SUBNETS)["LoadBalancers"]
         self.balancer = balancer["LoadBalancerArn"]
         (group,) = elb.create_target_group(
             Name=name,
             Protocol="HTTP",
             Port=80,
             VpcId="vpc-00000001",
-            TargetType="instance",
+            TargetType="ip" if fargate else "instance",
             HealthCheckPath="/",
             HealthCheckIntervalSeconds=5,
             HealthCheckTimeoutSeconds=2,
@@ -67,9 +83,8 @@ class Web:
             serviceName=name,
             taskDefinition=self.revision("one"),
             desiredCount=desired,
-            role="ecsServiceRole",
             loadBalancers=[{"targetGroupArn": self.group, "containerName": "web", "containerPort": 80}],
-            **more,
+            **(FARGATE if fargate else {"role": "ecsServiceRole"}),
         )["service"]["serviceArn"]
         self.stable()
 
@@ -81,6 +96,7 @@ class Web:
         return self.miniecs.register(
             self.name,
             {"name": "web", "command": ["sh", "-c", script], "portMappings": [{"containerPort": 80}]},
+            **({"networkMode": "awsvpc", "cpu": "256", "memory": "512"} if self.fargate else {}),
         )
 
     @property
@@ -290,3 +306,42 @@ def answers(address: str) -> bool:
         return bool(ask(address))
     except OSError:
         return False
+
+
+def test_each_fargate_task_is_a_target_of_its_own(miniecs: Miniecs) -> None:
+    web = Web(miniecs, "fargate", 2, fargate=True)
+    try:
+        with steady(web.address, RATE) as seen:
+            web.roll("two")
+            web.update(desiredCount=3)
+            web.stable()
+            told = miniecs.client("elbv2").describe_target_health(TargetGroupArn=web.group)
+            targets = {each["Target"]["Id"] for each in told["TargetHealthDescriptions"]}
+            tasks = miniecs.ecs.list_tasks(serviceName=web.name)["taskArns"]
+            described = miniecs.ecs.describe_tasks(tasks=tasks)["tasks"]
+            addresses = {
+                each["value"]
+                for task in described
+                for each in task["attachments"][0]["details"]
+                if each["name"] == "privateIPv4Address"
+            }
+            assert targets == addresses and len(addresses) == 3
+            web.update(desiredCount=1)
+            web.stable()
+        none_failed(seen)
+        assert seen.bodies == {"one\n", "two\n"}
+    finally:
+        web.delete()
+
+
+def test_without_a_time_scale(clusters: Clusters, engine: Engine) -> None:
+    """One rolling update as it is on AWS: targets drain for their twenty seconds before their tasks stop."""
+    web = Web(clusters.start("--instances", "2"), "whole", 2)
+    began = time.monotonic()
+    with steady(web.address, RATE) as seen, counted(engine, web.name) as ran:
+        web.roll("two")
+    took = time.monotonic() - began
+    none_failed(seen)
+    assert (ran.fewest, ran.most) == (2, 4)
+    assert took > 20.0, "old tasks run until their targets have drained"
+    assert web.health().count("healthy") == 2
