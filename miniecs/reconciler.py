@@ -48,7 +48,9 @@ class Reconciler:
         settle: float = 0.05,
         ceiling_counts_stopping: bool = True,
         on_planned: OnPlanned | None = None,
+        targets_stay_until: float = 0.0,
     ) -> None:
+        """targets_stay_until: by then a data plane has said which targets it knows to drain."""
         self._store = store
         self._fleets = fleets
         self._ids = ids
@@ -56,6 +58,7 @@ class Reconciler:
         self._settle = settle
         self._ceiling_counts_stopping = ceiling_counts_stopping
         self.on_planned = on_planned
+        self._targets_stay_until = targets_stay_until
         self._wakes = Wakes(store)
         self._heap: list[tuple[float, int, Key]] = []
         self._due: dict[Key, float] = {}
@@ -108,7 +111,7 @@ class Reconciler:
             case "task":
                 return tasks.plan(view, key.id, now=now, timing=timing)
             case "target":
-                return targets.plan(view, key.id, now=now)
+                return targets.plan(view, key.id, now=now, stays_until=self._targets_stay_until)
             case "instance":
                 return instances.plan(view, key.id, now=now, timing=timing)
             case "cluster":

@@ -6,9 +6,24 @@ Sources: Elastic Load Balancing user guide, "Target health status" and "Deregist
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Protocol, TypeVar
 
-from miniecs.model.load_balancing import Target
+from miniecs.config import Timing
+from miniecs.control.load_balancing import deregistration_delay
+from miniecs.model.load_balancing import Target, TargetGroup
+
+T = TypeVar("T")
+
+
+class View(Protocol):
+    """What is needed of a store."""
+
+    def all(self, kind: type[T]) -> Iterator[T]: ...
+
+    def version(self, kind: type, key: str) -> int: ...
+
 
 _IN_PROGRESS = ("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
 _NOT_IN_USE = (
@@ -56,6 +71,20 @@ def deregistered(target: Target, *, now: float, delay: float) -> Target | None:
         return None
     state, reason, description = _DRAINING
     return replace(target, state=state, reason=reason, description=description, draining_until=now + delay)
+
+
+def unheard_of(view: View, served: int) -> list[Target]:
+    """Draining targets that a data plane with the table of this version still sends requests to."""
+    return [
+        target
+        for target in view.all(Target)
+        if target.state == "draining" and view.version(Target, target.key) > served
+    ]
+
+
+def drains_anew(target: Target, group: TargetGroup, *, now: float, timing: Timing) -> Target:
+    """A draining target whose requests end only from now on: its data plane had not heard of it."""
+    return replace(target, draining_until=now + timing.wait(deregistration_delay(group)))
 
 
 def followed_use(target: Target, *, in_use: bool, now: float) -> Target:

@@ -108,7 +108,7 @@ def _replace(draft: Draft, anchor: Cohort, target: int, counts: _Counts) -> None
         draft.stop_unhealthy(task, why)
         counts.running -= 1
     ready -= len(anchor.unhealthy[:ready])
-    if counts.starved and anchor.unhealthy and not draft.census.stopping and not draft.stops:
+    if counts.starved and anchor.unhealthy and not _is_moving(draft, anchor):
         because = "no substitute can start before it stops; unhealthy tasks stop one at a time"
         draft.stop_unhealthy(anchor.unhealthy[0], because)
         counts.running -= 1
@@ -120,6 +120,14 @@ def _replace(draft: Draft, anchor: Cohort, target: int, counts: _Counts) -> None
             draft.stop(task, why + _arithmetic(draft, counts))
             _count_stop(task, anchor, counts)
             ready -= 1
+
+
+def _is_moving(draft: Draft, anchor: Cohort) -> bool:
+    """Whether one task's place is being given to another: the next one waits until that one runs.
+
+    While none is healthy the load balancer sends to the unhealthy ones, so these must not all go at once.
+    """
+    return bool(draft.census.stopping or draft.stops or draft.launches or anchor.pending)
 
 
 def _may_stop(task: Task, cohort: Cohort, counts: _Counts, keep: int) -> bool:

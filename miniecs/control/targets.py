@@ -23,13 +23,17 @@ from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 
 
-def plan(view: View, key: str, *, now: float) -> Plan:
-    """One target's own loop: it goes when its draining is over."""
+def plan(view: View, key: str, *, now: float, stays_until: float = 0.0) -> Plan:
+    """One target's own loop: it goes when its draining is over.
+
+    stays_until: until then it is not known whether the data plane has heard that it drains.
+    """
     target = view.get(Target, key)
     if target is None or target.state != "draining" or target.draining_until is None:
         return NOTHING
-    if now < target.draining_until:
-        return Plan(wake_at=target.draining_until)
+    over_at = max(target.draining_until, stays_until)
+    if now < over_at:
+        return Plan(wake_at=over_at)
     because = "its deregistration delay is over"
     return Plan((RemoveTarget(target, view.version(Target, key), because),))
 

@@ -83,32 +83,39 @@ def _starting(view: View, task: Task, version: int) -> Plan:
     """First its network interface, then on Fargate a machine; then its agent gets it."""
     if task.last_status != "PROVISIONING":
         return NOTHING
+    actions: list[Action] = []
     interface = task.network_interface
     if interface is not None and not interface.is_provided:
         provided = interfaces.provided(view, task)
         if provided is None:
-            because = f"every address of {interface.subnet_id} is in use"
-            reason = interfaces.no_address(interface.subnet_id)
-            return Plan((StopTask(task, version, FAILED_TO_START, reason, because),))
+            return _without_address(task, version, interface.subnet_id)
         because = f"{provided.private_ipv4} is free in {interface.subnet_id}"
-        return Plan((SetInterface(task, version, provided, because),))
+        actions.append(SetInterface(task, version, provided, because))
     if task.container_instance_arn is None:
-        return _on_fargate(view, task, version) if task.launch_type == fargate.LAUNCH_TYPE else NOTHING
+        machine = _fargate_machine(view) if task.launch_type == fargate.LAUNCH_TYPE else None
+        if machine is None:
+            return Plan(tuple(actions))
+        actions.append(AssignTask(task, version, machine, "Fargate has a machine for it"))
     because = "it has a host and needs nothing else before its agent gets it"
-    return Plan((AdvanceTask(task, version, "PENDING", because),))
+    actions.append(AdvanceTask(task, version, "PENDING", because))
+    return Plan(tuple(actions))
 
 
-def _on_fargate(view: View, task: Task, version: int) -> Plan:
+def _without_address(task: Task, version: int, subnet_id: str) -> Plan:
+    because = f"every address of {subnet_id} is in use"
+    reason = interfaces.no_address(subnet_id)
+    stop = StopTask(task, version, FAILED_TO_START, reason, because)
+    return Plan((stop, AdvanceTask(task, version, "STOPPED", "no agent has heard of it yet")))
+
+
+def _fargate_machine(view: View) -> str | None:
     """The machine with the fewest tasks. While there is none the task waits; its arrival wakes this loop."""
     machines = [
-        machine
+        machine.arn
         for machine in view.find(ContainerInstance, "fargate", True)
         if machine.status == "ACTIVE" and machine.agent_connected
     ]
-    if not machines:
-        return NOTHING
-    chosen = min(machines, key=lambda machine: view.count(Task, "instance", machine.arn))
-    return Plan((AssignTask(task, version, chosen.arn, "Fargate has a machine for it"),))
+    return min(machines, key=lambda arn: view.count(Task, "instance", arn), default=None)
 
 
 def _stopping(view: View, task: Task, version: int, *, now: float, timing: Timing) -> Plan:
@@ -120,7 +127,9 @@ def _stopping(view: View, task: Task, version: int, *, now: float, timing: Timin
         case "RUNNING" | "DEACTIVATING":
             return _deactivating(view, task, version, now=now, timing=timing)
         case "DEPROVISIONING":
-            return Plan((AdvanceTask(task, version, "STOPPED", "its network interface is detached"),))
+            drained = _deregister(view, task, now=now, timing=timing, because="its task has stopped")
+            because = "its network interface is detached"
+            return Plan((*drained, AdvanceTask(task, version, "STOPPED", because)))
     return NOTHING
 
 

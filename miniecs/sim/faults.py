@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from miniecs.model.instance import ContainerInstance
+from miniecs.model.load_balancing import Target
+from miniecs.store import Change, Commit
 from miniecs_agent.sim.behaviours import NORMAL, OUT_OF_MEMORY, Behaviour
 from miniecs_agent.sim.instances import SimulatedHost
 
@@ -27,6 +29,8 @@ KINDS = (
     "delayed reports",
     "control plane killed",
     "control plane killed between plan and apply",
+    "control plane killed as targets begin to drain",
+    "proxy killed",
     "agent restart",
 )
 
@@ -37,6 +41,7 @@ class Faults:
     def __init__(self, world: World) -> None:
         self._world = world
         self._sick: list[tuple[SimulatedHost, str, str]] = []
+        self._unwatch: Callable[[], None] = lambda: None
 
     # Hosts
 
@@ -162,14 +167,36 @@ class Faults:
         self._world.history.fault(name, seconds=down_for)
         self._world.kill_control_plane(down_for, at_next_plan=at_next_plan)
 
+    def kill_as_targets_drain(self, down_for: float) -> None:
+        """Its process is killed when next a target begins to drain, before the load balancer is told."""
+        self._unwatch()
+        self._unwatch = self._world.store.subscribe(partial(self._see_draining, down_for))
+
+    def _see_draining(self, down_for: float, commit: Commit) -> None:
+        if any(change.kind is Target and _begins_to_drain(change) for change in commit.changes):
+            self._unwatch()
+            # Who commits is still at it.
+            self._world.timeline.call_at(self._world.now, partial(self._die_draining, down_for))
+
+    def _die_draining(self, down_for: float) -> None:
+        if self._world.is_up:
+            self._world.history.fault("control plane killed as targets begin to drain", seconds=down_for)
+            self._world.kill_control_plane(down_for)
+
+    def kill_proxy(self, down_for: float) -> None:
+        """The load balancer's process is killed, and started again on its file."""
+        self._world.history.fault("proxy killed", seconds=down_for)
+        self._world.data_plane.kill(down_for)
+
     # The end
 
     def heal(self) -> None:
         """End every fault that still lasts; what was lost stays lost."""
         self._world.spare_control_plane()
+        self._unwatch()
         network = self._world.network
         network.duplicated_percent = network.delayed_percent = 0
-        for host in self._world.hosts():
+        for host in self._world.machines():
             host.engine.pull_fault = None
             network.heal(host.facts.instance_id)
         for host, task_arn, container in self._sick:
@@ -179,3 +206,9 @@ class Faults:
     def _later(self, seconds: float, fn: Callable[[], None]) -> None:
         self._world.timeline.call_at(self._world.now + seconds, fn)
 
+
+def _begins_to_drain(change: Change) -> bool:
+    before: Target | None = change.before
+    after: Target | None = change.after
+    is_draining = after is not None and after.state == "draining"
+    return is_draining and (before is None or before.state != "draining")

@@ -20,6 +20,7 @@ from miniecs.model.service import Service
 from miniecs.model.task import STATUS_ORDER, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.reconciler import Reconciler
+from miniecs.sim.broken import broken
 from miniecs.store import Change, Commit
 
 if TYPE_CHECKING:
@@ -28,14 +29,6 @@ if TYPE_CHECKING:
 _STOPPED_BY_US = "ServiceSchedulerInitiated"
 _CONTAINER_ORDER = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
 ORPHAN_AFTER = 180.0  # seconds for a container of a stopped task to end, links being in order
-
-
-class InvariantBroken(AssertionError):
-    """Something that must never happen has happened; ``name`` is the invariant's."""
-
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(f"{name}: {what}")
-        self.name = name
 
 
 class Invariants:
@@ -98,32 +91,32 @@ class Invariants:
         self._check_held(before, after)
         if after is not None:
             if after.container_instance_arn is not None and not after.because:
-                _broken("every placement says why", after.arn)
+                broken("every placement says why", after.arn)
             if not after.is_stopped:
                 self._hold_ports(after)
 
     def _check_forward(self, before: Task, after: Task) -> None:
         if STATUS_ORDER[after.last_status] < STATUS_ORDER[before.last_status]:
-            _broken(
+            broken(
                 "lastStatus never goes back", f"{after.arn} {before.last_status} -> {after.last_status}"
             )
         if after.wanted and not before.wanted:
-            _broken("a task that is to stop stays so", after.arn)
+            broken("a task that is to stop stays so", after.arn)
         if after.version < before.version:
-            _broken("versions only grow", after.arn)
+            broken("versions only grow", after.arn)
         if before.container_instance_arn not in (None, after.container_instance_arn):
-            _broken("a task never moves", after.arn)
+            broken("a task never moves", after.arn)
         if after.last_status == "STOPPING" and STATUS_ORDER[before.last_status] < STATUS_ORDER["STOPPING"]:
             left = self._store.find(Target, "task", after.arn)
             if left:
-                _broken("no task is told to stop while it has targets", f"{after.arn} {left}")
+                broken("no task is told to stop while it has targets", f"{after.arn} {left}")
         if before.containers is after.containers:
             return
         for old, new in zip(before.containers, after.containers, strict=True):
             if _CONTAINER_ORDER[new.last_status] < _CONTAINER_ORDER[old.last_status]:
-                _broken("a container's lastStatus never goes back", f"{after.arn} {new.name}")
+                broken("a container's lastStatus never goes back", f"{after.arn} {new.name}")
             if old.runtime_id is not None and new.runtime_id != old.runtime_id:
-                _broken("no container is started twice", f"{after.arn} {new.name}")
+                broken("no container is started twice", f"{after.arn} {new.name}")
 
     # Capacity and ports
 
@@ -142,9 +135,9 @@ class Invariants:
             self._memory[arn] += after.reserved_memory
             instance = self._store.get(ContainerInstance, arn)
             if instance is None or instance.status != "ACTIVE" or not instance.agent_connected:
-                _broken("tasks are placed on ACTIVE, connected instances", after.arn)
+                broken("tasks are placed on ACTIVE, connected instances", after.arn)
             elif self._cpu[arn] > instance.cpu or self._memory[arn] > instance.memory:
-                _broken(
+                broken(
                     "no host holds more than it has",
                     f"{arn} {self._cpu[arn]}/{instance.cpu} CPU {self._memory[arn]}/{instance.memory} MiB",
                 )
@@ -175,7 +168,7 @@ class Invariants:
         if owner == task.arn:
             return
         if owner is not None:
-            _broken("no host port twice", f"{protocol} {port} of {key[0]}: {owner} and {task.arn}")
+            broken("no host port twice", f"{protocol} {port} of {key[0]}: {owner} and {task.arn}")
         self._ports[key] = task.arn
         self._ports_of[task.arn].append(key)
 
@@ -197,7 +190,7 @@ class Invariants:
             if task.wanted and self._is_healthy(service, task)
         ]
         if len(left) < floor:
-            _broken(
+            broken(
                 "our stops never go below minimumHealthyPercent",
                 f"{service.name}: {len(left)} healthy after stopping {len(lost)}, "
                 f"{percent} % of {service.desired_count} are {floor}",
@@ -212,14 +205,16 @@ class Invariants:
         ceiling = math.floor(service.desired_count * percent / 100)
         live = [task for task in self._store.find(Task, "service", service_arn) if self._counts(task)]
         if len(live) > ceiling:
-            _broken(
+            broken(
                 "our starts never go above maximumPercent",
                 f"{service.name}: {len(live)} tasks, {percent} % of {service.desired_count} are {ceiling}",
             )
 
     def _counts(self, task: Task) -> bool:
         """Tasks of a deregistered instance are lost already; they are only not yet marked so."""
-        instance = self._store.get(ContainerInstance, task.container_instance_arn or "")
+        if task.container_instance_arn is None:
+            return True  # Fargate has no machine for it yet
+        instance = self._store.get(ContainerInstance, task.container_instance_arn)
         return instance is not None and instance.status != "INACTIVE"
 
     def _is_healthy(self, service: Service, task: Task) -> bool:
@@ -248,7 +243,7 @@ class Invariants:
         assert self._reconciler is not None
         again = self._reconciler.plan(key, self._world.now)
         if again.actions:
-            _broken("planning again right after applying gives an empty plan", _words(key, again))
+            broken("planning again right after applying gives an empty plan", _words(key, again))
 
     # At the end of a run
 
@@ -258,7 +253,7 @@ class Invariants:
         for key in world.reconciler.keys():
             plan = world.reconciler.plan(key, world.now)
             if plan.actions:
-                _broken("nothing is left to do at rest", _words(key, plan))
+                broken("nothing is left to do at rest", _words(key, plan))
         for service in self._store.all(Service):
             self._check_service_at_rest(service)
         self._check_targets()
@@ -269,49 +264,49 @@ class Invariants:
         running = [task for task in tasks if task.wanted and task.last_status == "RUNNING"]
         if service.status != "ACTIVE":
             if tasks:
-                _broken("a deleted service has no tasks", service.name)
+                broken("a deleted service has no tasks", service.name)
             return
         if len(running) != service.desired_count or len(tasks) != len(running):
             why = self._store.events(service.arn, (EventKind.DECISION, EventKind.SERVICE_MESSAGE), limit=3)
-            _broken(
+            broken(
                 "after the faults running = desired",
                 f"{service.name}: {len(running)} of {service.desired_count} run, {len(tasks)} there; "
                 f"{[event.message for event in why]}",
             )
         if service.primary.rollout_state != "COMPLETED" or len(service.deployments) != 1:
-            _broken("after the faults every deployment ends", f"{service.name}: {service.deployments}")
+            broken("after the faults every deployment ends", f"{service.name}: {service.deployments}")
 
     def _check_targets(self) -> None:
         """Requests go to tasks that run, and to no others."""
         for target in self._store.all(Target):
             task = self._store.get(Task, target.task_arn or "")
             if task is None or task.last_status != "RUNNING" or target.state != "healthy":
-                _broken("at rest every target is a running task's, and healthy", f"{target}")
+                broken("at rest every target is a running task's, and healthy", f"{target}")
 
     def _check_engines(self) -> None:
         """What the hosts really run is what the store says that they run."""
         world = self._world
         really: dict[str, str] = {}
-        for host in world.hosts():
+        for host in world.machines():
             instance = self._store.get(ContainerInstance, host.arn)
             if instance is None or instance.status == "INACTIVE":
                 continue
             for container in host.engine.running():
                 task = self._store.get(Task, container.task.arn)
                 if task is None or task.is_stopped:
-                    _broken("a stopped task runs nowhere", container.task.arn)
+                    broken("a stopped task runs nowhere", container.task.arn)
                 elif task.container_instance_arn != host.arn:
-                    _broken("a task runs where it was placed", container.task.arn)
+                    broken("a task runs where it was placed", container.task.arn)
                 else:
                     really[task.arn] = host.arn
         for task in self._store.find(Task, "cluster", world.cluster_arn):
             if task.last_status == "RUNNING" and task.arn not in really:
-                _broken("RUNNING is never only on paper", task.arn)
+                broken("RUNNING is never only on paper", task.arn)
 
     def check_reported(self, lately: float = 60.0) -> None:
         """What happened on hosts some time ago is known. To be called long after the faults."""
         world = self._world
-        for host in world.hosts():
+        for host in world.machines():
             for seen in host.core.tasks:
                 task = self._store.get(Task, seen.spec.arn)
                 if task is None or task.is_stopped:
@@ -321,7 +316,7 @@ class Invariants:
                     since = seen.execution_stopped_at or 0.0
                 known = seen.known == "PENDING" or task.last_status not in ("PENDING", "ACTIVATING")
                 if since < world.now - lately and not (known and seen.known != "STOPPED"):
-                    _broken("whatever happened is reported in the end", f"{task.arn} {seen.known}")
+                    broken("whatever happened is reported in the end", f"{task.arn} {seen.known}")
 
     def check_explained(self) -> None:
         """Every service whose placement is blocked has said why."""
@@ -330,10 +325,10 @@ class Invariants:
                 if deployment.blocked_until > self._world.now and not self._store.events(
                     service.arn, (EventKind.DECISION,), limit=1
                 ):
-                    _broken("whatever is not placed says why", service.name)
+                    broken("whatever is not placed says why", service.name)
         for task in self._store.find(Task, "cluster", self._world.cluster_arn):
             if task.last_status == "PENDING" and not task.because:
-                _broken("whatever is pending says why", arns.name_of(task.arn))
+                broken("whatever is pending says why", arns.name_of(task.arn))
 
 
 def _holds(task: Task | None) -> bool:
@@ -342,7 +337,3 @@ def _holds(task: Task | None) -> bool:
 
 def _words(key: Key, plan: Plan) -> str:
     return f"{key}: " + "; ".join(f"{type(each).__name__} ({each.because})" for each in plan.actions)
-
-
-def _broken(name: str, what: str) -> None:
-    raise InvariantBroken(name, what)

@@ -15,8 +15,8 @@ from miniecs.ids import Ids
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
 from miniecs.model.task import Task
+from miniecs.sim.broken import InvariantBroken
 from miniecs.sim.faults import Faults
-from miniecs.sim.invariants import InvariantBroken
 from miniecs.sim.world import ControlPlaneDown, World
 from miniecs_agent.sim.instances import SimulatedHost
 from miniecs_api.wire.errors import AwsError
@@ -48,6 +48,7 @@ class Outcome:
     history: list[str] = field(default_factory=list)
     actions: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)  # situations of the load balancer
     commits: int = 0
     seconds: float = 0.0  # simulated
 
@@ -62,13 +63,21 @@ def run(seed: int, with_history: bool = False) -> Outcome:
         zones=3,
         types=("m5.large", "c5.xlarge"),
     )
+    return played(outcome, world, Run(world, choices).play, with_history)
+
+
+def played(outcome: Outcome, world: World, play: Callable[[], None], with_history: bool) -> Outcome:
+    """What came of playing in this world."""
     try:
-        Run(world, choices).play()
+        play()
     except InvariantBroken as broken:
         outcome.failure = str(broken)
     if outcome.failure or with_history:
         outcome.history = world.history.lines()
     outcome.actions, outcome.faults = world.history.actions, world.history.faults
+    outcome.met = world.data_plane.met
+    if world.requests is not None:
+        outcome.met += world.requests.met
     outcome.commits = world.invariants.checks if world.invariants is not None else 0
     outcome.seconds = world.history.elapsed
     return outcome

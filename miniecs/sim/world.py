@@ -1,7 +1,7 @@
 """A whole cluster on simulated time: the same seed gives the same history, to the last id.
 
-Real are the operations, the store, the reconciler, control, the scheduler, the agents' sessions and
-the agents; simulated are clock, ids, engines and the network between them.
+Real are the operations, the store, the reconciler, control, the scheduler, the agents' sessions, the agents
+and the load balancer's balancing; simulated are clock, ids, engines, processes and the network between them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from miniecs.config import Timing
 from miniecs.control.plan import Key, Plan
 from miniecs.fleets import Fleets
 from miniecs.ids import Ids
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.scope import Scope
 from miniecs.model.task import Task
 from miniecs.reconciler import Reconciler
+from miniecs.sim.data_plane import DataPlane
+from miniecs.sim.fargate import FargateMachines
 from miniecs.sim.history import History
 from miniecs.sim.invariants import Invariants
 from miniecs.sim.network import ControlPlane, SimulatedNetwork
+from miniecs.sim.requests import Requests
+from miniecs.sim.target_invariants import TargetInvariants
 from miniecs.sim.timeline import Timeline
 from miniecs.store import Store
 from miniecs.store.memory import MemoryStore
@@ -31,6 +35,7 @@ from miniecs_api.context import ApiSettings
 from miniecs_api.links import Prober
 from miniecs_api.operations import Operations
 from miniecs_api.simulated import StoreJournal, agents_calls
+from miniecs_api.tables import RETURNS_WITHIN, TableFeed
 
 REGION = "us-east-1"
 
@@ -68,7 +73,10 @@ class World:
         self.ids = Ids(seed)
         self.store: Store = store if store is not None else MemoryStore()
         self.history = History(self.timeline)
+        self.data_plane = DataPlane(self.timeline, Ids(seed))  # ids of its own: it changes no history
+        self.requests: Requests | None = None
         self.invariants = Invariants(self) if checked else None
+        self._target_invariants = TargetInvariants(self) if checked else None
         self._settings = ApiSettings(
             account=self.scope.account, region=self.scope.region, timing=self.timing
         )
@@ -82,6 +90,7 @@ class World:
             self.timing,
             latencies=latencies or Latencies(),
         )
+        self._fargate = FargateMachines(self.store, self.timeline, self.scope, self.instances)
         self._kill_at_next_plan: float | None = None  # how long it will be down
         self._is_killed = False
         self._generation = 0
@@ -108,9 +117,8 @@ class World:
         end = until if until is not None else self.now + (seconds or 0.0)
         self._react()
         while (at := self.timeline.next_at) is not None and at <= end:
-            self.timeline.step()
-            self._react()
-        self.timeline.advance_to(end)
+            self._happen(at)
+        self._pass_time(end)
 
     def run_until(self, is_so: Callable[[], bool], limit: float = 600.0) -> bool:
         """Run until it is so, at most ``limit`` seconds; whether it came to be."""
@@ -119,11 +127,24 @@ class World:
         while not is_so():
             at = self.timeline.next_at
             if at is None or at > end:
-                self.timeline.advance_to(end)
+                self._pass_time(end)
                 return is_so()
-            self.timeline.step()
-            self._react()
+            self._happen(at)
         return True
+
+    def _happen(self, at: float) -> None:
+        """Let the next event happen, which is then."""
+        if self.requests is not None:
+            self.requests.pass_time(at)
+        self.timeline.step()
+        self._react()
+        if self.requests is not None:
+            self.requests.happened()
+
+    def _pass_time(self, until: float) -> None:
+        if self.requests is not None:
+            self.requests.pass_time(until)
+        self.timeline.advance_to(until)
 
     def _react(self) -> None:
         """Let the reconciler do what the last event made due."""
@@ -181,7 +202,11 @@ class World:
         return self.instances.add(wanted)
 
     def hosts(self) -> list[SimulatedHost]:
-        """Those that are alive."""
+        """Those of users that are alive."""
+        return [host for host in self.machines() if not _is_fargate(host)]
+
+    def machines(self) -> list[SimulatedHost]:
+        """All that are alive, Fargate's too."""
         return [host for host in self.instances if host.alive]
 
     # The control plane's process
@@ -196,11 +221,21 @@ class World:
         self.sessions = AgentSessions(self.store, self.ids, self.timeline)
         self.sessions.start()
         self.prober = Prober(self.store, self.timeline, self.timing, self.instances.probe)
+        self.tables = TableFeed(self.store, self.timeline, self.timing)
         self.reconciler = Reconciler(
-            self.store, self.fleets, self.ids, self.timing, on_planned=self._on_planned
+            self.store,
+            self.fleets,
+            self.ids,
+            self.timing,
+            on_planned=self._on_planned,
+            targets_stay_until=self.now + RETURNS_WITHIN,
         )
         if self.invariants is not None:
             self.invariants.follow(self.reconciler)
+        if self._target_invariants is not None:
+            self._target_invariants.follow()
+        self._fargate.start()
+        self.data_plane.control_plane_started(self.tables)
         self._reachable.sessions = self.sessions
         self._reachable.api = agents_calls(self.operations, self.scope)
         self._step(self._generation)
@@ -233,6 +268,9 @@ class World:
         self.sessions.stop()
         self.reconciler.close()
         self.prober.stop()
+        self.tables.stop()
+        self.data_plane.control_plane_died()
+        self._fargate.stop()
         self.fleets.close()
         self.history.note("fault", "control plane is down", {})
         self.timeline.call_at(self.now + down_for, self.start_control_plane)
@@ -241,3 +279,7 @@ class World:
         if generation == self._generation and self.is_up:
             again = self.sessions.tick(self.now)
             self.timeline.call_at(again, partial(self._tick_sessions, generation))
+
+
+def _is_fargate(host: SimulatedHost) -> bool:
+    return f"/{fargate.CLUSTER}/" in host.arn

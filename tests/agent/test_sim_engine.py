@@ -81,6 +81,9 @@ class Host:
             self.do(action, task, name)
             self.heap.run(self.heap.time + 1.0)
 
+    def probe(self, port: int) -> ProbeAnswer:
+        return self.engine.answer(self.engine.publisher(port))
+
     def take(self) -> list[tuple[float, EngineEvent]]:
         said, self.said = self.said, []
         return said
@@ -138,11 +141,11 @@ def test_dynamic_ports_are_handed_out_in_turn_and_freed_at_the_end() -> None:
         [("tcp", 80, 32770), ("udp", 53, 32771)],
     ]
     assert started[0].bindings[0].bind_ip == "172.31.0.16"
-    assert host.engine.probe(32768) == ProbeAnswer(200)
-    assert host.engine.probe(32769) == ProbeAnswer(None, "refused")
+    assert host.probe(32768) == ProbeAnswer(200)
+    assert host.probe(32769) == ProbeAnswer(None, "refused")
     host.do(Action.STOP, task(name="a", portMappings=ports))
     host.heap.run(100.0)
-    assert host.engine.probe(32768) == ProbeAnswer(None, "refused")
+    assert host.probe(32768) == ProbeAnswer(None, "refused")
 
 
 def test_a_port_range_is_published_as_a_range() -> None:
@@ -152,7 +155,7 @@ def test_a_port_range_is_published_as_a_range() -> None:
     assert started.bindings == (
         NetworkBinding("172.31.0.16", "tcp", None, None, "9100-9102", "32768-32770"),
     )
-    assert host.engine.probe(32770) == ProbeAnswer(200)
+    assert host.probe(32770) == ProbeAnswer(200)
 
 
 def test_a_static_port_is_held_by_one_container_at_a_time() -> None:
@@ -171,7 +174,7 @@ def test_a_static_port_is_held_by_one_container_at_a_time() -> None:
             "Error response from daemon: Bind for 172.31.0.16:8080 failed: port is already allocated",
         ),
     )
-    assert host.engine.probe(32768) == ProbeAnswer(None, "refused")  # none of its ports was taken
+    assert host.probe(32768) == ProbeAnswer(None, "refused")  # none of its ports was taken
     host.do(Action.STOP, task(name="a", portMappings=fixed))
     host.heap.run(10.0)
     host.start(task(name="c", portMappings=fixed))
@@ -184,7 +187,7 @@ def test_network_modes(mode: str, ports: list[tuple[int, int]]) -> None:
     host.start(task(mode=mode, portMappings=[{"containerPort": 80, "hostPort": 0}]))
     [started] = [event for _, event in host.take() if isinstance(event, Started)]
     assert [(b.container_port, b.host_port) for b in started.bindings] == ports
-    assert host.engine.probe_task(arn(), 80) == ProbeAnswer(200)
+    assert host.engine.answer(host.engine.of_task(arn(), 80)) == ProbeAnswer(200)
 
 
 @pytest.mark.parametrize(
@@ -354,9 +357,9 @@ def test_a_restarted_container_keeps_its_ports_and_forgets_its_old_timers() -> N
 def test_answers_to_probes(image: str, answers: list[ProbeAnswer]) -> None:
     host = Host()
     host.start(task(image, portMappings=[{"containerPort": 80, "hostPort": 0}]))
-    seen = [host.engine.probe(32768)]
+    seen = [host.probe(32768)]
     host.heap.run(100.0)
-    assert [*seen, host.engine.probe(32768)] == answers
+    assert [*seen, host.probe(32768)] == answers
 
 
 def test_faults_from_outside() -> None:

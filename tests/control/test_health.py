@@ -94,3 +94,11 @@ def test_a_draining_target_goes_when_its_time_is_over() -> None:
     assert targets.plan(view, draining.key, now=NOW + 5) == Plan((removed,))
     assert targets.plan(FakeView(NEW), NEW.key, now=NOW) == NOTHING
     assert targets.plan(FakeView(), NEW.key, now=NOW) == NOTHING
+
+
+def test_a_draining_target_stays_while_its_data_plane_may_not_know() -> None:
+    draining = replace(NEW, state="draining", draining_until=NOW - 5)
+    view = FakeView(draining)
+    assert targets.plan(view, draining.key, now=NOW, stays_until=NOW + 3) == Plan(wake_at=NOW + 3)
+    [action] = targets.plan(view, draining.key, now=NOW + 3, stays_until=NOW + 3).actions
+    assert isinstance(action, RemoveTarget)

@@ -93,15 +93,19 @@ def test_subnets_take_turns_and_a_hosts_zone_decides() -> None:
     assert chooser.hosts(hosts) == {hosts[0].arn, hosts[1].arn}
 
 
+def advance(task: Task) -> AdvanceTask:
+    because = "it has a host and needs nothing else before its agent gets it"
+    return AdvanceTask(task, VERSION, "PENDING", because)
+
+
 def test_first_its_interface_then_its_agent() -> None:
     fresh = waiting("a")
     ready = with_interface(fresh)
     assert ready.network_interface is not None
     because = f"{ready.network_interface.private_ipv4} is free in subnet-n"
-    assert plan(fresh) == Plan((SetInterface(fresh, VERSION, ready.network_interface, because),))
-    [advance] = plan(ready).actions
-    assert isinstance(advance, AdvanceTask)
-    assert advance.last_status == "PENDING"
+    provide = SetInterface(fresh, VERSION, ready.network_interface, because)
+    assert plan(fresh) == Plan((provide, advance(fresh)))
+    assert plan(ready) == Plan((advance(ready),))
 
 
 def test_a_task_for_which_no_address_is_left_does_not_start() -> None:
@@ -120,6 +124,7 @@ def test_a_task_for_which_no_address_is_left_does_not_start() -> None:
                 "InsufficientFreeAddressesInSubnet",
                 "every address of subnet-n is in use",
             ),
+            AdvanceTask(late, VERSION, "STOPPED", "no agent has heard of it yet"),
         )
     )
 
@@ -136,7 +141,7 @@ def test_a_fargate_task_goes_to_the_machine_with_the_fewest_tasks() -> None:
     busy = task("b", launch_type="FARGATE", container_instance_arn=MACHINE.arn)
     ready = with_interface(on_fargate("a"))
     assert plan(ready, MACHINE, idle, busy) == Plan(
-        (AssignTask(ready, VERSION, idle.arn, "Fargate has a machine for it"),)
+        (AssignTask(ready, VERSION, idle.arn, "Fargate has a machine for it"), advance(ready))
     )
 
 

@@ -188,6 +188,18 @@ def test_without_room_unhealthy_tasks_stop_one_at_a_time() -> None:
     assert decided(view) == (0, [])
 
 
+def test_without_room_the_next_unhealthy_task_stays_until_the_last_ones_substitute_runs() -> None:
+    spec = service(3, completed(1, 3), high=100)
+    sick = [task(f"sick{n}", health_status="UNHEALTHY") for n in range(2)]
+
+    def view(*more: Task) -> FakeView:
+        return FakeView(spec, definition(1, check=True), instance(), *sick, *more)
+
+    assert decided(view()) == (1, [])  # the place is free: this plan gives it away
+    assert decided(view(task("new", status="PENDING"))) == (0, [])
+    assert decided(view(task("new", health_status="UNKNOWN"))) == (0, ["sick0"])
+
+
 def test_the_grace_period_ignores_failing_checks() -> None:
     sick = task("sick", health_status="UNHEALTHY", started_at=NOW - 30)
     for grace, launched in ((31, 0), (30, 1)):

@@ -100,6 +100,15 @@ def test_targets_drain_before_the_agent_is_told() -> None:
     )
 
 
+def test_an_ended_task_leaves_its_targets_as_it_gives_its_interface_back() -> None:
+    ended = stopping("a", status="DEPROVISIONING")
+    registered = target(ended)
+    web = service(1, completed(1, 1))
+    actions = plan(ended, registered, group(), web).actions
+    assert [type(action) for action in actions] == [DeregisterTarget, Say, Say, AdvanceTask]
+    assert actions[-1] == AdvanceTask(ended, VERSION, "STOPPED", "its network interface is detached")
+
+
 def test_a_target_that_never_got_a_request_does_not_delay_its_task() -> None:
     unwanted = stopping("a", status="RUNNING")
     initial = target(unwanted, state="initial")

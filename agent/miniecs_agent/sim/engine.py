@@ -172,21 +172,22 @@ class SimEngine:
         if container is not None:
             container.behaviour = behaviour
 
-    def probe(self, port: int) -> ProbeAnswer:
-        """A load balancer's probe of a published TCP port."""
-        return self._answer(self._ports.owner("tcp", port))
+    def publisher(self, port: int) -> SimContainer | None:
+        """Who has published a TCP port of the host."""
+        return self._ports.owner("tcp", port)
 
-    def probe_task(self, task_arn: str, port: int) -> ProbeAnswer:
-        """A probe of a task at its own address (awsvpc)."""
+    def of_task(self, task_arn: str, port: int) -> SimContainer | None:
+        """Who has a port at a task's own address (awsvpc)."""
         for container in self._containers.values():
             if container.task.arn == task_arn and any(p.container_port == port for p in container.spec.ports):
-                return self._answer(container)
-        return ProbeAnswer(None, "refused")
+                return container
+        return None
 
     def running(self) -> list[SimContainer]:
         return [container for container in self._containers.values() if container.state == "running"]
 
-    def _answer(self, container: SimContainer | None) -> ProbeAnswer:
+    def answer(self, container: SimContainer | None) -> ProbeAnswer:
+        """What a load balancer's probe of a container meets."""
         if container is None or container.state != "running" or container.started_at is None:
             return ProbeAnswer(None, "refused")
         behaviour = container.behaviour

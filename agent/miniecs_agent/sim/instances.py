@@ -23,7 +23,7 @@ from miniecs_agent.core.tasks import AgentSettings
 from miniecs_agent.engine import EngineContainer
 from miniecs_agent.shell.host import InstanceHost, Network
 from miniecs_agent.shell.timers import Timers
-from miniecs_agent.sim.engine import Latencies, ProbeAnswer, SimEngine
+from miniecs_agent.sim.engine import Latencies, ProbeAnswer, SimContainer, SimEngine
 
 DEFAULT_LATENCIES = Latencies()
 _FIRST_ADDRESS = (172 << 24) + (31 << 16) + 16
@@ -141,15 +141,22 @@ class SimulatedInstances:
 
     def probe(self, target: str, port: int) -> ProbeAnswer:
         """A load balancer's probe of an instance (by EC2 instance id) or an address."""
+        host, container = self.behind(target, port)
+        if host is None or not host.alive:
+            return ProbeAnswer(None, "timeout")
+        return host.engine.answer(container)
+
+    def behind(self, target: str, port: int) -> tuple[SimulatedHost | None, SimContainer | None]:
+        """The host at an instance id or an address, its own or a task's, and who has the port there."""
         host = self._by_instance_id.get(target) or self._by_address.get(target)
         if host is not None:
-            return host.engine.probe(port) if host.alive else ProbeAnswer(None, "timeout")
+            return host, host.engine.publisher(port)
         for host in self._hosts.values():
             if host.alive:
                 for task in host.core.tasks:
                     if target in _addresses(task.spec.document):
-                        return host.engine.probe_task(task.spec.arn, port)
-        return ProbeAnswer(None, "timeout")
+                        return host, host.engine.of_task(task.spec.arn, port)
+        return None, None
 
     def _host(self, described: SimulatedInstance, known_arn: str | None) -> SimulatedHost:
         kind = instance_type(described.instance_type)
