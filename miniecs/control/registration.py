@@ -62,12 +62,12 @@ def registered(
 def deregistered(target: Target, *, now: float, delay: float) -> Target | None:
     """The target draining for delay seconds, or None when it is gone at once.
 
-    Nothing is in flight to a target that never got traffic, so only those drain that did or
-    could have; one that is draining already keeps its time.
+    Nothing is in flight to a target that never got traffic, so only those drain that could have: an initial
+    one too, since it gets some while no target of its group is healthy. One that drains keeps its time.
     """
     if target.state == "draining":
         return target
-    if delay <= 0 or target.state in ("initial", "unused"):
+    if delay <= 0 or target.state == "unused":
         return None
     state, reason, description = _DRAINING
     return replace(target, state=state, reason=reason, description=description, draining_until=now + delay)

@@ -1,9 +1,9 @@
 """Many seeded runs: ``python -m miniecs.sim --seeds 500`` or one of them again: ``--seed 17``.
 
-Every seed is played in each scenario: ``cluster`` is a whole one with all faults, ``balanced`` a service behind
-a load balancer of whose requests none may fail. A failing run prints its history. The last line is
-``sim: N seeds, F failed``; the exit code is 1 when any failed, or when the batch is large enough and some plan
-action, fault or situation never occurred in it.
+Every seed is played in each scenario: ``cluster`` is a whole one with all faults, ``balanced`` a service
+behind a load balancer of whose requests none may fail. A failing run prints its history. The last line is
+``sim: N seeds, F failed``; the exit code is 1 when any failed, or when the batch is large enough and some
+plan action, fault or situation never occurred in it.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ SITUATIONS = (
     "scale-in",
     "instance drain",
     "stop-task",
+    "stop-task while its new target takes requests, as none is healthy",
     "control plane killed while targets drain",
     "proxy connected",
     "requests",
@@ -293,6 +294,21 @@ class Run:
             host = self._world.instances.get(task.container_instance_arn or "")
             if host is not None:
                 self._faults.fail_probes(host, task.arn, "main")
+        self._stop_new_task()
+
+    def _stop_new_task(self) -> None:
+        """What is new is not healthy yet either, and takes requests with the others until it is."""
+
+        def registered(*states: str) -> list[Target]:
+            return [target for target in self._world.store.all(Target) if target.state in states]
+
+        if not self._world.run_until(lambda: bool(registered("initial")), limit=40.0):
+            return
+        self._world.run(0.5)  # for some requests
+        new = registered("initial")
+        if new and len(registered("initial", "unhealthy", "healthy")) > 1:
+            self._met("stop-task while its new target takes requests, as none is healthy")
+            self._world.ecs("StopTask", task=new[0].task_arn, reason="enough")
 
     def _victim(self) -> tuple[SimulatedHost, Task]:
         task = self._one(self._world.tasks("RUNNING"))

@@ -1,9 +1,9 @@
 """Clients of a simulated load balancer: a steady stream of requests, and the worst one at each worst moment.
 
-A request fails when its target's container does not run at its beginning, ends before it, or when there is no
-target. Between two events nothing changes, so all requests of that time are made at once. Before each change of
-what the proxy serves, every target in use gets one more request of the longest sort: a gap of a millisecond,
-which a stream would hit now and then, is hit always.
+A request fails when its target's container does not run at its beginning, ends before it, or when there is
+no target. Between two events nothing changes, so all requests of that time are made at once. Before each
+change of what the proxy serves, every target in use gets one more request of the longest sort: a gap of a
+millisecond, which a stream would hit now and then, is hit always.
 """
 
 from __future__ import annotations

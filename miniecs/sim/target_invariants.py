@@ -26,7 +26,7 @@ ONCE = "draining ends once its delay is over"
 
 REGISTERED_WITHIN = 5.0  # seconds of a control plane that is up
 _MOMENT = 0.1  # seconds in which the load balancer hears of something
-_USED = ("healthy", "unhealthy")
+_USED = ("initial", "healthy", "unhealthy")
 
 
 class TargetInvariants:

@@ -37,8 +37,8 @@ def test_registered() -> None:
     )
 
 
-@pytest.mark.parametrize("state", ["healthy", "unhealthy", "unavailable"])
-def test_what_got_traffic_drains(state: str) -> None:
+@pytest.mark.parametrize("state", ["healthy", "unhealthy", "unavailable", "initial"])
+def test_what_may_have_got_traffic_drains(state: str) -> None:
     target = replace(HEALTHY, state=state)
     draining = deregistered(target, now=200.0, delay=30.0)
     assert draining == replace(
@@ -51,9 +51,8 @@ def test_what_got_traffic_drains(state: str) -> None:
     assert deregistered(target, now=200.0, delay=0.0) is None
 
 
-@pytest.mark.parametrize("target", [NEW, UNUSED])
-def test_what_got_none_is_gone_at_once(target: Target) -> None:
-    assert deregistered(target, now=200.0, delay=30.0) is None
+def test_what_got_none_is_gone_at_once() -> None:
+    assert deregistered(UNUSED, now=200.0, delay=30.0) is None
 
 
 def test_a_draining_target_keeps_its_time() -> None:

@@ -109,13 +109,13 @@ def test_an_ended_task_leaves_its_targets_as_it_gives_its_interface_back() -> No
     assert actions[-1] == AdvanceTask(ended, VERSION, "STOPPED", "its network interface is detached")
 
 
-def test_a_target_that_never_got_a_request_does_not_delay_its_task() -> None:
+def test_a_target_that_gets_no_requests_does_not_delay_its_task() -> None:
     unwanted = stopping("a", status="RUNNING")
-    initial = target(unwanted, state="initial")
+    unused = target(unwanted, state="unused")
     web = service(1, completed(1, 1))
-    assert plan(unwanted, initial, group(), web) == Plan(
+    assert plan(unwanted, unused, group(), web) == Plan(
         (
-            DeregisterTarget(initial, VERSION, None, "it is to stop"),
+            DeregisterTarget(unused, VERSION, None, "it is to stop"),
             Say(web, messages.deregistered(1, GROUP_ARN), "1 tasks are to stop"),
             AdvanceTask(unwanted, VERSION, "STOPPING", "its targets needed no draining"),
         )

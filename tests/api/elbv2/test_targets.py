@@ -112,7 +112,11 @@ def test_what_is_registered_stays_as_it_is(elb: Elb) -> None:
     assert elb.health(group) == [("10.0.0.1", 80, "healthy", None)]
 
 
-def test_what_gets_traffic_drains_and_the_rest_goes_at_once(elb: Elb) -> None:
+def test_what_may_get_traffic_drains_and_the_rest_goes_at_once(elb: Elb) -> None:
+    unused = elb.target_group("unused")
+    elb("RegisterTargets", TargetGroupArn=unused, Targets=[{"Id": "10.0.0.1"}])
+    elb("DeregisterTargets", TargetGroupArn=unused, Targets=[{"Id": "10.0.0.1"}])
+    assert elb.health(unused) == []
     group = elb.target_group()
     elb.listener(elb.load_balancer(), group)
     ids = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
@@ -121,8 +125,8 @@ def test_what_gets_traffic_drains_and_the_rest_goes_at_once(elb: Elb) -> None:
     judge(elb, "10.0.0.2", "unhealthy")
     elb("DeregisterTargets", TargetGroupArn=group, Targets=[{"Id": id} for id in [*ids, "10.0.0.9"]])
     draining = ("draining", "Target.DeregistrationInProgress")
-    assert elb.health(group) == [("10.0.0.1", 80, *draining), ("10.0.0.2", 80, *draining)]
-    assert [target.draining_until for target in stored(elb)] == [1_700_000_300.0] * 2
+    assert elb.health(group) == [(id, 80, *draining) for id in ids]
+    assert [target.draining_until for target in stored(elb)] == [1_700_000_300.0] * 3
     elb.aws.clock.time += 100
     elb("DeregisterTargets", TargetGroupArn=group, Targets=[{"Id": "10.0.0.1"}])
     assert stored(elb)[0].draining_until == 1_700_000_300.0
