@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
+from miniecs.clock import Clock
 from miniecs.config import Timing
 from miniecs.control.health import ProbeResult
-from miniecs.control.routing import routing_table
 from miniecs.model.data_plane import Hello, NotUnderstood, Places, Probes, Told, read, write_table
-from miniecs.model.instance import ContainerInstance
-from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
-from miniecs.model.network import LoadBalancerAddress
-from miniecs.model.routing import ListenerPlace, Probe, RoutingTable, Traffic
-from miniecs.store import Commit, Store, StoreError
+from miniecs.model.load_balancing import Target, TargetGroup
+from miniecs.model.routing import ListenerPlace, Probe, Traffic
+from miniecs.store import Store, StoreError
 from miniecs_api.links import Timers, is_match, report_probes
+from miniecs_api.tables import TableFeed
 from miniecs_api.traffic import TrafficHistory
 
 log = logging.getLogger("miniecs.proxy")
-
-_ROUTED = frozenset(
-    (LoadBalancer, Listener, Rule, TargetGroup, Target, ContainerInstance, LoadBalancerAddress)
-)
-
 
 class ProxyRefused(Exception):
     """A proxy is not let in; the message says why."""
@@ -68,28 +61,25 @@ class ProxyLink:
 class DataPlane:
     """The proxy of this data folder. Only the last one that came in is told anything."""
 
-    def __init__(self, store: Store, timing: Timing, owner: str) -> None:
+    def __init__(self, store: Store, clock: Clock, timing: Timing, owner: str) -> None:
         self.traffic = TrafficHistory()
         self._store = store
+        self._clock = clock
         self._timing = timing
         self._owner = owner
-        self._timers: Timers | None = None
+        self._feed: TableFeed | None = None
         self._link: ProxyLink | None = None
+        self._forget: Callable[[], None] = lambda: None
         self._places: dict[str, ListenerPlace] = {}
-        self._sent: RoutingTable | None = None
-        self._soon = False
-        self._unsubscribe: Callable[[], None] | None = None
 
     def start(self, timers: Timers) -> None:
         """Begin to follow the store."""
-        self._timers = timers
-        self._unsubscribe = self._store.subscribe(self._on_commit)
+        self._feed = TableFeed(self._store, timers, self._timing)
 
     def stop(self) -> None:
         """Follow the store no more. The proxy keeps its table."""
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
+        if self._feed is not None:
+            self._feed.stop()
 
     @property
     def connected(self) -> bool:
@@ -102,7 +92,8 @@ class DataPlane:
     def wiped(self) -> None:
         """After the store was wiped, which no commit tells."""
         self._places = {}
-        self._tell_soon()
+        if self._feed is not None:
+            self._feed.wiped()
 
     # Links
 
@@ -110,15 +101,20 @@ class DataPlane:
         """The proxy is told the table. Raises ProxyRefused for another folder's."""
         if hello.owner != self._owner:
             raise ProxyRefused("it is not the proxy of this data folder")
-        if self._link is not None:
-            self._link.hang_up("another proxy has taken its place")
-        self._link, self._sent = link, None
+        if self._feed is None:
+            raise ProxyRefused("the server is not ready")
+        old = self._link
+        if old is not None:
+            old.hang_up("another proxy has taken its place")
+            self.link_closed(old)
+        self._link = link
         log.info("the proxy with pid %d is connected", hello.pid)
-        self._tell()
+        self._forget = self._feed.connect(hello.serves, lambda table: link.send(write_table(table)))
 
     def link_closed(self, link: ProxyLink) -> None:
         if self._link is link:
             self._link = None
+            self._forget()
 
     def told(self, told: Told) -> None:
         now = self._clock.now()
@@ -145,34 +141,3 @@ class DataPlane:
                 report_probes(tx, judged, now=now)
         except StoreError as problem:
             log.error("results of health checks are lost, the next ones come: %s", problem)
-
-    # Tables
-
-    def _on_commit(self, commit: Commit) -> None:
-        if any(change.kind in _ROUTED for change in commit.changes):
-            self._tell_soon()
-
-    def _tell_soon(self) -> None:
-        """In the loop's next turn, however many commits come until then."""
-        if self._link is not None and not self._soon:
-            self._soon = True
-            self._clock.call_at(self._clock.now(), self._told_soon)
-
-    def _told_soon(self) -> None:
-        self._soon = False
-        self._tell()
-
-    def _tell(self) -> None:
-        link = self._link
-        if link is None:
-            return
-        version = self._sent.version if self._sent is not None else 0
-        table = routing_table(self._store, version=version, time_scale=self._timing.time_scale)
-        if table != self._sent:  # most probes say nothing that the data plane acts on
-            self._sent = replace(table, version=version + 1)
-            link.send(write_table(self._sent))
-
-    @property
-    def _clock(self) -> Timers:
-        assert self._timers is not None, "it was not started"
-        return self._timers

@@ -15,6 +15,7 @@ from miniecs.control.registration import drains_anew, unheard_of
 from miniecs.control.routing import routing_table
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
+from miniecs.model.network import LoadBalancerAddress
 from miniecs.model.routing import RoutingTable
 from miniecs.store import Change, Commit, Store, StoreError
 from miniecs_api.links import Timers
@@ -25,7 +26,7 @@ RETURNS_WITHIN = 5.0
 """Seconds, at any time scale, in which a data plane finds a control plane that has just started."""
 
 _GATHER = 0.005  # seconds, in which changes become one table
-_KINDS = (LoadBalancer, Listener, Rule, TargetGroup)
+_KINDS = (LoadBalancer, LoadBalancerAddress, Listener, Rule, TargetGroup)
 
 Send = Callable[[RoutingTable], None]
 
@@ -48,6 +49,10 @@ class TableFeed:
         self._due = False
         self._stopped = False
         self._unsubscribe = store.subscribe(self._on_commit)
+
+    def wiped(self) -> None:
+        """After the store was wiped, which no commit tells."""
+        self._send_soon()
 
     def stop(self) -> None:
         """Tell nobody anything any more."""
@@ -82,7 +87,11 @@ class TableFeed:
             log.error("targets may go before the load balancer's last requests to them end: %s", problem)
 
     def _on_commit(self, commit: Commit) -> None:
-        if not self._due and any(map(_is_told, commit.changes)):
+        if any(map(_is_told, commit.changes)):
+            self._send_soon()
+
+    def _send_soon(self) -> None:
+        if not self._due:
             self._due = True
             self._timers.call_at(self._timers.now() + _GATHER, self._send)
 

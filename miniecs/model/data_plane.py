@@ -20,10 +20,14 @@ PATH = "/proxy"  # of the websocket, on the server
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The proxy's first words. owner: of the data folder, which nobody else's processes can read."""
+    """The proxy's first words. owner: of the data folder, which nobody else's processes can read.
+
+    serves: the version of the table that it has, 0 for none.
+    """
 
     owner: str
     pid: int = 0
+    serves: int = 0
 
 
 @dataclass(frozen=True, slots=True)

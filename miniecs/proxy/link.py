@@ -26,11 +26,14 @@ _LONGEST_TABLE = 64 * 1024 * 1024
 
 
 class ServerLink:
-    """Keeps the link open (miniecs.proxy.main.Link). take: hears of every table."""
+    """Keeps the link open (miniecs.proxy.main.Link). serves: the version of a table; take: hears of others."""
 
-    def __init__(self, endpoint: str, owner: str, take: Callable[[RoutingTable], None]) -> None:
+    def __init__(
+        self, endpoint: str, owner: str, serves: int, take: Callable[[RoutingTable], None]
+    ) -> None:
         self._url = f"ws{endpoint.removeprefix('http').rstrip('/')}{PATH}"
         self._owner = owner
+        self._serves = serves
         self._take = take
         self._socket: ClientConnection | None = None
         self._places: list[ListenerPlace] = []
@@ -87,7 +90,7 @@ class ServerLink:
     async def _talk(self, socket: ClientConnection) -> None:
         self._waiting, self._waiting_bytes = asyncio.Queue(), 0
         self._socket = socket
-        self._send(Hello(self._owner, os.getpid()))
+        self._send(Hello(self._owner, os.getpid(), self._serves))
         self._send(Places(tuple(self._places)))
         writing = asyncio.create_task(self._write(socket))
         try:
@@ -114,6 +117,7 @@ class ServerLink:
         except NotUnderstood as problem:
             log.error("the server's table is not understood, the last one stays: %s", problem)
             return
+        self._serves = table.version
         self._take(table)
 
     def _note(self, problem: str) -> None:

@@ -43,8 +43,8 @@ class Link(Protocol):
         """Keep the way open until cancelled."""
 
 
-MakeLink = Callable[[Callable[[RoutingTable], None]], Link]
-"""A link that hands on every table that comes."""
+MakeLink = Callable[[int, Callable[[RoutingTable], None]], Link]
+"""A link that says which version is served, and hands on every table that comes."""
 
 
 class Service:
@@ -54,7 +54,7 @@ class Service:
         self._table_file = data_dir / "proxy-table.json"
         self._told_file = data_dir / "proxy.json"
         self._kept = load(self._table_file)
-        self._link = make_link(self._take)
+        self._link = make_link(self._kept.table.version, self._take)
         self._loop = asyncio.get_running_loop()
         self.proxy = Proxy(
             self._loop,
@@ -139,8 +139,8 @@ def run(data_dir: Path, endpoint: str, owner: str) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
 
-    def link(take: Callable[[RoutingTable], None]) -> Link:
-        return ServerLink(endpoint, owner, take)
+    def link(serves: int, take: Callable[[RoutingTable], None]) -> Link:
+        return ServerLink(endpoint, owner, serves, take)
 
     # The modules live as long as the process; and what a request makes is free without the collector.
     gc.freeze()

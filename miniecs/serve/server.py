@@ -49,6 +49,7 @@ from miniecs_api.rest import Moto
 from miniecs_api.signatures import JoinCredentials, Signatures
 from miniecs_api.stream_socket import PATH as STREAMS
 from miniecs_api.stream_socket import StreamSockets
+from miniecs_api.tables import RETURNS_WITHIN
 
 log = logging.getLogger("miniecs.server")
 
@@ -83,13 +84,19 @@ class Server:
         )
         self.sessions = AgentSessions(self.store, self.ids, self.clock)
         self.extensions = Extensions(self.store, self.sessions, self.ids)
-        self.reconciler = Reconciler(self.store, self.fleets, self.ids, self.timing)
+        self.reconciler = Reconciler(
+            self.store,
+            self.fleets,
+            self.ids,
+            self.timing,
+            targets_stay_until=self.clock.now() + RETURNS_WITHIN,
+        )
         self.rest_of_aws = Moto(folder / "rest.jsonl", self.ids)
         self.machines = Machines(self.store, self.ids, self.scope, self._zone)
         self.links = HostLinks(self.store, self.machines, self._host_settings())
         self._runtime: Runtime = self._make_runtime()
         self._fargate = FargateCapacity(self.store, self._runtime, self.scope)
-        self.data_plane = DataPlane(self.store, self.timing, settings.owner)
+        self.data_plane = DataPlane(self.store, self.clock, self.timing, settings.owner)
         join = JoinCredentials(settings.join_access_key, settings.join_secret)
         signatures = Signatures(join, self.clock)
         self._channels = AgentChannels(self.store, self.sessions, signatures, self.clock)

@@ -20,6 +20,7 @@ from .clusters import Clusters
 from .daemon import Engine
 from .load import Seen, steady
 from .miniecs import Miniecs
+from .truth import OWNER
 from .waiting import until
 
 SCALE = 10
@@ -166,7 +167,7 @@ def web(miniecs: Miniecs) -> Iterator[Web]:
 
 @dataclass
 class Counted:
-    """How many of a family's containers the engine ran, at every look."""
+    """How many of a service's containers the engine ran, at every look."""
 
     running: list[int] = field(default_factory=list)
 
@@ -180,11 +181,14 @@ class Counted:
 
 
 @contextmanager
-def counted(engine: Engine, family: str) -> Iterator[Counted]:
-    """Ask the engine ten times a second."""
+def counted(engine: Engine, web: Web) -> Iterator[Counted]:
+    """Ask the engine ten times a second; others may use it as well."""
     seen, end = Counted(), threading.Event()
     own = Engine(engine.url)
-    labels = [f"com.amazonaws.ecs.task-definition-family={family}"]
+    labels = [
+        f"com.amazonaws.ecs.task-definition-family={web.name}",
+        f"{OWNER}={web.miniecs.settings['owner']}",
+    ]
 
     def look() -> None:
         while not end.wait(0.1):
@@ -209,7 +213,7 @@ def none_failed(seen: Seen) -> None:
 def test_no_request_fails_whatever_becomes_of_the_tasks(web: Web, miniecs: Miniecs, engine: Engine) -> None:
     with steady(web.address, RATE) as seen:
         for word in ("two", "three", "four", "five", "six"):
-            with counted(engine, web.name) as ran:
+            with counted(engine, web) as ran:
                 web.roll(word)
             assert (ran.fewest, ran.most) >= (3, 4), "the old ones run until new ones are healthy"
             assert ran.most <= 6, "no more than maximumPercent"
@@ -259,7 +263,9 @@ def test_a_killed_container_is_replaced(web: Web, miniecs: Miniecs, engine: Engi
         lost = len(seen.failures)
         web.stable()
         time.sleep(1.0)
-    assert {what.partition(" ")[0] for _, what in seen.failures} <= {"502"}, "as a load balancer answers"
+    # As a load balancer answers, unless the head of an answer was on its way when its task died.
+    others = [what for _, what in seen.failures if not what.startswith("502") and "expected bytes" not in what]
+    assert not [what for what in others if "undefined" in what or "Incomplete" not in what], others
     assert len(seen.failures) == lost, "no request goes to a task that is known to have stopped"
     assert lost < 50
     until("its target to be gone", lambda: web.health() == ["healthy"] * 3)
@@ -338,7 +344,7 @@ def test_without_a_time_scale(clusters: Clusters, engine: Engine) -> None:
     """One rolling update as it is on AWS: targets drain for their twenty seconds before their tasks stop."""
     web = Web(clusters.start("--instances", "2"), "whole", 2)
     began = time.monotonic()
-    with steady(web.address, RATE) as seen, counted(engine, web.name) as ran:
+    with steady(web.address, RATE) as seen, counted(engine, web) as ran:
         web.roll("two")
     took = time.monotonic() - began
     none_failed(seen)

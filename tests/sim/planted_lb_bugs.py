@@ -10,7 +10,7 @@ from pytest import MonkeyPatch
 
 from miniecs.control import census, registration, rolling, routing, targets, tasks
 from miniecs.control.draft import Draft
-from miniecs.control.plan import NOTHING, AdvanceTask, Plan, RegisterTarget
+from miniecs.control.plan import NOTHING, AdvanceTask, Plan
 from miniecs.control.routing import routing_table
 from miniecs.model.load_balancing import Target, TargetGroup
 from miniecs.model.routing import RoutedGroup, RoutedTarget, RoutingTable
@@ -48,7 +48,7 @@ def targets_go_without_draining(patch: MonkeyPatch) -> None:
 
 @bug
 def new_targets_go_without_draining(patch: MonkeyPatch) -> None:
-    honest = targets.deregistered
+    honest = registration.deregistered
 
     def deregistered(target: Target, *, now: float, delay: float) -> Target | None:
         return None if target.state == "initial" else honest(target, now=now, delay=delay)

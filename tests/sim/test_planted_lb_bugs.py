@@ -1,12 +1,10 @@
-"""Every bug between tasks and their load balancer is caught within a few seeds, by the rule that forbids it."""
+"""Every bug between tasks and their load balancer is caught within a few seeds, by a rule that forbids it."""
 
 from __future__ import annotations
 
 import pytest
 
 from miniecs.sim.balanced import run
-from miniecs.sim.requests import NO_FAILURE, NOT_SICK, ONLY_LOST
-from miniecs.sim.target_invariants import AFTER_RUNNING, DRAINED, ONCE, REGISTERED, WHOLE_DELAY
 
 from .planted_lb_bugs import BUGS
 

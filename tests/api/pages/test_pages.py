@@ -49,7 +49,7 @@ class FakeServer:
     def __post_init__(self) -> None:
         self.metrics = TaskMetrics(self.store)
         self.pulls = Pulls(self.store)
-        self.data_plane = DataPlane(self.store, self.timing, "0123456789ab")
+        self.data_plane = DataPlane(self.store, self.clock, self.timing, "0123456789ab")
         machines = Machines(self.store, Ids(seed=2), self.scope, lambda number: f"us-east-1{'abc'[number]}")
         told = HostSettings(self.scope, "0123456789ab", "/data", 2.0, False, "default", "t3.medium")
         self.machines = machines
