@@ -78,7 +78,7 @@ class RestOfAws(Protocol):
     """Whoever answers for the services that are not ours."""
 
     async def forward(
-        self, method: str, path: str, query: str, headers: Headers, body: bytes, scope: Scope
+        self, service: str, method: str, path: str, query: str, headers: Headers, body: bytes, scope: Scope
     ) -> tuple[int, Headers, bytes]:
         """The reply to a request. Raises AwsError where there is none: NotImplemented, 501."""
 
@@ -250,6 +250,7 @@ class Door:
     async def _forward(self, scope: HttpScope, request: Request, body: bytes, where: Scope) -> Reply:
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         status, headers, answer = await self._rest_of_aws.forward(
+            request.service or "",
             scope["method"],
             path,
             scope["query_string"].decode("latin-1"),

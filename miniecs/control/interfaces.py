@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
-from miniecs.model.network import Subnet, Vpc, subnet_key
+from miniecs.model.network import Subnet, Vpc, network_key
 from miniecs.model.scope import Scope
 from miniecs.model.task import NetworkInterface, Task
 
@@ -38,7 +38,7 @@ class View(Protocol):
 def subnets_of(view: View, scope: Scope, configuration: Mapping[str, Any] | None) -> list[Subnet]:
     """The subnets that a network configuration names, in its order."""
     named = (configuration or {}).get("awsvpcConfiguration", {}).get("subnets", ())
-    found = (view.get(Subnet, subnet_key(scope, id)) for id in dict.fromkeys(named))
+    found = (view.get(Subnet, network_key(scope, id)) for id in dict.fromkeys(named))
     return [subnet for subnet in found if subnet is not None]
 
 
@@ -76,8 +76,9 @@ def provided(view: View, task: Task) -> NetworkInterface | None:
     interface = task.network_interface
     assert interface is not None, f"{task.arn} has no network interface"
     scope = arns.scope_of(task.arn)
-    key = subnet_key(scope, interface.subnet_id)
-    subnet, vpc = view.get(Subnet, key), view.get(Vpc, str(scope))
+    key = network_key(scope, interface.subnet_id)
+    subnet = view.get(Subnet, key)
+    vpc = view.get(Vpc, network_key(scope, subnet.vpc_id)) if subnet is not None else None
     if subnet is None or vpc is None:
         raise RuntimeError(f"{task.arn} outlived its subnet {interface.subnet_id}")
     digest = sha256(interface.attachment_id.encode())

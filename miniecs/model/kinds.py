@@ -16,7 +16,15 @@ from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, Ide
 from miniecs.model.emulated import EmulatedInstance, EngineHost
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
-from miniecs.model.network import EngineNetworks, LoadBalancerAddress, Subnet, Vpc, subnet_key
+from miniecs.model.network import (
+    DefaultNetworks,
+    EngineNetworks,
+    LoadBalancerAddress,
+    SecurityGroup,
+    Subnet,
+    Vpc,
+    network_key,
+)
 from miniecs.model.service import Service
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
@@ -80,7 +88,11 @@ def _live_subnet(task: Task) -> Hashable:
     interface = task.network_interface
     if interface is None or task.last_status == "STOPPED":
         return None
-    return subnet_key(arns.scope_of(task.arn), interface.subnet_id)
+    return network_key(arns.scope_of(task.arn), interface.subnet_id)
+
+
+def _vpc(part: Subnet | SecurityGroup) -> Hashable:
+    return network_key(part.scope, part.vpc_id)
 
 
 def _cluster_scope(cluster: Cluster) -> Hashable:
@@ -171,12 +183,19 @@ KINDS: tuple[Kind, ...] = (
         indexes={"host": attrgetter("host"), "cluster": attrgetter("cluster_arn")},
     ),
     Kind("engine_host", EngineHost, key=attrgetter("id")),
-    Kind("vpc", Vpc, key=attrgetter("key")),
+    Kind("default_networks", DefaultNetworks, key=attrgetter("key")),
+    Kind("vpc", Vpc, key=attrgetter("key"), indexes={"scope": attrgetter("scope")}),
     Kind(
         "subnet",
         Subnet,
         key=attrgetter("key"),
-        indexes={"scope": attrgetter("scope")},
+        indexes={"scope": attrgetter("scope"), "vpc": _vpc},
+    ),
+    Kind(
+        "security_group",
+        SecurityGroup,
+        key=attrgetter("key"),
+        indexes={"scope": attrgetter("scope"), "vpc": _vpc},
     ),
     Kind("load_balancer_address", LoadBalancerAddress, key=attrgetter("load_balancer_arn")),
     Kind("engine_networks", EngineNetworks, key=attrgetter("host")),

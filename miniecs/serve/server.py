@@ -17,7 +17,7 @@ from miniecs.clock import SystemClock
 from miniecs.config import InstanceSpec, ServerSettings, Timing
 from miniecs.fleets import Fleets
 from miniecs.ids import Ids
-from miniecs.model import arns, fargate
+from miniecs.model import arns, fargate, network
 from miniecs.model.cluster import Cluster
 from miniecs.model.data_plane import PATH as PROXY
 from miniecs.model.instance import ContainerInstance
@@ -45,7 +45,7 @@ from miniecs_api.metrics import TaskMetrics
 from miniecs_api.operations import Operations
 from miniecs_api.proxy_channel import ProxyChannel
 from miniecs_api.pulls import Pulls
-from miniecs_api.rest import Moto
+from miniecs_api.rest import Moto, RestOfAws
 from miniecs_api.signatures import JoinCredentials, Signatures
 from miniecs_api.stream_socket import PATH as STREAMS
 from miniecs_api.stream_socket import StreamSockets
@@ -91,7 +91,7 @@ class Server:
             self.timing,
             targets_stay_until=self.clock.now() + RETURNS_WITHIN,
         )
-        self.rest_of_aws = Moto(folder / "rest.jsonl", self.ids)
+        self.rest_of_aws = RestOfAws(Moto(folder / "rest.jsonl", self.ids), self.store)
         self.machines = Machines(self.store, self.ids, self.scope, self._zone)
         self.links = HostLinks(self.store, self.machines, self._host_settings())
         self._runtime: Runtime = self._make_runtime()
@@ -223,7 +223,7 @@ class Server:
 
     def _zone(self, number: int) -> str:
         """The zones of the region in turn: a, b, c …"""
-        return f"{self.settings.region}{chr(ord('a') + number % self.settings.zones)}"
+        return network.zone_names(self.settings.region)[number % self.settings.zones]
 
     async def _tick(self) -> None:
         while True:

@@ -36,8 +36,6 @@ FACTS = HostFacts(
     instance_type="t3.medium",
     private_ip="172.31.0.16",
     ami_id="ami-1",
-    vpc_id="vpc-1",
-    subnet_id="subnet-1",
     capabilities=("ecs.capability.task-eni",),
     attributes={"stack": "blue"},
 )

@@ -252,8 +252,6 @@ def _facts(said: list[Said]) -> HostFacts:
         instance_type="t3.medium",
         private_ip="172.31.0.16",
         ami_id="ami-1",
-        vpc_id="vpc-1",
-        subnet_id="subnet-1",
         capabilities=[a["name"] for a in register["attributes"] if "value" not in a],
         attributes={
             a["name"]: a["value"]

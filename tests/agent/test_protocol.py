@@ -32,8 +32,6 @@ def test_it_registers_discovers_and_opens_both_channels() -> None:
         "imageId": "ami-1",
         "instanceType": "t3.medium",
         "availabilityZone": "us-east-1a",
-        "vpcId": "vpc-1",
-        "subnetId": "subnet-1",
         "privateIp": "172.31.0.16",
         "architecture": "x86_64",
     }

@@ -53,7 +53,7 @@ class Forwarded:
         self.requests: list[tuple[str, str, str, bytes, Scope]] = []
 
     async def forward(
-        self, method: str, path: str, query: str, headers: Headers, body: bytes, scope: Scope
+        self, service: str, method: str, path: str, query: str, headers: Headers, body: bytes, scope: Scope
     ) -> tuple[int, Headers, bytes]:
         self.requests.append((method, path, query, body, scope))
         if b"quantum" in dict(headers).get(b"authorization", b""):

@@ -102,8 +102,6 @@ class HostFacts:
     instance_type: str
     private_ip: str
     ami_id: str
-    vpc_id: str
-    subnet_id: str
     cpu_architecture: str = "x86_64"
     attributes: Mapping[str, str] = field(default_factory=dict)  # custom ones
     capabilities: Sequence[str] = CAPABILITIES
@@ -111,12 +109,6 @@ class HostFacts:
 
 
 AMI = "ami-0d5eff06f840b45e9"
-VPC = "vpc-0a1b2c3d4e5f60718"
-
-
-def subnet_of(zone: str) -> str:
-    """The made-up subnet of a zone, the same every time."""
-    return f"subnet-{zone.encode().hex()[-17:]:0>17}"
 
 
 def registration(
@@ -128,8 +120,6 @@ def registration(
         "imageId": facts.ami_id,
         "instanceType": facts.instance_type,
         "availabilityZone": facts.zone,
-        "vpcId": facts.vpc_id,
-        "subnetId": facts.subnet_id,
         "privateIp": facts.private_ip,
         "architecture": facts.cpu_architecture,
     }

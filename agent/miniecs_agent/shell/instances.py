@@ -14,7 +14,7 @@ from typing import Any
 from miniecs.config import Timing
 from miniecs.ids import Ids
 from miniecs.model import arns
-from miniecs_agent.core.capabilities import AMI, VPC, HostFacts, docker_capabilities, subnet_of
+from miniecs_agent.core.capabilities import AMI, HostFacts, docker_capabilities
 from miniecs_agent.core.tasks import AgentSettings
 from miniecs_agent.engine import EngineEvent
 from miniecs_agent.host_engine import EngineError, HostEngine, InstanceEngine, InstanceSettings
@@ -312,8 +312,6 @@ def _facts(engine: HostEngine, instance: InstanceEngine, wanted: DesiredInstance
         instance_type=wanted.instance_type,
         private_ip=instance.address,
         ami_id=AMI,
-        vpc_id=VPC,
-        subnet_id=subnet_of(wanted.zone),
         cpu_architecture=engine.facts.architecture,
         attributes=dict(wanted.attributes),
         capabilities=docker_capabilities(engine.facts.api_version),

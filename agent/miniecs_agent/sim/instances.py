@@ -17,7 +17,7 @@ from miniecs.model import arns
 from miniecs.model.instance_types import instance_type
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
-from miniecs_agent.core.capabilities import AMI, VPC, HostFacts, subnet_of
+from miniecs_agent.core.capabilities import AMI, HostFacts
 from miniecs_agent.core.spec import Document, InvalidTask, TaskSpec, read_task
 from miniecs_agent.core.tasks import AgentSettings
 from miniecs_agent.engine import EngineContainer
@@ -168,8 +168,6 @@ class SimulatedInstances:
             instance_type=kind.name,
             private_ip=described.private_ip,
             ami_id=AMI,
-            vpc_id=VPC,
-            subnet_id=subnet_of(described.zone),
             attributes=dict(described.attributes),
             docker_version="simulated",
         )

@@ -17,6 +17,7 @@ from miniecs.model import arns
 from miniecs.model.cluster import Cluster
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.task import Task
+from miniecs_api import networks
 from miniecs_api.context import Context
 from miniecs_api.ecs import resolve
 from miniecs_api.ecs.listing import ecs_page
@@ -140,8 +141,6 @@ _IDENTITY_ATTRIBUTES = (
     ("ecs.ami-id", "imageId"),
     ("ecs.availability-zone", "availabilityZone"),
     ("ecs.instance-type", "instanceType"),
-    ("ecs.vpc-id", "vpcId"),
-    ("ecs.subnet-id", "subnetId"),
 )
 
 
@@ -165,7 +164,18 @@ def _attributes(
     values.setdefault("ecs.availability-zone", f"{ctx.scope.region}a")
     if not external:
         values.setdefault("ecs.os-type", "linux")
+        values |= _place(ctx, values, identity.get("subnetId"))
     return tuple(Attribute(name, value) for name, value in values.items())
+
+
+def _place(ctx: Context, values: Mapping[str, str | None], subnet_id: Any) -> dict[str, str]:
+    """Where the instance stands. AWS asks EC2; here its document may name its subnet, which knows the VPC."""
+    zone = values["ecs.availability-zone"] or f"{ctx.scope.region}a"
+    named = subnet_id if isinstance(subnet_id, str) else values.get("ecs.subnet-id")
+    subnet = networks.of_instance(ctx, zone, named)
+    if subnet is None:
+        return {}
+    return {"ecs.vpc-id": subnet.vpc_id, "ecs.subnet-id": subnet.id, "ecs.availability-zone": subnet.zone}
 
 
 @operation

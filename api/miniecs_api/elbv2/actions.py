@@ -14,7 +14,7 @@ from typing import Any
 from miniecs.control.load_balancing import forwarded_to, groups_of, load_balancer_arns_of
 from miniecs.model.load_balancing import LoadBalancer, TargetGroup
 from miniecs_api.context import Context
-from miniecs_api.elbv2 import find
+from miniecs_api.elbv2 import find, network
 from miniecs_api.elbv2.quotas import limit
 from miniecs_api.elbv2.refusals import invalid, unsupported
 from miniecs_api.wire.errors import AwsError
@@ -82,6 +82,7 @@ def check_groups(ctx: Context, place: Place, target_group_arns: Iterable[str]) -
         group = ctx.tx.get(TargetGroup, arn) if find.is_ours(ctx, "target group", arn) else None
         if group is None:
             raise AwsError("TargetGroupNotFound", f"Target groups '{arn}' not found")
+        network.check_same_vpc(ctx, place.balancer, group)
         if group.protocol not in _GROUPS[place.protocol]:
             incompatible.append(arn)
         if place.protocol == "HTTP" and group.protocol_version in ("HTTP2", "GRPC"):

@@ -46,7 +46,7 @@ def create_load_balancer(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         canonical_hosted_zone_id=_HOSTED_ZONES[type],
         vpc_id=vpc_id,
         subnets=subnets,
-        security_groups=network.security_groups(ctx, params.get("SecurityGroups") or ()),
+        security_groups=_security_groups(ctx, params, type, vpc_id),
         ip_address_type=address_type,
         created_at=ctx.now,
         tags=to_tags(params.get("Tags")),
@@ -112,7 +112,7 @@ def set_subnets(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         raise unsupported("EnablePrefixForIpv6SourceNat")
     address_type = params.get("IpAddressType") or balancer.ip_address_type
     _check_address_type(balancer.type, address_type)
-    subnets, vpc_id = network.place(ctx, params, balancer.type, balancer.subnets)
+    subnets, vpc_id = network.place(ctx, params, balancer.type)
     ctx.tx.put(replace(balancer, subnets=subnets, vpc_id=vpc_id, ip_address_type=address_type))
     return {"AvailabilityZones": render.zones(subnets), "IpAddressType": address_type}
 
@@ -123,7 +123,7 @@ def set_security_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     balancer = find.load_balancer(ctx, params["LoadBalancerArn"])
     if params.get("EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"):
         raise unsupported("EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic")
-    groups = network.security_groups(ctx, params["SecurityGroups"])
+    groups = network.security_groups(ctx, params["SecurityGroups"], balancer.vpc_id)
     if balancer.type == "network" and bool(balancer.security_groups) is not bool(groups):
         raise misconfigured(
             "You cannot add security groups to a network load balancer that was created without any, "
@@ -141,6 +141,13 @@ def set_ip_address_type(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _check_address_type(balancer.type, params["IpAddressType"])
     ctx.tx.put(replace(balancer, ip_address_type=params["IpAddressType"]))
     return {"IpAddressType": params["IpAddressType"]}
+
+
+def _security_groups(ctx: Context, params: Mapping[str, Any], type: str, vpc_id: str) -> tuple[str, ...]:
+    given = params.get("SecurityGroups") or ()
+    if not given and type == "application":
+        return network.default_security_groups(ctx, vpc_id)
+    return network.security_groups(ctx, given, vpc_id)
 
 
 def _refuse_unsupported(type: str, params: Mapping[str, Any]) -> None:

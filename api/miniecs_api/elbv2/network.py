@@ -1,77 +1,34 @@
-"""Subnets, zones, VPCs and security groups, as far as a load balancer needs to know them.
+"""The subnets, zones, VPC and security groups of a load balancer, and the VPC of a target group.
 
-An id that nobody made is as good as another: it is echoed, and it stands in a zone of its own, so that the
-commands of a course run as they stand. ``--strict`` refuses such ids, as AWS does. A container instance
-says where it stands, so its subnet, zone and VPC are known.
+They are looked up among those that are known; an id that nobody made is adopted, so that the commands of a
+course run as they stand, and refused under ``--strict``, as AWS does.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from string import ascii_lowercase
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from miniecs.model import network
-from miniecs.model.cluster import Cluster
-from miniecs.model.instance import ContainerInstance
-from miniecs.model.load_balancing import LoadBalancerSubnet
-from miniecs.model.scope import Scope
+from miniecs.model.load_balancing import LoadBalancer, LoadBalancerSubnet, TargetGroup
+from miniecs.model.network import Subnet
+from miniecs_api import networks
 from miniecs_api.context import Context
 from miniecs_api.elbv2.refusals import invalid, misconfigured, unsupported
 from miniecs_api.wire.errors import AwsError
 
-# AWS makes ids of 8 or 17 hex digits; placeholders of courses ("subnet-private-a") are let through.
-_ID = re.compile(r"(subnet|sg|vpc)-[0-9A-Za-z][0-9A-Za-z-]{0,62}")
-
-
-@dataclass(frozen=True, slots=True)
-class Subnet:
-    """A subnet that somebody made."""
-
-    id: str
-    zone: str
-    vpc_id: str
-
-
-def describe_subnet(ctx: Context, id: str) -> Subnet | None:
-    """What is known of a subnet; None when nobody made it, and no task was to run in it."""
-    adopted = ctx.tx.get(network.Subnet, network.subnet_key(ctx.scope, id))
-    if adopted is not None:
-        return Subnet(id, adopted.zone, adopted.vpc_id)
-    for instance in _container_instances(ctx):
-        if instance.attribute("ecs.subnet-id") == id:
-            return Subnet(
-                id,
-                instance.availability_zone or f"{ctx.scope.region}a",
-                instance.attribute("ecs.vpc-id") or default_vpc_id(ctx.scope),
-            )
-    return None
-
-
-def default_vpc_id(scope: Scope) -> str:
-    """The VPC of subnets that nobody made: one an account and region, always the same."""
-    return "vpc-" + hashlib.sha256(str(scope).encode()).hexdigest()[:17]
-
 
 def place(
-    ctx: Context, params: Mapping[str, Any], type: str, before: Iterable[LoadBalancerSubnet] = ()
+    ctx: Context, params: Mapping[str, Any], type: str
 ) -> tuple[tuple[LoadBalancerSubnet, ...], str]:
-    """The subnets that Subnets or SubnetMappings name, each with its zone, and their VPC.
-
-    before: what the load balancer had; a subnet that nobody made keeps its zone.
-    """
+    """The subnets that Subnets or SubnetMappings name, each with its zone, and their VPC."""
     mappings = _mappings(params, type)
-    known = {m["SubnetId"]: _known(ctx, m["SubnetId"]) for m in mappings}
-    zones = _zones(ctx, known, {s.subnet_id: s.zone for s in before})
-    vpcs = list(dict.fromkeys(subnet.vpc_id for subnet in known.values() if subnet is not None))
+    subnets = _subnets(ctx, [m["SubnetId"] for m in mappings])
+    vpcs = list(dict.fromkeys(subnet.vpc_id for subnet in subnets.values()))
     if len(vpcs) > 1:
         raise misconfigured("All subnets must belong to the same VPC")
     placed = tuple(
         LoadBalancerSubnet(
-            m["SubnetId"], zones[m["SubnetId"]], m.get("AllocationId"), m.get("PrivateIPv4Address")
+            m["SubnetId"], subnets[m["SubnetId"]].zone, m.get("AllocationId"), m.get("PrivateIPv4Address")
         )
         for m in mappings
     )
@@ -84,34 +41,59 @@ def place(
         )
     if any(m.get("AllocationId") or m.get("PrivateIPv4Address") for m in mappings):
         ctx.hint("The load balancer's addresses are kept and shown; miniecs does not hold them.")
-    return placed, vpcs[0] if vpcs else default_vpc_id(ctx.scope)
+    return placed, vpcs[0]
 
 
-def security_groups(ctx: Context, ids: Iterable[str]) -> tuple[str, ...]:
-    """The groups, each once. Raises InvalidSecurityGroup for what cannot be an id."""
+def security_groups(ctx: Context, ids: Iterable[str], vpc_id: str) -> tuple[str, ...]:
+    """The groups, each once, all of the VPC."""
     chosen = tuple(dict.fromkeys(ids))
     for id in chosen:
-        if not _is_id("sg", id):
-            raise AwsError("InvalidSecurityGroup", f"Security group '{id}' is not valid")
-    if chosen and ctx.settings.strict:
-        raise misconfigured("One or more security groups are invalid")
+        if not networks.is_id("sg", id):
+            raise invalid(f"Security group '{id}' is not valid")
+        group = networks.find_group(ctx, id)
+        if group is None and not ctx.settings.strict:
+            group = networks.adopt_group(ctx, id, vpc_id)
+        if group is None:
+            raise AwsError("InvalidSecurityGroup", _no_group(ctx, id))
+        if group.vpc_id != vpc_id:
+            raise misconfigured(
+                "One or more security groups are invalid", f"{id} is in {group.vpc_id}, not in {vpc_id}."
+            )
     if chosen:
         ctx.hint("Security groups are kept and shown; miniecs filters no traffic.")
     return chosen
 
 
+def default_security_groups(ctx: Context, vpc_id: str) -> tuple[str, ...]:
+    """What an application load balancer gets that is made without any."""
+    group = networks.default_group(ctx, vpc_id)
+    return (group.id,) if group is not None else ()
+
+
 def check_vpc(ctx: Context, id: str) -> None:
-    """Raises ValidationError for what cannot be a VPC's id, and under --strict for one nobody made."""
-    made = not ctx.settings.strict or any(
-        instance.attribute("ecs.vpc-id") == id for instance in _container_instances(ctx)
-    )
-    if not _is_id("vpc", id) or not made:
+    """Raises ValidationError for a VPC that nobody made, unless it can stand for the default VPC."""
+    if networks.find_vpc(ctx, id) is not None:
+        return
+    default = networks.default_vpc(ctx)
+    if ctx.settings.strict or default is None or not networks.is_id("vpc", id):
         raise invalid(f"The VPC ID '{id}' is not found")
+    ctx.hint(f"Nobody made {id}: it is taken for the default VPC, {default.id}.")
 
 
-def _container_instances(ctx: Context) -> Iterator[ContainerInstance]:
-    for cluster in ctx.tx.find(Cluster, "scope", ctx.scope):
-        yield from ctx.tx.find(ContainerInstance, "cluster", cluster.arn)
+def check_same_vpc(ctx: Context, balancer: LoadBalancer, group: TargetGroup) -> None:
+    """Raises InvalidConfigurationRequest for a target group that the load balancer cannot reach."""
+    if group.vpc_id is not None and not networks.same_vpc(ctx, balancer.vpc_id, group.vpc_id):
+        raise misconfigured(
+            f"Target group '{group.arn}' is in a different VPC than load balancer '{balancer.arn}'"
+        )
+
+
+def _no_group(ctx: Context, id: str) -> str:
+    """EC2's answer, which ELB passes on with the words of its own client."""
+    return (
+        f"The security group '{id}' does not exist (Service: AmazonEC2; Status Code: 400; "
+        f"Error Code: InvalidGroup.NotFound; Request ID: {ctx.request_id}; Proxy: null)"
+    )
 
 
 def _mappings(params: Mapping[str, Any], type: str) -> list[dict[str, Any]]:
@@ -134,29 +116,19 @@ def _mappings(params: Mapping[str, Any], type: str) -> list[dict[str, Any]]:
     return mappings or [{"SubnetId": name} for name in names]
 
 
+def _subnets(ctx: Context, ids: Iterable[str]) -> dict[str, Subnet]:
+    """Those that are known, and the others adopted, each in a zone that no other of them is in."""
+    found = {id: _known(ctx, id) for id in ids}
+    for id, known in list(found.items()):
+        if known is None:
+            zones = {subnet.zone for subnet in found.values() if subnet is not None}
+            found[id] = None if ctx.settings.strict else networks.adopt_subnet(ctx, id, zones)
+        if found[id] is None:
+            raise AwsError("SubnetNotFound", "InvalidSubnetID.NotFound", hint=f"There is no subnet {id}.")
+    return {id: subnet for id, subnet in found.items() if subnet is not None}
+
+
 def _known(ctx: Context, id: str) -> Subnet | None:
-    if not _is_id("subnet", id):
+    if not networks.is_id("subnet", id):
         raise AwsError("SubnetNotFound", f"The subnet ID '{id}' is not valid")
-    found = describe_subnet(ctx, id)
-    if found is None and ctx.settings.strict:
-        raise AwsError("SubnetNotFound", f"The subnet ID '{id}' does not exist")
-    return found
-
-
-def _zones(ctx: Context, known: Mapping[str, Subnet | None], before: Mapping[str, str]) -> dict[str, str]:
-    zones = {id: subnet.zone for id, subnet in known.items() if subnet is not None}
-    for id in known:
-        if id not in zones and id in before and before[id] not in zones.values():
-            zones[id] = before[id]
-    free = [
-        zone for letter in ascii_lowercase if (zone := f"{ctx.scope.region}{letter}") not in zones.values()
-    ]
-    for id in known:
-        if id not in zones:
-            # With more subnets than letters two share a zone, which is refused as in AWS.
-            zones[id] = free.pop(0) if free else f"{ctx.scope.region}z"
-    return zones
-
-
-def _is_id(prefix: str, id: str) -> bool:
-    return id.startswith(f"{prefix}-") and _ID.fullmatch(id) is not None
+    return networks.find_subnet(ctx, id)

@@ -14,9 +14,9 @@ def invalid(message: str) -> AwsError:
     return AwsError("ValidationError", message)
 
 
-def misconfigured(message: str) -> AwsError:
+def misconfigured(message: str, hint: str | None = None) -> AwsError:
     """Settings that are each valid and do not go together."""
-    return AwsError("InvalidConfigurationRequest", message)
+    return AwsError("InvalidConfigurationRequest", message, hint=hint)
 
 
 def unsupported(what: str) -> AwsError:

@@ -5,5 +5,6 @@ to block for a second and to add 120 MB, which a control plane must not pay.
 """
 
 from miniecs_api.rest.client import Moto
+from miniecs_api.rest.networks import RestOfAws
 
-__all__ = ["Moto"]
+__all__ = ["Moto", "RestOfAws"]

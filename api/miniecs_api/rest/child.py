@@ -24,6 +24,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import Client, EnvironBuilder
 from werkzeug.wrappers import Response
 
+from miniecs_api.rest import child_networks
+
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
@@ -33,6 +35,7 @@ _NEVER = frozenset(
     | {"events", "logs", "servicediscovery"}
 )
 _READS = re.compile(r"(Describe|List|Get|Head|BatchGet|Search|Lookup|Scan|Query|Simulate|Validate)[A-Z]")
+_CHANGED = "x-miniecs-changed"
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
 
 
@@ -89,7 +92,7 @@ class Remembering:
             return Response(unknown, 501, {"x-miniecs-unknown": "1"})
         answer = self._ask(environ, body)
         first = _first_use(environ)
-        if answer.status_code < 500 and (first not in self._touched or not _reads(environ, body)):
+        if answer.status_code < 500 and (first not in self._touched or _changes(environ, body, answer)):
             # A service's first call in a region makes its defaults (a VPC, subnets), even one that reads.
             self._touched.add(first)
             self._remember(environ, body, answer.status_code)
@@ -97,6 +100,8 @@ class Remembering:
 
     def _unknown(self, environ: Environ, body: bytes) -> str | None:
         """Why nobody can answer, or None when moto has a backend for it."""
+        if _asks_for_networks(environ):
+            return None
         environ["wsgi.input"] = io.BytesIO(body)
         if environ.get("PATH_INFO", "").startswith("/moto-api"):
             return "miniecs does not serve moto's own pages: they would reset every account's state at once."
@@ -112,6 +117,8 @@ class Remembering:
 
     def _ask(self, environ: Environ, body: bytes) -> Response:
         mock_random.seed(self._number)
+        if _asks_for_networks(environ):
+            return _networks(environ, body)
         environ = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return Client(self._moto).open(environ)
 
@@ -131,6 +138,19 @@ class Remembering:
             journal.write(json.dumps(entry) + "\n")
 
 
+def _asks_for_networks(environ: Environ) -> bool:
+    """Only the parent can send this header; from clients it is not forwarded."""
+    return environ.get("HTTP_X_MINIECS_ASKS") == "networks"
+
+
+def _networks(environ: Environ, body: bytes) -> Response:
+    """What was adopted is added; all networks of the account and region are the answer."""
+    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    region = scope.group(1) if scope else ""
+    added, everything = child_networks.tell(environ["HTTP_X_MOTO_ACCOUNT_ID"], region, json.loads(body))
+    return Response(json.dumps(everything), headers={_CHANGED: "1" if added else "0"})
+
+
 def _environ(entry: dict[str, Any]) -> Environ:
     builder = EnvironBuilder(
         path=entry["path"], query_string=entry["query"], method=entry["method"], headers=entry["headers"]
@@ -142,6 +162,12 @@ def _first_use(environ: Environ) -> tuple[str, str]:
     """(service and region, account): moto makes defaults once for each."""
     scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return "/".join(scope.groups()) if scope else "", environ.get("HTTP_X_MOTO_ACCOUNT_ID", "")
+
+
+def _changes(environ: Environ, body: bytes, answer: Response) -> bool:
+    if _asks_for_networks(environ):
+        return answer.headers.get(_CHANGED) == "1"
+    return not _reads(environ, body)
 
 
 def _reads(environ: Environ, body: bytes) -> bool:
@@ -169,6 +195,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
+    child_networks.begin_with_our_ids()
     application = Remembering(Path(sys.argv[1]), os.environ.pop("MINIECS_REST_SECRET"))
     replayed, failed = application.replay()
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)

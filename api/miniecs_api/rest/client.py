@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ _START_TIMEOUT = 60.0  # seconds; importing moto takes one or two on a quiet mac
 _CALL_TIMEOUT = 120.0
 # What belongs to one connection and not to the request; the child gets its own.
 _HOP_BY_HOP = frozenset({b"connection", b"transfer-encoding", b"content-length", b"keep-alive", b"expect"})
+
+# What we say to the child ourselves, and no client may.
+_OURS = (b"x-miniecs-", b"x-moto-")
 
 
 class Moto:
@@ -48,6 +52,31 @@ class Moto:
         scope: Scope,
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """moto's answer: status, headers, body. Raises AwsError NotImplemented for what moto lacks too."""
+        theirs = [(name, value) for name, value in headers if not name.lower().startswith(_OURS)]
+        return await self._send(method, path, query, theirs, body, scope)
+
+    async def tell_networks(self, scope: Scope, adopted: Mapping[str, Any]) -> dict[str, Any]:
+        """All networks of the account and region, once moto has those that were adopted too."""
+        credential = f"miniecs/20000101/{scope.region}/ec2/aws4_request"
+        headers = [
+            (b"authorization", f"AWS4-HMAC-SHA256 Credential={credential}, Signature=none".encode()),
+            (b"x-miniecs-asks", b"networks"),
+        ]
+        status, _, answer = await self._send("POST", "/", "", headers, json.dumps(adopted).encode(), scope)
+        if status != 200:
+            raise RuntimeError(f"moto's networks were not told: {status} {answer[:500]!r}")
+        everything: dict[str, Any] = json.loads(answer)
+        return everything
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        scope: Scope,
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         client = await self._running()
         sent = [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
         sent.append((b"x-moto-account-id", scope.account.encode()))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from miniecs.model.network import default_subnet_id, default_vpc_id
 from miniecs_api.wire.errors import AwsError
 from tests.api.conftest import Aws
 
@@ -37,6 +38,24 @@ def refused(aws: Aws, operation: str, **params: Any) -> tuple[str, str]:
     return error.value.code, error.value.message
 
 
+def test_an_instance_stands_in_its_zones_default_subnet(cluster: Aws) -> None:
+    """Unless its document names another, which is made by that; one that is known decides on the zone."""
+    here = {"instanceId": "i-1", "availabilityZone": "us-east-1c"}
+    scope, stands = cluster.scope, {}
+    other = default_subnet_id(scope, "us-east-1b")
+    for n, document in enumerate((here, {**here, "subnetId": "subnet-x"}, {**here, "subnetId": other})):
+        document["instanceId"] = f"i-{n}"
+        instance = register(cluster, instanceIdentityDocument=json.dumps(document))
+        values = {a["name"]: a.get("value") for a in instance["attributes"]}
+        stands[values["ecs.subnet-id"]] = (values["ecs.vpc-id"], values["ecs.availability-zone"])
+    vpc = default_vpc_id(scope)
+    assert stands == {
+        default_subnet_id(scope, "us-east-1c"): (vpc, "us-east-1c"),
+        "subnet-x": (vpc, "us-east-1c"),
+        other: (vpc, "us-east-1b"),
+    }
+
+
 def test_every_attribute_is_echoed_as_the_agent_sent_it(cluster: Aws) -> None:
     sent = [
         {"name": "ecs.capability.task-eni"},
@@ -49,7 +68,6 @@ def test_every_attribute_is_echoed_as_the_agent_sent_it(cluster: Aws) -> None:
         "availabilityZone": "us-east-1c",
         "imageId": "ami-1",
         "privateIp": "10.0.0.7",
-        "vpcId": "vpc-1",
         "subnetId": "subnet-1",
     }
     instance = register(cluster, attributes=sent, instanceIdentityDocument=json.dumps(identity))
@@ -61,7 +79,7 @@ def test_every_attribute_is_echoed_as_the_agent_sent_it(cluster: Aws) -> None:
         "ecs.ami-id": "ami-1",
         "ecs.availability-zone": "us-east-1c",
         "ecs.instance-type": "t2.small",
-        "ecs.vpc-id": "vpc-1",
+        "ecs.vpc-id": default_vpc_id(cluster.scope),
         "ecs.subnet-id": "subnet-1",
     }
     assert instance["ec2InstanceId"] == "i-0123456789abcdef0"

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from miniecs.model.instance import Attribute, ContainerInstance
-from miniecs.model.network import EngineNetworks, Subnet, Vpc
+from miniecs.model.network import (
+    EngineNetworks,
+    Subnet,
+    Vpc,
+    default_group_id,
+    default_subnet_id,
+    default_vpc_id,
+    network_key,
+)
+from miniecs_api import networks
 from miniecs_api.context import ApiSettings
 from miniecs_api.wire.errors import AwsError
 from tests.api.conftest import Aws
@@ -25,6 +34,10 @@ def vpc(*subnets: str, **members: Any) -> dict[str, Any]:
 def cluster(aws: Aws) -> Aws:
     prepare(aws)
     return aws
+
+
+def adopted(aws: Aws) -> list[Subnet]:
+    return [subnet for subnet in aws.store.all(Subnet) if not subnet.made]
 
 
 def prepare(aws: Aws) -> None:
@@ -69,7 +82,7 @@ def test_subnets_that_nobody_made_are_adopted_each_in_a_zone_of_its_own(cluster:
     run(cluster, networkConfiguration=vpc("subnet-a", "subnet-b", "subnet-c"))
     assert any("subnet-a" in hint for hint in cluster.hints)
     [network] = cluster.store.all(Vpc)
-    found = list(cluster.store.all(Subnet))
+    found = adopted(cluster)
     assert [(s.id, s.zone, s.vpc_id) for s in found] == [
         ("subnet-a", "us-east-1a", network.id),
         ("subnet-b", "us-east-1b", network.id),
@@ -78,21 +91,22 @@ def test_subnets_that_nobody_made_are_adopted_each_in_a_zone_of_its_own(cluster:
     first = network.cidr.removesuffix("0.0/16")
     assert [s.cidr for s in found] == [f"{first}0.0/21", f"{first}8.0/21", f"{first}16.0/21"]
     run(cluster, networkConfiguration=vpc("subnet-b"))
-    assert list(cluster.store.all(Subnet)) == found
+    assert adopted(cluster) == found
 
 
 def test_a_load_balancer_and_tasks_agree_on_a_subnets_zone(cluster: Aws) -> None:
     cluster.elbv2("CreateLoadBalancer", Name="lb", Subnets=["subnet-x", "subnet-y"])
     run(cluster, networkConfiguration=vpc("subnet-y", "subnet-z"))
-    assert {s.id: s.zone for s in cluster.store.all(Subnet)} == {
+    assert {s.id: s.zone for s in adopted(cluster)} == {
+        "subnet-x": "us-east-1a",
         "subnet-y": "us-east-1b",
-        "subnet-z": "us-east-1a",
+        "subnet-z": "us-east-1c",
     }
     made = cluster.elbv2("CreateLoadBalancer", Name="two", Subnets=["subnet-z", "subnet-y"])
     zones = made["LoadBalancers"][0]["AvailabilityZones"]
     assert [(zone["SubnetId"], zone["ZoneName"]) for zone in zones] == [
-        ("subnet-z", "us-east-1a"),
         ("subnet-y", "us-east-1b"),
+        ("subnet-z", "us-east-1c"),
     ]
 
 
@@ -110,15 +124,51 @@ def test_strict_refuses_subnets_and_groups_that_nobody_made(make_aws: Callable[.
     aws = make_aws(settings=ApiSettings(strict=True))
     prepare(aws)
     params = {"taskDefinition": "fargate", "launchType": "FARGATE"}
+    own = default_subnet_id(aws.scope, "us-east-1a")
     assert refused(aws, "RunTask", **params, networkConfiguration=vpc("subnet-1")) == (
         "InvalidParameterException",
         "Error retrieving subnet information for [subnet-1]: The subnet ID 'subnet-1' does not exist "
         "(ErrorCode: InvalidSubnetID.NotFound)",
     )
-    assert refused(aws, "RunTask", **params, networkConfiguration=vpc(securityGroups=["sg-1"]))[1] == (
+    assert refused(aws, "RunTask", **params, networkConfiguration=vpc(own, securityGroups=["sg-1"]))[1] == (
         "Error retrieving security group information for [sg-1]: The security group 'sg-1' does not exist "
         "(ErrorCode: InvalidGroup.NotFound)"
     )
+    [task] = run(aws, networkConfiguration=vpc(own, securityGroups=[default_group_id(aws.scope)]))["tasks"]
+    assert task["availabilityZone"] == "us-east-1a"
+
+
+def test_subnets_and_groups_of_two_vpcs(cluster: Aws) -> None:
+    scope = cluster.scope
+    with cluster.store.transaction() as tx:
+        networks.begin(tx, scope)
+        tx.put(Vpc(scope, "vpc-own"))
+        tx.put(Subnet(scope, "subnet-own", "vpc-own", "us-east-1b", made=True))
+    params = {"taskDefinition": "fargate", "launchType": "FARGATE"}
+    assert refused(cluster, "RunTask", **params, networkConfiguration=vpc("subnet-own", "subnet-a")) == (
+        "InvalidParameterException",
+        "All specified subnets must be from the same VPC.",
+    )
+    group = default_group_id(scope)
+    configuration = vpc("subnet-own", securityGroups=[group])
+    assert refused(cluster, "RunTask", **params, networkConfiguration=configuration) == (
+        "InvalidParameterException",
+        f"Security group {group} does not appear to belong to the same VPC as the input subnets.",
+    )
+    [task] = run(cluster, networkConfiguration=vpc("subnet-own", securityGroups=["sg-new"]))["tasks"]
+    assert task["availabilityZone"] == "us-east-1b"
+    ranges = {v.id: v.cidr for v in cluster.store.all(Vpc)}
+    assert ranges["vpc-own"].startswith("10.") and not ranges[default_vpc_id(scope)]
+    run(cluster)
+    assert len({v.cidr for v in cluster.store.all(Vpc)}) == 2, "two VPCs share their addresses"
+
+
+def test_nothing_is_adopted_once_the_default_vpc_is_gone(cluster: Aws) -> None:
+    with cluster.store.transaction() as tx:
+        networks.begin(tx, cluster.scope)
+        tx.delete(Vpc, network_key(cluster.scope, default_vpc_id(cluster.scope)))
+    params = {"taskDefinition": "fargate", "launchType": "FARGATE", "networkConfiguration": vpc("subnet-a")}
+    assert "'subnet-a' does not exist" in refused(cluster, "RunTask", **params)[1]
 
 
 NOT_EXISTING = "Error retrieving subnet information for [net-1]: The subnet ID 'net-1' does not exist "
@@ -178,7 +228,7 @@ def test_run_task_refuses_in_ecs_words(cluster: Aws, case: str) -> None:
     given = {"taskDefinition": "fargate", "launchType": "FARGATE", "networkConfiguration": vpc(), **params}
     given = {name: value for name, value in given.items() if value is not None}
     assert refused(cluster, "RunTask", **given) == ("InvalidParameterException", message)
-    assert not list(cluster.store.all(Subnet)), "a refused call wrote something"
+    assert not adopted(cluster), "a refused call wrote something"
 
 
 def test_an_unknown_platform_version(cluster: Aws) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,6 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from miniecs.model.cluster import Cluster
-from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs_api.wire.errors import AwsError
 
 if TYPE_CHECKING:
@@ -55,24 +54,17 @@ class Elb:
         return caught.value.code, caught.value.message
 
     def container_instance(self, id: str, zone: str = "us-east-1a", subnet: str = "subnet-1") -> None:
-        """A container instance in vpc-real."""
-        scope = self.aws.scope
-        cluster = f"arn:aws:ecs:{scope.region}:{scope.account}:cluster/default"
-        attributes = {
-            "ecs.availability-zone": zone,
-            "ecs.subnet-id": subnet,
-            "ecs.vpc-id": "vpc-real",
-        }
-        with self.aws.store.transaction() as tx:
-            tx.put(Cluster(cluster, "default"))
-            tx.put(
-                ContainerInstance(
-                    f"{cluster.replace(':cluster/', ':container-instance/')}/{id}",
-                    cluster,
-                    ec2_instance_id=id,
-                    attributes=tuple(Attribute(name, value) for name, value in attributes.items()),
-                )
-            )
+        """A container instance that says which subnet it stands in."""
+        self.aws.ecs("CreateCluster", clusterName="default")
+        document = {"instanceId": id, "availabilityZone": zone, "subnetId": subnet}
+        self.aws.ecs(
+            "RegisterContainerInstance",
+            cluster="default",
+            instanceIdentityDocument=json.dumps(document),
+            totalResources=[
+                {"name": name, "type": "INTEGER", "integerValue": 2048} for name in ("CPU", "MEMORY")
+            ],
+        )
 
     def load_balancer(self, name: str = "web", **params: Any) -> str:
         """Its ARN."""

@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from miniecs.model.load_balancing import Listener, Rule
+from miniecs.model.network import (
+    SecurityGroup,
+    Subnet,
+    Vpc,
+    default_group_id,
+    default_subnet_id,
+    default_vpc_id,
+)
+from miniecs_api import networks
 from miniecs_api.context import ApiSettings
 
 if TYPE_CHECKING:
@@ -73,7 +82,7 @@ def test_a_network_load_balancer(elb: Elb) -> None:
             "LoadBalancerAddresses": [{"PrivateIPv4Address": "10.0.0.9"}],
         }
     ]
-    assert elb.aws.hints[0].startswith("The load balancer's addresses are kept and shown")
+    assert elb.aws.hints[1].startswith("The load balancer's addresses are kept and shown")
 
 
 def test_the_same_settings_give_the_same_load_balancer(elb: Elb) -> None:
@@ -159,7 +168,7 @@ TWO = "At least two subnets in two different Availability Zones must be specifie
         ),
         (
             {"Subnets": ["subnet-a", "subnet-b"], "SecurityGroups": ["default"]},
-            ("InvalidSecurityGroup", "Security group 'default' is not valid"),
+            ("ValidationError", "Security group 'default' is not valid"),
         ),
         (
             {"Type": "network", "Subnets": ["subnet-a"], "IpAddressType": "dualstack-without-public-ipv4"},
@@ -208,16 +217,67 @@ def test_strict_refuses_what_nobody_made(elb: Elb, make_aws: Callable[..., Aws])
     elb.aws = make_aws(settings=ApiSettings(strict=True))
     assert elb.refusal("CreateLoadBalancer", Name="web", Subnets=["subnet-1", "subnet-2"]) == (
         "SubnetNotFound",
-        "The subnet ID 'subnet-1' does not exist",
+        "InvalidSubnetID.NotFound",
     )
     elb.container_instance("i-00000000000000001", zone="us-east-1a", subnet="subnet-1")
     elb.container_instance("i-00000000000000002", zone="us-east-1b", subnet="subnet-2")
     subnets: dict[str, Any] = {"Subnets": ["subnet-1", "subnet-2"]}
-    assert elb.refusal("CreateLoadBalancer", Name="web", SecurityGroups=["sg-1"], **subnets) == (
+    code, message = elb.refusal("CreateLoadBalancer", Name="web", SecurityGroups=["sg-1"], **subnets)
+    assert code == "InvalidSecurityGroup"
+    assert message.startswith("The security group 'sg-1' does not exist (Service: AmazonEC2; Status Code")
+    elb.load_balancer(**subnets)
+
+
+def test_the_default_vpc_is_known_without_asking_anyone(elb: Elb, make_aws: Callable[..., Aws]) -> None:
+    elb.aws = make_aws(settings=ApiSettings(strict=True))
+    scope = elb.aws.scope
+    subnets = [default_subnet_id(scope, f"us-east-1{letter}") for letter in "ca"]
+    group = default_group_id(scope)
+    made = elb("CreateLoadBalancer", Name="web", Subnets=subnets, SecurityGroups=[group])["LoadBalancers"][0]
+    assert (made["VpcId"], made["SecurityGroups"]) == (default_vpc_id(scope), [group])
+    assert [zone["ZoneName"] for zone in made["AvailabilityZones"]] == ["us-east-1a", "us-east-1c"]
+    target_group = elb.target_group(VpcId=default_vpc_id(scope))
+    elb.listener(made["LoadBalancerArn"], target_group)
+
+
+def test_an_application_load_balancer_without_groups_gets_the_vpcs_default_one(elb: Elb) -> None:
+    elb.load_balancer("web")
+    elb.load_balancer("tcp", Type="network")
+    web, tcp = elb("DescribeLoadBalancers")["LoadBalancers"]
+    assert web["SecurityGroups"] == [default_group_id(elb.aws.scope)]
+    assert "SecurityGroups" not in tcp
+    assert elb.load_balancer("web") == web["LoadBalancerArn"], "made again, though nothing is different"
+
+
+def test_what_is_in_another_vpc_is_refused(elb: Elb) -> None:
+    """Subnets, security groups and target groups; a VPC that nobody made stands for the default one."""
+    scope = elb.aws.scope
+    with elb.aws.store.transaction() as tx:
+        networks.begin(tx, scope)
+        tx.put(Vpc(scope, "vpc-own"))
+        for zone in ("us-east-1a", "us-east-1b"):
+            tx.put(Subnet(scope, f"subnet-own-{zone[-1]}", "vpc-own", zone, made=True))
+        tx.put(SecurityGroup(scope, "sg-own", "vpc-own", "own", made=True))
+    own = elb.load_balancer("own", Subnets=["subnet-own-a", "subnet-own-b"], SecurityGroups=["sg-own"])
+    mixed = {"Name": "web", "Subnets": ["subnet-own-a", default_subnet_id(scope, "us-east-1b")]}
+    assert elb.refusal("CreateLoadBalancer", **mixed) == (
+        "InvalidConfigurationRequest",
+        "All subnets must belong to the same VPC",
+    )
+    foreign = {"Name": "web", "Subnets": ["subnet-a", "subnet-b"], "SecurityGroups": ["sg-own"]}
+    assert elb.refusal("CreateLoadBalancer", **foreign) == (
         "InvalidConfigurationRequest",
         "One or more security groups are invalid",
     )
-    elb.load_balancer(**subnets)
+    made_up = elb.target_group("elsewhere", VpcId="vpc-12345678")
+    assert "Nobody made vpc-12345678" in " ".join(elb.aws.hints)
+    forward = {"Protocol": "HTTP", "Port": 80, "DefaultActions": [elb.action(made_up)]}
+    assert elb.refusal("CreateListener", LoadBalancerArn=own, **forward) == (
+        "InvalidConfigurationRequest",
+        f"Target group '{made_up}' is in a different VPC than load balancer '{own}'",
+    )
+    elb.listener(own, elb.target_group("here", VpcId="vpc-own"))
+    elb.listener(elb.load_balancer(), made_up)
 
 
 def test_the_subnets_of_container_instances_are_known(elb: Elb) -> None:
@@ -225,7 +285,7 @@ def test_the_subnets_of_container_instances_are_known(elb: Elb) -> None:
     elb.container_instance("i-00000000000000002", zone="us-east-1a", subnet="subnet-2")
     made = elb("CreateLoadBalancer", Name="web", Subnets=["subnet-x", "subnet-1", "subnet-2"])
     shown = made["LoadBalancers"][0]
-    assert shown["VpcId"] == "vpc-real"
+    assert shown["VpcId"] == default_vpc_id(elb.aws.scope)
     assert [(z["ZoneName"], z["SubnetId"]) for z in shown["AvailabilityZones"]] == [
         ("us-east-1a", "subnet-2"),
         ("us-east-1b", "subnet-x"),
@@ -328,8 +388,8 @@ def test_set_subnets_keeps_the_zones_of_those_that_stay(elb: Elb) -> None:
     arn = elb.load_balancer(Subnets=["subnet-a", "subnet-b", "subnet-c"])
     changed = elb("SetSubnets", LoadBalancerArn=arn, Subnets=["subnet-d", "subnet-c"])
     expected = [
-        {"ZoneName": "us-east-1a", "SubnetId": "subnet-d", "LoadBalancerAddresses": []},
         {"ZoneName": "us-east-1c", "SubnetId": "subnet-c", "LoadBalancerAddresses": []},
+        {"ZoneName": "us-east-1d", "SubnetId": "subnet-d", "LoadBalancerAddresses": []},
     ]
     assert changed == {"AvailabilityZones": expected, "IpAddressType": "ipv4"}
     assert elb("DescribeLoadBalancers")["LoadBalancers"][0]["AvailabilityZones"] == expected

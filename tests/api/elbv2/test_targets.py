@@ -10,6 +10,7 @@ import pytest
 
 from miniecs.config import Timing
 from miniecs.model.load_balancing import Target
+from miniecs.model.network import default_vpc_id
 from miniecs_api.context import ApiSettings
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ def test_strict_knows_the_registered_container_instances(elb: Elb, make_aws: Cal
         "The VPC ID 'vpc-real' is not found",
     )
     elb.container_instance("i-00000000000000001")
-    group = elb.target_group(TargetType="instance", VpcId="vpc-real")
+    group = elb.target_group(TargetType="instance", VpcId=default_vpc_id(elb.aws.scope))
     elb("RegisterTargets", TargetGroupArn=group, Targets=[{"Id": "i-00000000000000001"}])
     assert elb.refusal("RegisterTargets", TargetGroupArn=group, Targets=[{"Id": "i-00000000000000002"}]) == (
         "InvalidTarget",
