@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from miniecs.ids import Ids
+from miniecs.model.network import default_vpc_id
 from miniecs.model.scope import Scope
 from miniecs_api.rest import Moto
 from miniecs_api.wire.errors import AwsError
@@ -75,6 +76,50 @@ def test_resources_survive_the_child_and_keep_their_ids(tmp_path: Path) -> None:
     run(journal, first)
     assert len(seen["vpcs"]) == 2  # the default VPC and ours
     journal.write_text(journal.read_text() + '{"number": 99, "cut sho')
+    run(journal, second)
+
+
+def test_ids_do_not_depend_on_calls_that_only_read(tmp_path: Path) -> None:
+    """moto sets a service up at its first call, and draws numbers for that."""
+    seen: dict[str, list[str]] = {}
+
+    async def first(moto: Moto) -> None:
+        nothing: dict[str, Any] = {"subnets": [], "groups": []}
+        await moto.tell_networks(ONE, nothing)
+        await ec2(moto, "DescribeSubnets")
+        await ec2(moto, "CreateVpc", CidrBlock="10.9.0.0/16")
+        seen["vpcs"] = vpcs(await ec2(moto, "DescribeVpcs"))
+
+    async def second(moto: Moto) -> None:
+        assert vpcs(await ec2(moto, "DescribeVpcs")) == seen["vpcs"]
+
+    run(tmp_path / "rest.jsonl", first)
+    run(tmp_path / "rest.jsonl", second)
+
+
+def test_what_was_adopted_is_told_once_and_remembered(tmp_path: Path) -> None:
+    vpc = default_vpc_id(ONE)
+    adopted = {
+        "subnets": [{"id": "subnet-1", "vpc": vpc, "zone": "us-east-1z"}],
+        "groups": [{"id": "sg-1", "vpc": vpc}],
+    }
+    journal = tmp_path / "rest.jsonl"
+
+    async def first(moto: Moto) -> None:
+        everything = await moto.tell_networks(ONE, adopted)
+        assert everything["vpcs"] == [{"id": vpc}]
+        assert {"id": "subnet-1", "vpc": vpc, "zone": "us-east-1z"} in everything["subnets"]
+        lines = journal.read_text()
+        assert await moto.tell_networks(ONE, adopted) == everything
+        assert journal.read_text() == lines
+        await ec2(moto, "DeleteSubnet", SubnetId="subnet-1")
+
+    async def second(moto: Moto) -> None:
+        everything = await moto.tell_networks(ONE, {"subnets": [], "groups": []})
+        assert "subnet-1" not in [subnet["id"] for subnet in everything["subnets"]]
+        assert {"id": "sg-1", "vpc": vpc, "name": "sg-1"} in everything["groups"]
+
+    run(journal, first)
     run(journal, second)
 
 

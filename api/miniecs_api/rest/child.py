@@ -116,10 +116,12 @@ class Remembering:
         return f"Neither miniecs nor moto has the service {name}. See docs/differences.md."
 
     def _ask(self, environ: Environ, body: bytes) -> Response:
-        mock_random.seed(self._number)
-        if _asks_for_networks(environ):
-            return _networks(environ, body)
         environ = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        if _asks_for_networks(environ):
+            mock_random.seed(self._number)
+            return _networks(environ, body)
+        self._moto.get_application(environ)  # it draws numbers when it is made, perhaps for a read
+        mock_random.seed(self._number)
         return Client(self._moto).open(environ)
 
     def _remember(self, environ: Environ, body: bytes, status: int) -> None:
