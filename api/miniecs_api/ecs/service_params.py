@@ -5,24 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from miniecs.control.load_balancing import load_balancer_arns_of
-from miniecs.model import arns
-from miniecs.model.container_definition import ContainerDefinition
-from miniecs.model.load_balancing import TargetGroup
-from miniecs.model.service import CircuitBreaker, DeploymentConfiguration, ServiceLoadBalancer
-from miniecs.model.task_definition import TaskDefinition
-from miniecs_api.context import Context
+from miniecs.model.service import CircuitBreaker, DeploymentConfiguration
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.wire.errors import AwsError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_MAX_TARGET_GROUPS = 5
 _MAX_DESIRED_COUNT = 5000
 _MAX_GRACE = 2_147_483_647
-_NO_ROLE_ACCESS = (
-    "Unable to assume role and validate the specified targetGroupArn. "
-    "Please verify that the ECS service role being passed has the proper permissions."
-)
 
 # What is refused until something acts on it (docs/differences.md, "Services").
 _NOT_YET = {
@@ -40,7 +29,7 @@ _NOT_YET_IN_DEPLOYMENT = {
 }
 
 
-def _unsupported(what: str) -> AwsError:
+def unsupported(what: str) -> AwsError:
     return AwsError(
         "UnsupportedFeatureException",
         f"{what}: not supported by miniecs yet.",
@@ -53,14 +42,14 @@ def refuse_unsupported(params: dict[str, Any]) -> None:
     for name, what in _NOT_YET.items():
         value = params.get(name)
         if value and value != {"enabled": False}:
-            raise _unsupported(what)
+            raise unsupported(what)
     configuration = params.get("deploymentConfiguration", {})
     for name, what in _NOT_YET_IN_DEPLOYMENT.items():
         value = configuration.get(name)
         if value and value.get("enable", True) if isinstance(value, dict) else value:
-            raise _unsupported(what)
+            raise unsupported(what)
     if configuration.get("strategy", "ROLLING") != "ROLLING":
-        raise _unsupported(f"Deployment strategy {configuration['strategy']}")
+        raise unsupported(f"Deployment strategy {configuration['strategy']}")
     for name in ("linearConfiguration", "canaryConfiguration", "bakeTimeInMinutes"):
         if configuration.get(name):
             raise invalid(f"{name} is not valid for the ROLLING deployment strategy.")
@@ -69,7 +58,7 @@ def refuse_unsupported(params: dict[str, Any]) -> None:
 def deployment_controller(params: dict[str, Any]) -> str:
     type: str = params.get("deploymentController", {}).get("type", "ECS")
     if type != "ECS":
-        raise _unsupported(f"Deployment controller {type}")
+        raise unsupported(f"Deployment controller {type}")
     return type
 
 
@@ -125,7 +114,7 @@ def deployment_configuration(
 def _circuit_breaker(given: dict[str, Any]) -> CircuitBreaker:
     for name in ("thresholdConfiguration", "resetOnHealthyTask"):
         if name in given:
-            raise _unsupported(f"deploymentCircuitBreaker.{name}")
+            raise unsupported(f"deploymentCircuitBreaker.{name}")
     return CircuitBreaker(given.get("enable", False), given.get("rollback", False))
 
 
@@ -134,80 +123,3 @@ def grace_period(params: dict[str, Any]) -> int | None:
     if given is not None and not 0 <= given <= _MAX_GRACE:
         raise invalid(f"healthCheckGracePeriodSeconds must be between 0 and {_MAX_GRACE}.")
     return given
-
-
-def role_arn(
-    ctx: Context, params: dict[str, Any], definition: TaskDefinition, load_balanced: bool
-) -> str | None:
-    """The service role. Any role is accepted; it is only echoed, and only with a load balancer."""
-    role: str | None = params.get("role")
-    if not role:
-        return None
-    if not load_balanced:
-        raise invalid(
-            "The role parameter is only permitted if you are using a load balancer with your service."
-        )
-    if definition.network_mode == "awsvpc":
-        raise invalid("You cannot specify an IAM role for services that require a service linked role.")
-    return role if role.startswith("arn:") else f"arn:aws:iam::{ctx.scope.account}:role/{role.lstrip('/')}"
-
-
-def load_balancers(
-    ctx: Context, params: dict[str, Any], definition: TaskDefinition
-) -> tuple[ServiceLoadBalancer, ...]:
-    """Checked targets of the service's tasks, each an existing target group behind a load balancer."""
-    given = params.get("loadBalancers", [])
-    if len(given) > _MAX_TARGET_GROUPS:
-        raise invalid(f"A maximum of {_MAX_TARGET_GROUPS} target groups can be specified for a service.")
-    return tuple(_load_balancer(ctx, item, definition) for item in given)
-
-
-def _load_balancer(ctx: Context, given: dict[str, Any], definition: TaskDefinition) -> ServiceLoadBalancer:
-    if given.get("advancedConfiguration"):
-        raise _unsupported("loadBalancers.advancedConfiguration (blue/green)")
-    if given.get("loadBalancerName"):
-        raise _unsupported("Classic Load Balancers (loadBalancerName)")
-    container_name, port = given.get("containerName"), given.get("containerPort")
-    if not given.get("targetGroupArn"):
-        raise invalid("targetGroupArn must be specified for a load balancer.")
-    if not container_name:
-        raise invalid("containerName must be specified for a load balancer.")
-    if port is None:
-        raise invalid("containerPort must be specified for a load balancer.")
-    group = _target_group(ctx, given["targetGroupArn"])
-    container = next((c for c in definition.container_definitions if c.name == container_name), None)
-    if container is None:
-        raise invalid(f"The container {container_name} does not exist in the task definition.")
-    if not _exposes(container, port):
-        raise invalid(f"The container {container_name} did not have a container port {port} defined.")
-    wanted = "ip" if definition.network_mode == "awsvpc" else "instance"
-    if group.target_type != wanted:
-        raise invalid(
-            f"The provided target group ARN has target type {group.target_type}, which is incompatible with "
-            f"the {definition.network_mode} network mode specified in the task definition."
-        )
-    if not load_balancer_arns_of(ctx.tx, group.arn):
-        raise invalid(
-            f"The target group with targetGroupArn {group.arn} does not have an associated load balancer.",
-            "Create a listener or a rule that forwards to the target group first.",
-        )
-    return ServiceLoadBalancer(container_name, port, target_group_arn=group.arn)
-
-
-def _exposes(container: ContainerDefinition, port: int) -> bool:
-    return any(mapping.container_port == port for mapping in container.port_mappings or ())
-
-
-def _target_group(ctx: Context, arn: str) -> TargetGroup:
-    """The target group, or ECS's own misleading message with a hint at what is really wrong."""
-    group = ctx.tx.get(TargetGroup, arn)
-    if group is not None and arns.scope_of(arn) == ctx.scope:
-        return group
-    parsed = arns.parse(arn)
-    if parsed is not None and parsed.type == "loadbalancer":
-        hint = f"{arn} is a load balancer's ARN; a target group's belongs here."
-    elif parsed is not None and parsed.type.startswith("listener"):
-        hint = f"{arn} is a {parsed.type}'s ARN; a target group's belongs here."
-    else:
-        hint = f"There is no target group {arn} in account {ctx.scope.account}, region {ctx.scope.region}."
-    raise invalid(_NO_ROLE_ACCESS, hint)

@@ -13,7 +13,7 @@ from miniecs.model.service import Revision, Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
-from miniecs_api.ecs import launch_params, networks, resolve, service_params
+from miniecs_api.ecs import launch_params, networks, resolve, service_load_balancers, service_params
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_service import render_service
@@ -80,7 +80,7 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
     token = params.get("clientToken")
     if token is not None and len(token) > _TOKEN_LIMIT:
         raise invalid(f"clientToken must have at most {_TOKEN_LIMIT} characters.")
-    balancers = service_params.load_balancers(ctx, params, definition)
+    balancers = service_load_balancers.load_balancers(ctx, params, definition)
     launch_type = launch_params.launch_type(ctx, params, cluster, definition)
     service = Service(
         arn=arns.service(ctx.scope, cluster.name, name),
@@ -100,7 +100,7 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
         placement_constraints=launch_params.placement_constraints(ctx, params, definition),
         placement_strategy=launch_params.placement_strategy(params),
         health_check_grace_period=service_params.grace_period(params),
-        role_arn=service_params.role_arn(ctx, params, definition, bool(balancers)),
+        role_arn=service_load_balancers.role_arn(ctx, params, definition, balancers),
         created_at=ctx.now,
         created_by=ctx.principal_arn,
         enable_ecs_managed_tags=params.get("enableECSManagedTags", False),
@@ -210,7 +210,7 @@ def _revision(
             asked["launchType"] = launch_type
         launch_params.launch_type(ctx, asked, cluster, definition)
     balancers = (
-        service_params.load_balancers(ctx, params, definition)
+        service_load_balancers.load_balancers(ctx, params, definition)
         if "loadBalancers" in params
         else current.load_balancers
     )
@@ -223,7 +223,7 @@ def _revision(
             }
             for balancer in balancers
         ]
-        balancers = service_params.load_balancers(ctx, {"loadBalancers": kept}, definition)
+        balancers = service_load_balancers.load_balancers(ctx, {"loadBalancers": kept}, definition)
     network = current.network_configuration
     if changed or "networkConfiguration" in params:
         asked = {"networkConfiguration": params.get("networkConfiguration", network)}

@@ -98,7 +98,7 @@ def modify_listener(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     port = int(params.get("Port") or before.port or 0)
     siblings = ctx.tx.find(Listener, "load_balancer", balancer.arn)
     if any(other.port == port and other.arn != before.arn for other in siblings):
-        raise _duplicate(balancer.arn)
+        raise invalid(f"Listener port '{port}' is already in use")
     place = actions.Place(balancer, protocol, port)
     given = params.get("DefaultActions")
     after = replace(
@@ -196,12 +196,9 @@ def _same(existing: Listener, wanted: Listener) -> Listener:
         created_at=existing.created_at,
     )
     if existing != as_wanted:
-        raise _duplicate(existing.load_balancer_arn)
+        raise AwsError(
+            "DuplicateListener",
+            "A listener already exists on this port for this load balancer "
+            f"'{existing.load_balancer_arn}'",
+        )
     return existing
-
-
-def _duplicate(load_balancer_arn: str) -> AwsError:
-    return AwsError(
-        "DuplicateListener",
-        f"A listener already exists on this port for this load balancer '{load_balancer_arn}'",
-    )

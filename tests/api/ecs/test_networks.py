@@ -303,7 +303,7 @@ def test_a_fargate_service(cluster: Aws) -> None:
         ),
         (
             {"desiredCount": 1, "launchType": "FARGATE", "role": "ecsServiceRole"},
-            "The role parameter is only permitted if you are using a load balancer with your service.",
+            "A role was passed, but no load balancers were present.",
         ),
     ],
 )

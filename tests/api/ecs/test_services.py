@@ -145,7 +145,7 @@ def test_the_same_call_again_answers_and_another_is_refused(cluster: Aws) -> Non
         ),
         (
             {"role": "ecsServiceRole"},
-            "The role parameter is only permitted if you are using a load balancer with your service.",
+            "A role was passed, but no load balancers were present.",
         ),
         (
             {"deploymentConfiguration": {"maximumPercent": 99}},
@@ -215,7 +215,24 @@ def test_load_balancers_are_checked_in_ecs_words(cluster: Aws) -> None:
         "The provided target group ARN has target type ip, which is incompatible with the bridge "
         "network mode specified in the task definition."
     )
+    assert answer(targetGroupArn="lonely") == NO_ROLE_ACCESS
+    assert cluster.hints == [f"lonely is a target group's name; its ARN belongs here: {lonely}"]
+    name = balancer.split("/")[2]
+    assert answer(targetGroupArn=name) == NO_ROLE_ACCESS
+    assert cluster.hints == [f"{name} is a load balancer's name; a target group's ARN belongs here."]
+    for classic in (name, "old"):
+        assert answer(loadBalancerName=classic) == f"The load balancer {classic} does not exist."
+        assert "Classic Load Balancers" in cluster.hints[0]
+    assert answer(containerName=None) == "Container Name can not be blank."
+    assert answer(containerPort=None) == "Container Port can not be blank."
     good = {"targetGroupArn": group, "containerName": "app", "containerPort": 80}
+    many = {"serviceName": "web", "taskDefinition": "web", "desiredCount": 1}
+    assert refused(cluster, "CreateService", **many, loadBalancers=[good] * 6)[1] == (
+        "load balancers can have at most 5 items."
+    )
+    assert refused(cluster, "CreateService", **many, loadBalancers=[good] * 2, role="ecsServiceRole")[1] == (
+        "You cannot specify an IAM role for services that require a service linked role."
+    )
     service = create(cluster, loadBalancers=[good], role="ecsServiceRole", healthCheckGracePeriodSeconds=30)
     assert service["loadBalancers"] == [good]
     assert service["roleArn"] == "arn:aws:iam::000000000000:role/ecsServiceRole"

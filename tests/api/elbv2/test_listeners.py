@@ -205,7 +205,10 @@ def test_modify(elb: Elb) -> None:
     before = elb("DescribeListeners", ListenerArns=[arn])["Listeners"][0]
     changed = elb("ModifyListener", ListenerArn=arn, Port=8080)["Listeners"][0]
     assert changed == before | {"Port": 8080}
-    assert elb.refusal("ModifyListener", ListenerArn=arn, Port=81)[0] == "DuplicateListener"
+    assert elb.refusal("ModifyListener", ListenerArn=arn, Port=81) == (
+        "ValidationError",
+        "Listener port '81' is already in use",
+    )
     fixed = elb.action()
     changed = elb("ModifyListener", ListenerArn=arn, DefaultActions=[fixed])["Listeners"][0]
     assert changed["DefaultActions"] == [fixed]
