@@ -6,8 +6,9 @@ a container instance does it through here, so none can be missed in the outbox.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from miniecs.config import Timing
 from miniecs.control import interfaces, messages
@@ -233,6 +234,10 @@ class Applier:
             raise RuntimeError(f"{service.arn} outlived its task definition or its cluster")
         spec = service_spec(cluster, service, deployment, definition)
         subnets = interfaces.subnets_of(self.tx, arns.scope_of(service.arn), spec.network_configuration)
+        if spec.network_configuration and not subnets:
+            self._tell_without_subnet(service, spec.network_configuration)
+            self._rest(service, deployment, self.now + self.timing.placement_retry)
+            return
         beside = self.tx.find(Task, "service", service.arn) if subnets else ()
         chooser = interfaces.Chooser(
             subnets, (t for t in beside if t.deployment_id == deployment.id and t.wanted)
@@ -269,6 +274,9 @@ class Applier:
         if decision.unplaced:
             blocked_until = self.now + self.timing.placement_retry
             self._tell_unplaced(service, decision)
+        self._rest(service, deployment, blocked_until)
+
+    def _rest(self, service: Service, deployment: Deployment, blocked_until: float) -> None:
         if deployment.blocked_until != blocked_until:
             self.tx.put(_with(service, replace(deployment, blocked_until=blocked_until)))
 
@@ -286,16 +294,25 @@ class Applier:
             service_message(self.tx, service, text, now=self.now, ids=self.ids, because=action.because)
 
     def _tell_unplaced(self, service: Service, decision: Decision) -> None:
-        because = why_unplaced(decision)
+        reason = decision.closest.reason if decision.closest else "NO ACTIVE INSTANCES"
+        self._tell(
+            service, messages.unplaced(decision), why_unplaced(decision), decision.suggestion, reason
+        )
+
+    def _tell_without_subnet(self, service: Service, configuration: Mapping[str, Any]) -> None:
+        """None of the subnets is there any more: an EC2 call deleted the last one."""
+        first, *_ = configuration["awsvpcConfiguration"]["subnets"]
+        suggestion = "UpdateService can name other subnets in its networkConfiguration."
+        self._tell(service, messages.no_subnet(first), f"there is no subnet {first}", suggestion, "LOCATION")
+
+    def _tell(self, service: Service, text: str, because: str, suggestion: str, reason: str) -> None:
         told = self.tx.events(service.arn, (EventKind.DECISION,), limit=1)
         if not told or told[-1].message != because:
             self.tx.emit(
-                Event(EventKind.DECISION, service.arn, self.now, message=because, because=decision.suggestion)
+                Event(EventKind.DECISION, service.arn, self.now, message=because, because=suggestion)
             )
-        text = messages.unplaced(decision)
         if messages.is_unsaid(self.tx, service, text, now=self.now, timing=self.timing):
             service_message(self.tx, service, text, now=self.now, ids=self.ids, because=because)
-            reason = decision.closest.reason if decision.closest else "NO ACTIVE INSTANCES"
             self._service_action(
                 service, "SERVICE_TASK_PLACEMENT_FAILURE", "ERROR", reason, because
             )

@@ -16,7 +16,7 @@ from miniecs.model import arns, fargate
 from miniecs.model.event import Event, EventKind
 from miniecs.model.hints import hint
 from miniecs.model.instance import ContainerInstance
-from miniecs.model.load_balancing import Target
+from miniecs.model.load_balancing import Target, TargetGroup
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 
@@ -156,12 +156,23 @@ def _last_failure(view: View, service: Service) -> str:
     return f"; the last one: {reasons[0] if reasons else last.stopped_reason}"
 
 
+def _missing_groups(view: View, task: Task) -> Iterator[str]:
+    """Elastic Load Balancing deletes a target group though a service names it, and then nothing goes on."""
+    service = view.get(Service, task.service_arn or "")
+    for deployment in service.deployments if service is not None else ():
+        if deployment.id == task.deployment_id:
+            named = (balancer.target_group_arn for balancer in deployment.revision.load_balancers)
+            yield from (arn for arn in named if arn is not None and view.get(TargetGroup, arn) is None)
+
+
 def _settles(view: View, task: Task, now: float, timing: Timing) -> str:
     """What a RUNNING task still lacks to count as healthy."""
     name = f"Task {arns.name_of(task.arn)}"
     targets = [t for t in view.find(Target, "task", task.arn) if t.state != "healthy"]
     for target in targets:
         return f"{name} waits for its target {target.id}:{target.port}, which is {_state(target)}."
+    for group in _missing_groups(view, task):
+        return f"{name} waits for target group {group}, which was deleted: the service still names it."
     since = now - (task.started_at or now)
     if since < timing.healthy_after:
         left = timing.healthy_after - since

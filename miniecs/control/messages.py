@@ -105,6 +105,14 @@ def unplaced(decision: Decision) -> str:
     return f"{text} The closest matching (container-instance {arns.name_of(closest.host)}) {said}{_GUIDE}"
 
 
+def no_subnet(id: str) -> str:
+    """ECS's form for launches that fail before there is a task, around its words for such a subnet."""
+    return (
+        f"failed to launch a task with (error Error retrieving subnet information for [{id}]: The subnet ID "
+        f"'{id}' does not exist (ErrorCode: InvalidSubnetID.NotFound))."
+    )
+
+
 def is_unsaid(view: View, service: Service, text: str, *, now: float, timing: Timing) -> bool:
     """Whether ECS would say this now: identical events rest until the matter is resolved, or 6 hours.
 

@@ -124,6 +124,14 @@ def test_targets_that_are_not_healthy() -> None:
     ]
 
 
+def test_a_target_group_that_was_deleted() -> None:
+    balanced = service(1, deployment(1, desired_count=1, balanced=True))
+    lines = told(balanced, task("new", started_at=NOW - 100))
+    assert lines[2] == (
+        f"  Task new waits for target group {group().arn}, which was deleted: the service still names it."
+    )
+
+
 def test_a_pending_task() -> None:
     pending = task("a", status="PENDING", because="2 are wanted; it fits")
     away = instance(1, agent_connected=False)

@@ -185,6 +185,39 @@ def test_a_subnet_in_which_something_stands_is_not_deleted(server: ServerProcess
     assert refused(ec2.delete_subnet, SubnetId="subnet-0000000a")[0] == "DependencyViolation"
 
 
+def test_a_service_whose_subnet_was_deleted_says_so(server: ServerProcess) -> None:
+    """As in EC2, a subnet in which nothing runs can be deleted though a service names it."""
+    ec2, ecs = server.client("ec2"), server.client("ecs")
+    made = ec2.create_subnet(VpcId=VPC, CidrBlock="172.31.112.0/20", AvailabilityZone="us-east-1e")
+    subnet = made["Subnet"]["SubnetId"]
+    ecs.create_service(
+        serviceName="homeless",
+        taskDefinition="web",
+        desiredCount=0,
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
+    )
+    ec2.delete_subnet(SubnetId=subnet)
+    ecs.update_service(service="homeless", desiredCount=2)
+
+    def service() -> dict[str, Any]:
+        found: dict[str, Any] = ecs.describe_services(services=["homeless"])["services"][0]
+        return found
+
+    until("it to say so", lambda: any(subnet in event["message"] for event in service()["events"]))
+    assert service()["events"][0]["message"] == (
+        "(service homeless) failed to launch a task with (error Error retrieving subnet information for "
+        f"[{subnet}]: The subnet ID '{subnet}' does not exist (ErrorCode: InvalidSubnetID.NotFound))."
+    )
+    assert (service()["runningCount"], service()["pendingCount"]) == (0, 0)
+    ecs.update_service(
+        service="homeless",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-0000000a"]}},
+    )
+    until("two tasks elsewhere", lambda: service()["runningCount"] == 2)
+    ecs.delete_service(service="homeless", force=True)
+
+
 def everything(server: ServerProcess) -> dict[str, Any]:
     ec2 = server.client("ec2")
     return {
