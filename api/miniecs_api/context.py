@@ -18,7 +18,7 @@ class ApiSettings:
     account: str = "000000000000"
     region: str = "us-east-1"
     owner: str = ""  # the data folder's; where the search for a VPC's addresses begins follows from it
-    strict: bool = False  # refuse roles, subnets and the like that nobody made, as AWS does
+    strict: bool = False  # refuse subnets, groups and the like that nobody made, as AWS does
     carries_traffic: bool = False  # whether a proxy listens for load balancers
     endpoint: str = "http://127.0.0.1:4566"
     timing: Timing = field(default_factory=Timing)

@@ -98,7 +98,7 @@ def up(
         float | None, _remembered("Divide every wait that ECS defines by this. [1]")
     ] = None,
     strict: Annotated[
-        bool | None, _remembered("Refuse roles, subnets and the like that nobody made. [no-strict]")
+        bool | None, _remembered("Refuse subnets, groups and the like that nobody made. [no-strict]")
     ] = None,
     durability: Annotated[
         Durability | None,
