@@ -85,11 +85,14 @@ class RestOfAws:
     async def _keep_in_step(self, scope: Scope) -> None:
         """Tell moto what was adopted, and write down what it has."""
         async with self._one_at_a_time:
-            adopted = list(_adopted(self._store, scope))
-            everything = await self._moto.tell_networks(scope, _as_told(adopted))
-            self._told[scope].update(thing.key for thing in adopted)
+            told = self._told[scope]
+            untold = [thing for thing in _adopted(self._store, scope) if thing.key not in told]
+            everything = await self._moto.tell_networks(scope, _as_told(untold))
+            told.update(thing.key for thing in untold)
             with self._store.transaction() as tx:
-                _mirror(tx, scope, everything, self._told[scope])
+                _mirror(tx, scope, everything, told)
+            # What was deleted may be adopted again.
+            told.intersection_update(thing.key for thing in _adopted(self._store, scope))
             self._in_step.add(scope)
 
 
