@@ -26,7 +26,7 @@ _LONGEST_TABLE = 64 * 1024 * 1024
 
 
 class ServerLink:
-    """Keeps the link open (miniecs.proxy.main.Link). serves: the version of a table; take: hears of others."""
+    """Keeps the link open (miniecs.proxy.main.Link). serves: a table's version; take: hears of others."""
 
     def __init__(
         self, endpoint: str, owner: str, serves: int, take: Callable[[RoutingTable], None]

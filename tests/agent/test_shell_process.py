@@ -102,10 +102,11 @@ def test_it_says_what_it_is_and_plays_what_it_is_told(tmp_path: Path) -> None:
             assert "ecs.capability.container-ordering" in names
             assert "ecs.capability.task-eni" in names
             assert "ecs.capability.efs" not in names
-            assert await state(it, lambda s: s["instances"], "the state") == {
+            assert await state(it, lambda s: s["instances"] and s["loadBalancers"] is not None, "the state") == {
                 "instances": ids(1, 2),
                 "failed": {},
                 "engine": True,
+                "loadBalancers": {},
                 "generation": 1,
             }
             assert json.loads(file.read_text()) == {
@@ -148,9 +149,30 @@ def test_what_is_not_wanted_any_more_is_removed_and_what_is_wanted_stays() -> No
             arn = kept.query["containerInstanceArn"]
             await link.say("miniecs.HostInstances", **desired(instance(1, arn=arn), generation=2))
             after = await state(it, lambda s: s["instances"] == ids(1), "the removal")
-            assert after == {"instances": ids(1), "failed": {}, "engine": True, "generation": 2}
+            assert after == {
+                "instances": ids(1),
+                "failed": {},
+                "engine": True,
+                "loadBalancers": {},
+                "generation": 2,
+            }
             assert list(it.machine.engines) == ids(1)
             await until(lambda: it.plane.open(ACS) == [kept], "the other agent to hang up")
+
+    told(story)
+
+
+def test_load_balancers_get_addresses_and_lose_them() -> None:
+    async def story(it: Bed) -> None:
+        it.plane.desired = desired(instance(1), loadBalancers=["one", "two"])
+        async with it.agent():
+            link = await it.plane.socket(HOST)
+            both = await state(it, lambda s: s.get("loadBalancers"), "their addresses")
+            assert both["loadBalancers"] == {"one": "172.31.9.1", "two": "172.31.9.2"}
+            fewer = desired(instance(1), loadBalancers=["two"], generation=2)
+            await link.say("miniecs.HostInstances", **fewer)
+            left = await state(it, lambda s: len(s["loadBalancers"]) == 1, "the other one's end")
+            assert left["loadBalancers"] == it.machine.balancers == {"two": "172.31.9.1"}
 
     told(story)
 

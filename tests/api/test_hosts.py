@@ -10,7 +10,7 @@ import pytest
 from miniecs.config import InstanceSpec
 from miniecs.model.emulated import LOCAL, EmulatedInstance, EngineHost
 from miniecs.model.instance_types import UnknownInstanceType
-from miniecs.model.network import EngineNetworks
+from miniecs.model.network import EngineNetworks, LoadBalancerAddress
 from miniecs_api.hosts import HostHello, HostLink, HostLinks, HostRefused, HostSettings
 from miniecs_api.machines import Machines
 from miniecs_api.wire.errors import AwsError
@@ -127,6 +127,7 @@ def test_a_host_is_told_all_that_it_is_to_play(site: Site) -> None:
                         "attributes": {},
                     },
                 ],
+                "loadBalancers": [],
             },
         }
     ]
@@ -346,3 +347,33 @@ def test_the_networks_of_an_engine_are_noted_also_after_a_reset(site: Site) -> N
     assert noted() == expected
     Agent(site, engine={"networks": None})
     assert noted() == [EngineNetworks(LOCAL, ())]
+
+
+def test_the_local_agent_is_told_of_load_balancers_and_tells_their_addresses(site: Site) -> None:
+    agent, elsewhere = Agent(site), Agent(site, "elsewhere")
+
+    def wanted(of: Agent) -> list[list[str]]:
+        sets = [message["message"]["loadBalancers"] for message in of.inbox]
+        of.inbox.clear()
+        return sets
+
+    assert wanted(agent) == [[]]
+    made = site.aws.elbv2("CreateLoadBalancer", Name="web", Subnets=["subnet-a", "subnet-b"])
+    arn = made["LoadBalancers"][0]["LoadBalancerArn"]
+    assert wanted(agent) == [[arn]]
+    assert wanted(elsewhere) == [[]], "its networks do not end where the proxy is"
+
+    def noted() -> list[LoadBalancerAddress]:
+        return list(site.aws.store.all(LoadBalancerAddress))
+
+    agent.says(loadBalancers={arn: "172.31.9.1", "gone": "172.31.9.2"})
+    assert noted() == [LoadBalancerAddress(arn, "172.31.9.1")]
+    agent.says(loadBalancers=None)
+    elsewhere.says(loadBalancers={})
+    assert noted() == [LoadBalancerAddress(arn, "172.31.9.1")], "neither knows anything of it"
+    agent.says(loadBalancers={arn: "172.31.9.3"})
+    assert noted() == [LoadBalancerAddress(arn, "172.31.9.3")]
+    site.aws.elbv2("DeleteLoadBalancer", LoadBalancerArn=arn)
+    assert wanted(agent) == [[]]
+    agent.says(loadBalancers={})
+    assert noted() == []

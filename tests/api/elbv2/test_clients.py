@@ -229,6 +229,8 @@ def test_the_cli_from_load_balancer_to_nothing(cli: Callable[[str], Any]) -> Non
         ({"Id": "10.0.0.1", "Port": 80}, "initial"),
         ({"Id": "10.0.0.2", "Port": 80}, "initial"),
     ]
+    delay = "Key=deregistration_delay.timeout_seconds,Value=0"
+    cli(f"modify-target-group-attributes --target-group-arn {group} --attributes {delay}")
     cli(f"deregister-targets --target-group-arn {group} --targets Id=10.0.0.1")
     cli(f"wait target-deregistered --target-group-arn {group} --targets Id=10.0.0.1,Port=80")
     cli(f"delete-load-balancer --load-balancer-arn {balancer}")
