@@ -22,6 +22,7 @@ EXERCISED_FROM = 100  # seeds: a smaller batch need not meet everything
 _ACTIONS = frozenset(action.__name__ for action in plan.Action.__args__)
 _ELSEWHERE = frozenset({"Forget"})  # an hour after a task stopped: longer than most runs
 SCENARIOS = {"cluster": scenario.run, "balanced": balanced.run}
+_WANTED = {"cluster": (*(_ACTIONS - _ELSEWHERE), *faults.KINDS), "balanced": balanced.SITUATIONS}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         elif one:
             print("\n".join(outcome.history))
     total["simulated hours"] //= 3600
-    missing = sorted(unexercised(total)) if len(seeds) >= EXERCISED_FROM and len(names) > 1 else []
+    missing = sorted(set().union(*(unexercised(total, name) for name in names)))
+    if len(seeds) < EXERCISED_FROM:
+        missing = []
     print(f"{MIN_HOSTS} hosts or more and {FAULTS} faults a seed in a cluster; in all:")
     print(", ".join(f"{count} {name}" for name, count in sorted(total.items())))
     if missing:
@@ -51,10 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed or missing else 0
 
 
-def unexercised(total: Counter[str]) -> set[str]:
-    """Plan actions, faults and situations that no run of the batch met."""
-    wanted = (*(_ACTIONS - _ELSEWHERE), *faults.KINDS, *balanced.SITUATIONS)
-    return {name for name in wanted if not total[name]}
+def unexercised(total: Counter[str], scenario: str) -> set[str]:
+    """Plan actions, faults and situations that a batch of this scenario should meet, and did not."""
+    return {name for name in _WANTED[scenario] if not total[name]}
 
 
 def _outcomes(runs: list[tuple[str, int, bool]], jobs: int) -> Iterator[Outcome]:

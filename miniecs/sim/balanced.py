@@ -23,9 +23,8 @@ from miniecs_agent.sim.instances import SimulatedHost
 from miniecs_api.wire.errors import AwsError
 
 ROLLS = 5  # rolling updates in each run
-EVERY = 0.1  # seconds between two requests, beside those at the worst moments
+EVERY = 0.2  # seconds between two requests, beside those at the worst moments
 MOST_TASKS = 6
-SPARE_HOSTS = 3  # for a service with a static port: one is drained, one lost, and one takes the next task
 LOSSES_IN = 4  # one run of so many
 REST_LIMIT = 1200.0
 
@@ -44,6 +43,8 @@ SITUATIONS = (
     "stop-task",
     "stop-task while its new target takes requests, as none is healthy",
     "control plane killed while targets drain",
+    "control plane killed as targets begin to drain",
+    "proxy killed",
     "proxy connected",
     "requests",
     "requests at the worst moment",
@@ -59,38 +60,43 @@ SITUATIONS = (
 
 
 class Network(NamedTuple):
-    """How a service's tasks are reached."""
+    """How a service's tasks are reached.
+
+    hosts: enough for all tasks and one that comes, with one host drained and one lost.
+    """
 
     mode: str
     target_type: str
+    hosts: int
     host_port: int | None = None
     fargate: bool = False
 
 
 NETWORKS = (
-    Network("bridge", "instance", 0),
-    Network("host", "instance"),
-    Network("awsvpc", "ip"),
-    Network("awsvpc", "ip", fargate=True),
+    Network("bridge", "instance", 4, host_port=0),
+    Network("host", "instance", MOST_TASKS + 3),  # one static port a host
+    Network("awsvpc", "ip", 6),  # three interfaces a host
+    Network("awsvpc", "ip", 1, fargate=True),
 )
 
 
 def run(seed: int, with_history: bool = False) -> Outcome:
     """The run of this seed. A failed one always has its history."""
     choices = Ids(seed * 2 + 1)
-    world = World(seed, hosts=MOST_TASKS + SPARE_HOSTS, types=("m5.2xlarge",))
-    return played(Outcome(seed), world, Run(world, choices, seed).play, with_history)
+    network = NETWORKS[seed // LOSSES_IN % len(NETWORKS)]
+    world = World(seed, hosts=network.hosts, types=("m5.2xlarge",))
+    return played(Outcome(seed), world, Run(world, choices, seed, network).play, with_history)
 
 
 class Run:
     """The service's users, and what dies under them."""
 
-    def __init__(self, world: World, choices: Ids, seed: int) -> None:
+    def __init__(self, world: World, choices: Ids, seed: int, network: Network) -> None:
         self._world = world
         self._choices = choices
         self._faults = Faults(world)
         self._losses = seed % LOSSES_IN == LOSSES_IN - 1
-        self._network = NETWORKS[seed // LOSSES_IN % len(NETWORKS)]
+        self._network = network
         self._checked = choices.number(3) == 0
         self._delay = 5 + choices.number(20)
         self._requests = Requests(world, every=EVERY, longest=self._delay - 0.5, losses=self._losses)
@@ -290,6 +296,10 @@ class Run:
             self._faults.lose_host(host, noticed_after=5.0 + self._choices.number(60))
 
     def _fail_all_probes(self) -> None:
+        """Of as few tasks as can be: with more of them a gap would not show."""
+        self._desired = 2
+        self._world.ecs("UpdateService", service="web", desiredCount=self._desired)
+        self._rest()
         for task in self._world.tasks("RUNNING"):
             host = self._world.instances.get(task.container_instance_arn or "")
             if host is not None:

@@ -29,8 +29,6 @@ KINDS = (
     "delayed reports",
     "control plane killed",
     "control plane killed between plan and apply",
-    "control plane killed as targets begin to drain",
-    "proxy killed",
     "agent restart",
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from miniecs.control.plan import Key, Plan
@@ -41,6 +41,7 @@ class Invariants:
         self._memory: dict[str, int] = defaultdict(int)
         self._ports: dict[tuple[str, str, int], str] = {}  # (instance, protocol, host port) -> task
         self._ports_of: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
+        self._addresses: dict[str, str] = {}  # of network interfaces -> task
         self._ran: dict[str, tuple[str | None, ...]] = {}  # task -> its containers' runtime ids
         self._planned: Key | None = None
         self._reconciler: Reconciler | None = None
@@ -76,7 +77,7 @@ class Invariants:
             elif before.wanted and not after.wanted and after.stop_code == _STOPPED_BY_US:
                 stopped.setdefault(after.service_arn, []).append(before)
         for service_arn, tasks in stopped.items():
-            self._check_floor(service_arn, tasks)
+            self._check_floor(service_arn, tasks, _targets_before(commit))
         for service_arn in started:
             self._check_ceiling(service_arn)
         key, self._planned = self._planned, None
@@ -94,6 +95,7 @@ class Invariants:
                 broken("every placement says why", after.arn)
             if not after.is_stopped:
                 self._hold_ports(after)
+            self._hold_address(after)
 
     def _check_forward(self, before: Task, after: Task) -> None:
         if STATUS_ORDER[after.last_status] < STATUS_ORDER[before.last_status]:
@@ -172,14 +174,33 @@ class Invariants:
         self._ports[key] = task.arn
         self._ports_of[task.arn].append(key)
 
+    def _hold_address(self, task: Task) -> None:
+        address = task.network_interface.private_ipv4 if task.network_interface is not None else ""
+        owner = self._addresses.get(address)
+        if not address:
+            return
+        if not task.is_stopped and owner not in (None, task.arn):
+            broken("no address twice", f"{address}: {owner} and {task.arn}")
+        if not task.is_stopped:
+            self._addresses[address] = task.arn
+        elif owner == task.arn:
+            del self._addresses[address]
+
     # The bounds of services
 
-    def _check_floor(self, service_arn: str, stopped: Iterable[Task]) -> None:
-        """Our own stops never push healthy tasks below minimumHealthyPercent."""
+    def _check_floor(
+        self, service_arn: str, stopped: Iterable[Task], targets_before: Mapping[str, list[Target]]
+    ) -> None:
+        """Our own stops never push healthy tasks below minimumHealthyPercent.
+
+        targets_before: task -> its targets that changed with the stop, as they were before it.
+        """
         service = self._store.get(Service, service_arn)
         if service is None or service.status != "ACTIVE" or service.scheduling_strategy == "DAEMON":
             return
-        lost = [task for task in stopped if self._is_healthy(service, task)]
+        lost = [
+            task for task in stopped if self._is_healthy(service, task, targets_before.get(task.arn, ()))
+        ]
         if not lost:
             return
         percent = service.deployment_configuration.minimum_healthy_percent
@@ -217,7 +238,7 @@ class Invariants:
         instance = self._store.get(ContainerInstance, task.container_instance_arn)
         return instance is not None and instance.status != "INACTIVE"
 
-    def _is_healthy(self, service: Service, task: Task) -> bool:
+    def _is_healthy(self, service: Service, task: Task, targets_before: Iterable[Target] = ()) -> bool:
         """ECS's rule, read off the objects: targets and container checks, or 40 s of RUNNING without any."""
         if task.last_status != "RUNNING" or not self._counts(task):
             return False
@@ -230,8 +251,9 @@ class Invariants:
         if checked and task.health_status != "HEALTHY":
             return False
         if balanced:
-            targets = self._store.find(Target, "task", task.arn)
-            return len(targets) >= len(balanced) and all(target.state == "healthy" for target in targets)
+            states = {target.key: target.state for target in self._store.find(Target, "task", task.arn)}
+            states |= {target.key: target.state for target in targets_before}
+            return len(states) >= len(balanced) and all(state == "healthy" for state in states.values())
         if checked:
             return True
         return self._world.now - (task.started_at or 0.0) >= self._world.timing.healthy_after
@@ -329,6 +351,14 @@ class Invariants:
         for task in self._store.find(Task, "cluster", self._world.cluster_arn):
             if task.last_status == "PENDING" and not task.because:
                 broken("whatever is pending says why", arns.name_of(task.arn))
+
+
+def _targets_before(commit: Commit) -> dict[str, list[Target]]:
+    before: dict[str, list[Target]] = defaultdict(list)
+    for change in commit.changes:
+        if change.kind is Target and change.before is not None and change.before.task_arn is not None:
+            before[change.before.task_arn].append(change.before)
+    return before
 
 
 def _holds(task: Task | None) -> bool:

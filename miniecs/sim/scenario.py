@@ -91,11 +91,15 @@ class Kind:
     container: dict[str, Any] = field(default_factory=dict)
     service: dict[str, Any] = field(default_factory=dict)
     network_mode: str = "bridge"
+    size: dict[str, str] = field(default_factory=dict)  # of the task: Fargate needs one
     balanced: bool = False
     sidecar: bool = False
 
 
 _HEALTH_CHECK = {"command": ["CMD-SHELL", "true"], "interval": 5, "timeout": 2, "retries": 2}
+_IN_SUBNETS = {
+    "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-11111111", "subnet-22222222"]}}
+}
 _DYNAMIC = [{"containerPort": 80, "hostPort": 0}]
 _KINDS = (
     Kind("plain"),
@@ -141,6 +145,14 @@ _KINDS = (
     ),
     Kind("daemon", {}, {"schedulingStrategy": "DAEMON"}),
     Kind("host-network", {"portMappings": [{"containerPort": 9090}]}, network_mode="host"),
+    Kind("awsvpc", {"portMappings": [{"containerPort": 80}]}, _IN_SUBNETS, network_mode="awsvpc"),
+    Kind(
+        "fargate",
+        {"portMappings": [{"containerPort": 80}]},
+        {**_IN_SUBNETS, "launchType": "FARGATE"},
+        network_mode="awsvpc",
+        size={"cpu": "512", "memory": "2048"},
+    ),
 )
 
 
@@ -211,6 +223,7 @@ class Run:
             family=kind.name,
             networkMode=kind.network_mode,
             containerDefinitions=containers,
+            **kind.size,
         )
         arn: str = answer["taskDefinition"]["taskDefinitionArn"]
         return arn

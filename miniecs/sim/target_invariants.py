@@ -37,6 +37,7 @@ class TargetInvariants:
         self._store = world.store
         self._up_since = world.now
         self._drains_since: dict[str, float] = {}  # as the store says
+        self._anew: dict[str, float] = {}  # when it was to drain anew
         self._unsubscribe = self._store.subscribe(self._on_commit)
 
     def follow(self) -> None:
@@ -63,6 +64,7 @@ class TargetInvariants:
             if before is None or before.state != "draining":
                 self._drains_since[after.key] = self._world.now
             else:
+                self._anew[after.key] = self._world.now
                 self._world.data_plane.met["targets that drained anew"] += 1
             return
         target = after or before
@@ -71,6 +73,7 @@ class TargetInvariants:
         if after is None and before is not None:
             if began is not None:
                 self._check_drained(before, began)
+                self._anew.pop(target.key, None)
             elif before.state in _USED and self._delay(before) > 0:
                 broken(DRAINED, f"{before.key} {before.state}")
 
@@ -80,7 +83,7 @@ class TargetInvariants:
         if told is None:
             if plane.alive and target.key in plane.back_ends():
                 broken(WHOLE_DELAY, f"{target.key} is gone and the load balancer never heard that it drains")
-            told = began
+            told = self._anew.get(target.key, began)  # it is not in the tables: its host is gone
         since = max(began, told)
         if now < since + delay - _MOMENT:
             broken(WHOLE_DELAY, f"{target.key} drained {now - since:.3f} of {delay:g} s")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest import MonkeyPatch
 
-from miniecs.control import census, registration, rolling, routing, targets, tasks
+from miniecs.control import census, rolling, routing, targets, tasks
 from miniecs.control.draft import Draft
 from miniecs.control.plan import NOTHING, AdvanceTask, Plan
 from miniecs.control.routing import routing_table
@@ -109,7 +109,7 @@ def targets_are_registered_before_their_tasks_run(patch: MonkeyPatch) -> None:
         counted = honest(view, service, **more)
         for cohort in counted.cohorts:
             for task in cohort.pending:
-                if not view.find(Target, "task", task.arn):
+                if task.created_at < more["now"] and not view.find(Target, "task", task.arn):
                     counted.unregistered += [(task, b) for b in cohort.deployment.revision.load_balancers]
         return counted
 
@@ -129,7 +129,7 @@ def old_tasks_stop_before_new_ones_are_healthy(patch: MonkeyPatch) -> None:
 
     def take(view: Any, service: Any, **more: Any) -> census.Census:
         counted = honest(view, service, **more)
-        for cohort in counted.cohorts:
+        for cohort in counted.cohorts if len(service.deployments) > 1 else ():
             cohort.healthy += cohort.settling
             cohort.settling = []
         return counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from miniecs.config import Timing
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.sim import InvariantBroken, World
-from miniecs.sim.__main__ import main
+from miniecs.sim.__main__ import main, unexercised
 from miniecs.sim.faults import Faults
 from miniecs.sim.scenario import FAULTS, MIN_HOSTS, run
 from miniecs.sim.world import ControlPlaneDown
@@ -268,3 +269,17 @@ def test_a_failing_seed_prints_its_history(
     assert "LaunchTasks" in out
     assert "again: python -m miniecs.sim --scenario cluster --seed 0" in out
     assert out.endswith("sim: 1 seeds, 1 failed\n")
+
+
+@pytest.mark.slow
+def test_a_hundred_seeds_meet_every_action_and_every_fault() -> None:
+    total: Counter[str] = Counter()
+    for outcome in map(run, range(100, 200)):
+        assert outcome.failure == "", "\n".join([*outcome.history, outcome.failure])
+        total += outcome.actions + outcome.faults
+    assert unexercised(total, "cluster") == set()
+
+
+def test_what_a_batch_never_met_is_told() -> None:
+    assert "proxy killed" in unexercised(Counter(), "balanced")
+    assert "SetInterface" in unexercised(Counter(), "cluster")
