@@ -42,7 +42,7 @@ check: $(STAMP)  ## before each commit: lint, clock ban, types, import rules, fa
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not slow and not docker"
 
 .PHONY: sim
-sim: $(STAMP)  ## SEEDS=500 seeded runs of whole simulated clusters with faults
+sim: $(STAMP)  ## SEEDS=500 seeds of whole simulated clusters with faults, and of requests through a load balancer
 	@$(BIN)/python -m miniecs.sim --seeds $(SEEDS) $(ARGS)
 
 .PHONY: bench

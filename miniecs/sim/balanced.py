@@ -101,6 +101,7 @@ class Run:
         self._delay = 5 + choices.number(20)
         self._requests = Requests(world, every=EVERY, longest=self._delay - 0.5, losses=self._losses)
         self._desired = 2 + choices.number(4)
+        self._is_sick = False  # the newest version fails its health check
 
     def play(self) -> None:
         world = self._world
@@ -198,11 +199,13 @@ class Run:
 
     def _roll(self) -> None:
         self._met("rolling update")
+        self._is_sick = False
         image = _IMAGES[self._choices.number(len(_IMAGES))]
         self._world.ecs("UpdateService", service="web", taskDefinition=self._register(image))
 
     def _roll_sick(self) -> None:
         self._met("rolling update to a version that fails its health check")
+        self._is_sick = True
         self._world.ecs("UpdateService", service="web", taskDefinition=self._register(_SICK_IMAGE))
 
     def _scale_out(self) -> None:
@@ -276,10 +279,11 @@ class Run:
 
     def _alone(self, lose: Callable[[], None]) -> None:
         """One loss at a time, of several tasks that serve: it is to be seen that the others go on."""
-        self._roll()
+        if self._is_sick:
+            self._roll()
         self._rest()
         lose()
-        self._world.run(60.0)
+        self._world.run(30.0)
         self._rest()
 
     def _crash(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest import MonkeyPatch
 
-from miniecs.control import census, rolling, routing, targets, tasks
+from miniecs.control import census, registration, rolling, routing, targets, tasks
 from miniecs.control.draft import Draft
 from miniecs.control.plan import NOTHING, AdvanceTask, Plan
 from miniecs.control.routing import routing_table
