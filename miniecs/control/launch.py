@@ -113,9 +113,7 @@ def demand_of(definition: TaskDefinition, overrides: Mapping[str, Any] | None = 
 
 
 def _demand_with(definition: TaskDefinition, of_task: Mapping[str, Any]) -> Resources:
-    of_containers: dict[str, Mapping[str, Any]] = {
-        override["name"]: override for override in of_task.get("containerOverrides", ())
-    }
+    of_containers = _by_container(of_task)
     cpu = _task_size(of_task.get("cpu"), definition.cpu)
     memory = _task_size(of_task.get("memory"), definition.memory)
     if cpu is None:
@@ -128,7 +126,7 @@ def _demand_with(definition: TaskDefinition, of_task: Mapping[str, Any]) -> Reso
             _container_memory(container, of_containers.get(container.name, {}))
             for container in definition.container_definitions
         )
-    return _demand(definition, cpu, memory)
+    return _demand(definition, cpu, memory, _gpus(definition, of_containers))
 
 
 def demand_of_task(task: Task, definition: TaskDefinition | None) -> Resources:
@@ -136,9 +134,10 @@ def demand_of_task(task: Task, definition: TaskDefinition | None) -> Resources:
     if definition is None:
         return Resources(cpu=task.reserved_cpu, memory=task.reserved_memory)
     usual = _shape(definition).demand
-    if (usual.cpu, usual.memory) == (task.reserved_cpu, task.reserved_memory):
+    if not task.overrides and (usual.cpu, usual.memory) == (task.reserved_cpu, task.reserved_memory):
         return usual
-    return _demand(definition, task.reserved_cpu, task.reserved_memory)
+    gpus = _gpus(definition, _by_container(task.overrides or {}))
+    return _demand(definition, task.reserved_cpu, task.reserved_memory, gpus)
 
 
 def placement_request(
@@ -271,12 +270,16 @@ def _container_memory(container: ContainerDefinition, override: Mapping[str, Any
     return int(reservation or limit or 0)
 
 
-def _demand(definition: TaskDefinition, cpu: int, memory: int) -> Resources:
+def _by_container(of_task: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {override["name"]: override for override in of_task.get("containerOverrides", ())}
+
+
+def _demand(definition: TaskDefinition, cpu: int, memory: int, gpus: int) -> Resources:
     tcp, udp = _static_ports(definition)
     return Resources(
         cpu=cpu,
         memory=memory,
-        gpu=_gpus(definition),
+        gpu=gpus,
         enis=1 if definition.network_mode == "awsvpc" else 0,
         tcp_ports=tcp,
         udp_ports=udp,
@@ -301,13 +304,17 @@ def _static_ports(definition: TaskDefinition) -> tuple[frozenset[int], frozenset
     return frozenset(tcp), frozenset(udp)
 
 
-def _gpus(definition: TaskDefinition) -> int:
-    return sum(
-        int(requirement.value or 0)
-        for container in definition.container_definitions
-        for requirement in container.resource_requirements or ()
-        if requirement.type == "GPU"
-    )
+def _gpus(definition: TaskDefinition, of_containers: Mapping[str, Mapping[str, Any]]) -> int:
+    total = 0
+    for container in definition.container_definitions:
+        override = of_containers.get(container.name, {}).get("resourceRequirements")
+        if override is not None:
+            total += sum(int(each["value"]) for each in override if each["type"] == "GPU")
+        else:
+            total += sum(
+                int(each.value or 0) for each in container.resource_requirements or () if each.type == "GPU"
+            )
+    return total
 
 
 def _constraint_type(type: str) -> Literal["distinctInstance", "memberOf"]:

@@ -231,8 +231,9 @@ def _secret(name: str, value_from: str, target: str) -> dict[str, str]:
 
 def _environment(container: ContainerDefinition, override: Mapping[str, Any]) -> dict[str, str]:
     environment = {pair.name: pair.value or "" for pair in container.environment if pair.name is not None}
-    for pair in override.get("environment", ()):
-        environment[pair["name"]] = pair.get("value", "")
+    environment.update(
+        (pair["name"], pair.get("value", "")) for pair in override.get("environment", ()) if "name" in pair
+    )
     return environment
 
 

@@ -9,11 +9,16 @@ import re
 
 _HINTS = (
     (
+        r"logging driver: .*(dial|no such host|timeout)",
+        "nothing answers where the log driver sends its lines: start what is to listen there, correct the "
+        "driver's options, or use another driver",
+    ),
+    (
         r"access denied|repository does not exist|manifest unknown|manifest for .* not found",
         "check the image's name and tag; a private registry needs `docker login` on this machine",
     ),
     (
-        r"no such host|dial tcp|network is unreachable|Client\.Timeout|TLS handshake|no answer",
+        r"^CannotPull.*(no such host|dial tcp|network is unreachable|Client\.Timeout|TLS handshake|no answer)",
         "the registry cannot be reached from the engine: make the image available locally "
         "(`docker load`, `docker build` or `miniecs images`); an image that is there is not pulled",
     ),
@@ -29,7 +34,11 @@ _HINTS = (
         r"executable file not found|exec: .*no such file or directory|exec format error",
         "the command or entryPoint does not exist in the image, or is for another architecture",
     ),
-    (r"minimum memory limit", "give the container at least 6 MiB of memory"),
+    (r"minimum memory (limit|reservation) allowed", "give the container at least 6 MiB of memory"),
+    (
+        r"unable to find (user|group)",
+        "the image has no such user: give its number, or a name of the image's own /etc/passwd",
+    ),
     (r"no space left on device", "the engine's disk is full: `docker system df` shows by what"),
     (
         r"no log driver named|logging driver",
@@ -46,5 +55,5 @@ _COMPILED = tuple((re.compile(pattern, re.IGNORECASE), text) for pattern, text i
 
 
 def hint(words: str) -> str:
-    """What to do about them; '' when they say enough."""
+    """What to do about a reason, ECS's name for it included; '' when it says enough."""
     return next((text for pattern, text in _COMPILED if pattern.search(words)), "")

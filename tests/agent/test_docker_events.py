@@ -216,10 +216,16 @@ def test_what_a_refusal_is_about() -> None:
     ("words", "part"),
     [
         (DENIED, "docker login"),
-        (NO_HOST, "registry cannot be reached"),
+        (f"CannotPullContainerError: {NO_HOST}", "registry cannot be reached"),
+        (
+            "failed to initialize logging driver: dial tcp 127.0.0.1:24224: connect: connection refused",
+            "log driver sends its lines",
+        ),
         (TAKEN, "hostPort 0"),
         (NO_COMMAND, "does not exist in the image"),
         ("Minimum memory limit allowed is 6MB", "6 MiB"),
+        ("Minimum memory reservation allowed is 6MB", "6 MiB"),
+        ("unable to find user x: no matching entries in passwd file", "no such user"),
         ("write /var/lib/docker/x: no space left on device", "docker system df"),
         ("logger: no log driver named 'nosuch' is registered", "docker info"),
         ("OutOfMemoryError: Container killed due to memory usage", "memory"),
@@ -231,3 +237,4 @@ def test_hints(words: str, part: str) -> None:
 
 def test_no_hint_where_there_is_none_to_give() -> None:
     assert hint("something new") == ""
+    assert hint(f"CannotCreateVolumeError: {NO_HOST}") == ""  # a volume's driver, and no registry

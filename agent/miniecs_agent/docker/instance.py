@@ -140,8 +140,7 @@ class DockerInstance:
             failed = failure_of(Action.PULL, problem)
             if took + wait + took > left:
                 failed = failed._replace(temporary=False)
-            # The core may give up after any of them, and what to do about it is to be read somewhere.
-            self._fail(call, failed, said=attempts.failures > 1)
+            self._fail(call, failed)
         else:
             self._pull_attempts.pop(key, None)
             self._tell(engine.Pulled(*key, image.digest))
@@ -416,17 +415,17 @@ class DockerInstance:
         if not self._containers.has_any_of(task_arn):
             self._spawn(self._pauses.release(task_arn))
 
-    def _fail(self, call: EngineCall, problem: Failure, *, said: bool = True) -> None:
-        """said: what is worth another try needs no warning."""
-        advice = hint(problem.message)
-        log.log(
-            logging.DEBUG if problem.temporary and said else logging.WARNING,
-            "%s of %s: %s: %s%s",
+    def _fail(self, call: EngineCall, problem: Failure) -> None:
+        """The core may give up after any failure, and what to do about it is to be read somewhere."""
+        reason = f"{problem.name}: {problem.message}"
+        advice = hint(reason)
+        log.warning(
+            "%s of %s: %s%s%s",
             call.container.name,
             call.task.arn,
-            problem.name,
-            problem.message,
+            reason,
             f" ({advice})" if advice else "",
+            "; it is tried again, a few times" if problem.temporary else "",
         )
         self._tell(
             engine.Failed(

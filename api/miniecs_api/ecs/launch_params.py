@@ -19,6 +19,7 @@ from miniecs_scheduler import ExpressionError, parse_expression
 _MAX_CONSTRAINTS = 10
 _MAX_STRATEGIES = 5
 _MAX_OVERRIDES = 8192  # characters of JSON
+_NO_ACCELERATORS = "Inference accelerators are not supported by miniecs."
 _BINPACK_FIELDS = {"cpu": "cpu", "memory": "memory"}
 
 
@@ -35,7 +36,18 @@ def task_definition(
         raise AwsError("ClientException", "TaskDefinition not found.")
     if found.status != "ACTIVE":
         raise AwsError(inactive_code, "TaskDefinition is inactive")
+    for container in found.container_definitions:
+        for requirement in container.resource_requirements or ():
+            _check_device(requirement.type, requirement.value)
     return found
+
+
+def _check_device(type: str, value: str | None) -> None:
+    """Placement counts GPUs and knows no other device. No instance has the attribute for accelerators."""
+    if type == "GPU" and (value is None or not value.isdecimal()):
+        raise _unsupported("All GPUs of an instance, and shared ones, are not placed by miniecs yet.")
+    if type == "NeuronDevice":
+        raise _unsupported("Neuron devices are not placed by miniecs yet.")
 
 
 def placement_constraints(
@@ -147,7 +159,7 @@ def overrides(
     if len(json.dumps(given, separators=(",", ":"))) > _MAX_OVERRIDES:
         raise invalid(f"Overrides length must be at most {_MAX_OVERRIDES}.")
     if given.get("inferenceAcceleratorOverrides"):
-        raise _unsupported("Inference accelerators are not supported by miniecs.")
+        raise _unsupported(_NO_ACCELERATORS)
     names = {container.name for container in definition.container_definitions}
     for override in given.get("containerOverrides", []):
         if "name" not in override:
@@ -156,6 +168,7 @@ def overrides(
             raise invalid(
                 f"Override for container named {override['name']} is not a container in the TaskDefinition."
             )
+        _check_override(override)
     for field in ("cpu", "memory"):
         if field in given and not given[field].isdecimal():
             raise invalid(f"Invalid '{field}' setting for task.")
@@ -164,6 +177,24 @@ def overrides(
         if memory not in FARGATE_SIZES.get(cpu, ()):
             raise invalid("No Fargate configuration exists for given values.")
     return given
+
+
+def _check_override(override: dict[str, Any]) -> None:
+    """As a task definition's own settings, but for memory that is too little: the engine says so."""
+    name = override["name"]
+    for size, least in (("cpu", 0), ("memory", 1), ("memoryReservation", 1)):
+        if override.get(size, least) < least:
+            raise invalid(f"Invalid '{size}' setting for container '{name}'.")
+    for pair in override.get("environment", []):
+        if not pair.get("name"):
+            raise invalid(
+                f"Invalid setting for container '{name}'. The name of an environment variable must not be "
+                "null or empty."
+            )
+    for requirement in override.get("resourceRequirements", []):
+        if requirement["type"] == "InferenceAccelerator":
+            raise _unsupported(_NO_ACCELERATORS)
+        _check_device(requirement["type"], requirement.get("value"))
 
 
 def propagated_tags(

@@ -93,6 +93,10 @@ def test_failures_name_every_reason(cluster: Aws) -> None:
     assert {f["reason"] for f in unmet if f["arn"] == taken} == {"MemberOf placement constraint unsatisfied."}
 
 
+def override(**of_app: Any) -> dict[str, Any]:
+    return {"overrides": {"containerOverrides": [{"name": "app", **of_app}]}}
+
+
 @pytest.mark.parametrize(
     ("params", "code", "message"),
     [
@@ -104,6 +108,42 @@ def test_failures_name_every_reason(cluster: Aws) -> None:
             {"overrides": {"containerOverrides": [{"name": "x"}]}},
             "InvalidParameterException",
             "Override for container named x is not a container in the TaskDefinition.",
+        ),
+        (
+            override(cpu=-1),
+            "InvalidParameterException",
+            "Invalid 'cpu' setting for container 'app'.",
+        ),
+        (
+            override(memory=0),
+            "InvalidParameterException",
+            "Invalid 'memory' setting for container 'app'.",
+        ),
+        (
+            override(memoryReservation=-64),
+            "InvalidParameterException",
+            "Invalid 'memoryReservation' setting for container 'app'.",
+        ),
+        (
+            override(environment=[{"value": "nameless"}]),
+            "InvalidParameterException",
+            "Invalid setting for container 'app'. The name of an environment variable must not be null or "
+            "empty.",
+        ),
+        (
+            override(resourceRequirements=[{"type": "GPU", "value": "ALL"}]),
+            "UnsupportedFeatureException",
+            "All GPUs of an instance, and shared ones, are not placed by miniecs yet.",
+        ),
+        (
+            override(resourceRequirements=[{"type": "NeuronDevice", "value": "ALL"}]),
+            "UnsupportedFeatureException",
+            "Neuron devices are not placed by miniecs yet.",
+        ),
+        (
+            override(resourceRequirements=[{"type": "InferenceAccelerator", "value": "a"}]),
+            "UnsupportedFeatureException",
+            "Inference accelerators are not supported by miniecs.",
         ),
         (
             {"networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}},
@@ -265,6 +305,20 @@ def test_list_tasks_filters_on_desired_status_and_pages(cluster: Aws) -> None:
     assert page["taskArns"] + rest["taskArns"] == running
     assert rest["nextToken"] is None
     assert refused(cluster, "ListTasks", nextToken="?")[1] == "Invalid token."
+
+
+def test_devices_that_are_not_counted_are_refused(cluster: Aws) -> None:
+    cluster.register_instance()
+    for type, value in (("GPU", "ALL"), ("NeuronDevice", "ALL")):
+        cluster.register_task_definition("devices", resourceRequirements=[{"type": type, "value": value}])
+        assert refused(cluster, "RunTask", taskDefinition="devices")[0] == "UnsupportedFeatureException"
+
+
+def test_a_gpu_of_an_override_is_counted(cluster: Aws) -> None:
+    cluster.register_instance()
+    gpu = override(resourceRequirements=[{"type": "GPU", "value": "1"}])
+    (failure,) = cluster.ecs("RunTask", taskDefinition="web", **gpu)["failures"]
+    assert failure["reason"] == "RESOURCE:GPU"
 
 
 def test_overrides_count_for_placement_and_show(cluster: Aws) -> None:
