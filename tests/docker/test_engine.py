@@ -479,9 +479,10 @@ async def test_instances_reach_each_others_ports_and_their_own(on: Host) -> None
         plain = container(SERVE, environment={"WHO": str(n)}, **static)
         server = read_task(document(plain, name=f"server{n}"))
         assert (await on.run(i, server)).bindings == (NetworkBinding(i.address, "tcp", 80, 80),)
-    asked = f"for a in {one.address} {two.address}; do wget -qO- http://$a/; done"
+    asks = "until wget -qO- http://$a/ 2>/dev/null; do sleep 0.05; done"
+    asked = f"for a in {one.address} {two.address}; do {asks}; done"
     for n, i in enumerate((one, two), 1):
-        client = read_task(document(container(f"sleep 0.3; {asked}"), name=f"client{n}"))
+        client = read_task(document(container(asked), name=f"client{n}"))
         assert await on.printed(i, client) == "it is 1\nit is 2\n"
     for n, i in enumerate((one, two), 1):
         assert await _get(i.address, 80) == f"it is {n}\n"
@@ -515,7 +516,7 @@ async def test_links(on: Host) -> None:
         document(
             container(SERVE, name="db", environment={"WHO": "db"}),
             container(
-                "sleep 0.3; wget -qO- http://database/; wget -qO- http://db/",
+                "for n in database db; do until wget -qO- http://$n/ 2>/dev/null; do sleep 0.05; done; done",
                 links=["db:database"],
             ),
         )
@@ -703,7 +704,12 @@ async def test_logs_of_the_living_and_the_dead(on: Host) -> None:
     task = read_task(document(container("echo out; sleep 0.2; echo err >&2; sleep 0.2; echo more")))
     await on.run(i, task)
     found = [each async for each in i.logs(task.arn, "main", follow=True, tail=None, timestamps=False)]
-    assert found == [Output("stdout", b"out\n"), Output("stderr", b"err\n"), Output("stdout", b"more\n")]
+    # The engine reads the two apart, and on a busy machine the later may come first.
+    assert [each for each in found if each.stream == "stdout"] == [
+        Output("stdout", b"out\n"),
+        Output("stdout", b"more\n"),
+    ]
+    assert [each for each in found if each.stream == "stderr"] == [Output("stderr", b"err\n")]
     await on.exited(task)
     last = [each async for each in i.logs(task.arn, "main", follow=False, tail=1, timestamps=True)]
     assert len(last) == 1 and last[0].data.endswith(b"Z more\n")
@@ -793,7 +799,7 @@ async def test_usage(on: Host) -> None:
 @real
 async def test_a_new_agent_takes_over(on: Host) -> None:
     i = await on.instance()
-    plain = container("sleep 2; exit 6", portMappings=[{"containerPort": 80}])
+    plain = container("trap 'exit 6' TERM; sleep 1000 & wait", portMappings=[{"containerPort": 80}])
     lives = read_task(document(plain, name="lives"))
     dead = read_task(document(container(["false"]), name="dead"))
     started = await on.run(i, lives)
@@ -809,7 +815,7 @@ async def test_a_new_agent_takes_over(on: Host) -> None:
     after = {each.task_arn: each for each in again.containers()}
     assert {arn: each._replace(started_at=None) for arn, each in after.items()} == before
     assert after[lives.arn].bindings == started.bindings
-    assert await on.exited(lives) == Exited(lives.arn, "main", 6)
+    assert await on.do(again, Action.STOP, lives) == Exited(lives.arn, "main", 6)
 
 
 @real

@@ -6,12 +6,14 @@ engine's answer, while the agent dies; the supervisor brings the next one.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from .clusters import Clusters
-from .commands import DEAF, OBEDIENT
+from .commands import DEAF, OBEDIENT, ON_CUE, cue
 from .daemon import Engine
 from .engine_proxy import EngineProxy, When
 from .history import History
@@ -117,14 +119,19 @@ def test_running_containers_are_adopted(miniecs: Miniecs, history: History) -> N
 def test_what_ended_while_no_agent_lived_is_told_by_the_next(
     miniecs: Miniecs, engine: Engine, history: History
 ) -> None:
-    definition = miniecs.register("ended", {"name": "a", "command": ["sh", "-c", "sleep 1.5; exit 42"]})
-    (arn,) = miniecs.run(definition)
+    (arn,) = miniecs.run(miniecs.register("ended", {"name": "a", "command": ON_CUE}))
     container = miniecs.reaches(arn, "RUNNING")["containers"][0]["runtimeId"]
-    # Dead before and after: each agent that the supervisor brings is killed until the container has ended.
-    while engine.client.api.inspect_container(container)["State"]["Running"]:
+    supervisor = miniecs.pid("supervise")
+    os.kill(supervisor, signal.SIGSTOP)  # or it would bring another agent at once
+    try:
         miniecs.kill("agent")
+        until("no agent to live", lambda: not miniecs.processes("agent"))
+        cue(engine, container)
+        assert miniecs.task(arn)["lastStatus"] == "RUNNING"
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
     task = miniecs.reaches(arn, "STOPPED")
-    assert (task["stopCode"], task["containers"][0]["exitCode"]) == ("EssentialContainerExited", 42)
+    assert (task["stopCode"], task["containers"][0]["exitCode"]) == ("EssentialContainerExited", 5)
     history.once(arn, "create", "start", "die")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .clusters import Clusters
-from .commands import OBEDIENT
+from .commands import OBEDIENT, ON_CUE, cue
 from .daemon import Daemon, Engine
 from .engine import BUSYBOX, import_busybox
 from .engine_proxy import EngineProxy
@@ -66,7 +66,7 @@ def test_an_engine_that_is_gone_for_a_while(
 ) -> None:
     miniecs = clusters.start("--instances", "1", "--time-scale", "10", through=engine_proxy)
     obedient = miniecs.register("obedient", {"name": "a", "command": OBEDIENT})
-    brief = miniecs.register("brief", {"name": "a", "command": ["sh", "-c", "sleep 4; exit 5"]})
+    brief = miniecs.register("brief", {"name": "a", "command": ON_CUE})
     stays, stopped, removed = miniecs.run(obedient, 3)
     (ends,) = miniecs.run(brief)
     arns = [stays, stopped, removed, ends]
@@ -78,7 +78,7 @@ def test_an_engine_that_is_gone_for_a_while(
     miniecs.ecs.stop_task(task=stopped)
     (meanwhile,) = miniecs.run(obedient)
     engine.client.api.remove_container(ids(before[removed])[0], force=True)
-    until("it to end by itself", lambda: not _runs(engine, ids(before[ends])[0]))
+    cue(engine, ids(before[ends])[0])
     # Nothing is known of any container, so nothing is said to have changed.
     assert [miniecs.task(arn)["lastStatus"] for arn in arns] == ["RUNNING", "STOPPING", "RUNNING", "RUNNING"]
     assert miniecs.task(meanwhile)["lastStatus"] == "PENDING"
@@ -95,10 +95,6 @@ def test_an_engine_that_is_gone_for_a_while(
     until("the instance to be well", lambda: health(miniecs) == "OK")
     for arn in (stays, stopped, ends, meanwhile):
         history.once(arn, "create", "start")
-
-
-def _runs(engine: Engine, container: str) -> bool:
-    return bool(engine.client.api.inspect_container(container)["State"]["Running"])
 
 
 # The engine itself ends, with its containers or without

@@ -14,7 +14,7 @@ import botocore.exceptions
 import pytest
 
 from .clusters import Clusters
-from .commands import OBEDIENT
+from .commands import OBEDIENT, ON_CUE, cue
 from .daemon import Daemon, Engine
 from .history import History
 from .miniecs import Miniecs
@@ -27,7 +27,7 @@ def test_a_control_plane_that_is_gone_for_a_while(
 ) -> None:
     miniecs = clusters.start("--instances", "1", "--time-scale", "10")
     obedient = miniecs.register("obedient", {"name": "a", "command": OBEDIENT})
-    brief = miniecs.register("brief", {"name": "a", "command": ["sh", "-c", "sleep 3; exit 5"]})
+    brief = miniecs.register("brief", {"name": "a", "command": ON_CUE})
     (stays,) = miniecs.run(obedient)
     miniecs.reaches(stays, "RUNNING")
     (ends,) = miniecs.run(brief)
@@ -37,8 +37,7 @@ def test_a_control_plane_that_is_gone_for_a_while(
     os.kill(supervisor, signal.SIGSTOP)  # or it would bring another server at once
     try:
         miniecs.kill("server")
-        ended = "the container to end"
-        until(ended, lambda: not engine.client.api.inspect_container(runtime_id)["State"]["Running"])
+        cue(engine, runtime_id)
         with pytest.raises(botocore.exceptions.BotoCoreError):
             miniecs.task(ends)
         assert miniecs.processes("agent")
@@ -52,14 +51,14 @@ def test_a_control_plane_that_is_gone_for_a_while(
         history.once(arn, "create", "start")
 
 
-def test_a_control_plane_that_hangs_is_waited_for(clusters: Clusters, history: History) -> None:
+def test_a_control_plane_that_hangs_is_waited_for(clusters: Clusters, engine: Engine) -> None:
     miniecs = clusters.start("--instances", "1", "--time-scale", "10")
-    brief = miniecs.register("brief", {"name": "a", "command": ["sh", "-c", "sleep 1; exit 5"]})
+    brief = miniecs.register("brief", {"name": "a", "command": ON_CUE})
     (ends,) = miniecs.run(brief)
     runtime_id = miniecs.reaches(ends, "RUNNING")["containers"][0]["runtimeId"]
     server = miniecs.kill("server", signal.SIGSTOP)
     try:
-        until("the container to end", lambda: history.of(ends)["a"]["die"])
+        cue(engine, runtime_id)
     finally:
         os.kill(server, signal.SIGCONT)
     told = miniecs.reaches(ends, "STOPPED")
@@ -175,14 +174,14 @@ def test_a_link_that_is_cut_and_healed(
     try:
         until("it to join", lambda: [each for each in miniecs.instances() if each["agentConnected"]])
         obedient = miniecs.register("obedient", {"name": "a", "command": OBEDIENT})
-        brief = miniecs.register("brief", {"name": "a", "command": ["sh", "-c", "sleep 3; exit 5"]})
+        brief = miniecs.register("brief", {"name": "a", "command": ON_CUE})
         (stays,) = miniecs.run(obedient)
         (ends,) = miniecs.run(brief)
-        for arn in (stays, ends):
-            miniecs.reaches(arn, "RUNNING")
+        miniecs.reaches(stays, "RUNNING")
+        runtime_id = miniecs.reaches(ends, "RUNNING")["containers"][0]["runtimeId"]
         host.cut()
         (meanwhile,) = miniecs.run(obedient)
-        until("the container to end", lambda: told.of(ends)["a"]["die"])
+        cue(second_engine, runtime_id)
         assert miniecs.task(ends)["lastStatus"] == "RUNNING"
         assert miniecs.task(meanwhile)["lastStatus"] == "PENDING"
         host.heal()

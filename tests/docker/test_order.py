@@ -5,17 +5,19 @@ The order is the engine's own word: when it started each container, and when tha
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from miniecs_agent.docker.events import timestamp
 
-from .commands import OBEDIENT
+from .commands import OBEDIENT, ON_CUE, cue
 from .daemon import Engine
 from .history import History
 from .miniecs import Miniecs
 
+_PERIOD = 6.1  # seconds that a container has run for the least restartAttemptPeriod, at this scale
 _HEALTHY = {"command": ["CMD", "true"], "interval": 5, "timeout": 2}
 _SICK = {"command": ["CMD", "false"], "interval": 5, "timeout": 2, "retries": 10}
 
@@ -180,16 +182,18 @@ def test_the_end_of_an_essential_container_is_that_of_all(miniecs: Miniecs) -> N
 def test_a_container_is_started_again_when_it_has_run_for_its_period(
     miniecs: Miniecs, engine: Engine, history: History
 ) -> None:
-    policy = {"enabled": True, "restartAttemptPeriod": 60}  # six seconds at this scale
-    twice = "echo run >> /runs; test $(wc -l < /runs) = 2 || sleep 6.5; exit 1"
+    policy = {"enabled": True, "restartAttemptPeriod": 60}
+    twice = f"echo run >> /runs; test $(wc -l < /runs) = 1 || exit 5; {ON_CUE[2]}"
     definition = miniecs.register(
         "again", {"name": "app", "command": shell(twice), "restartPolicy": policy},
         {"name": "side", "command": OBEDIENT},
     )  # fmt: skip
     (arn,) = miniecs.run(definition)
     first = miniecs.reaches(arn, "RUNNING")
-    task = miniecs.reaches(arn, "STOPPED", within=60)
-    assert (task["stopCode"], codes(task)) == ("EssentialContainerExited", {"app": 1, "side": 7})
+    time.sleep(_PERIOD)
+    cue(engine, first["containers"][0]["runtimeId"])
+    task = miniecs.reaches(arn, "STOPPED")
+    assert (task["stopCode"], codes(task)) == ("EssentialContainerExited", {"app": 5, "side": 7})
     counted = history.of(arn)
     assert [counted["app"][each] for each in ("create", "start", "die")] == [1, 2, 2]
     assert [counted["side"][each] for each in ("create", "start", "die")] == [1, 1, 1]
@@ -197,11 +201,12 @@ def test_a_container_is_started_again_when_it_has_run_for_its_period(
     assert task["startedAt"] == first["startedAt"]
 
 
-def test_an_ignored_exit_code_is_an_end(miniecs: Miniecs, history: History) -> None:
-    policy = {"enabled": True, "restartAttemptPeriod": 60, "ignoredExitCodes": [9]}
-    definition = miniecs.register(
-        "ignored", {"name": "app", "command": shell("sleep 6.5; exit 9"), "restartPolicy": policy}
-    )
+def test_an_ignored_exit_code_is_an_end(miniecs: Miniecs, engine: Engine, history: History) -> None:
+    policy = {"enabled": True, "restartAttemptPeriod": 60, "ignoredExitCodes": [5]}
+    definition = miniecs.register("ignored", {"name": "app", "command": ON_CUE, "restartPolicy": policy})
     (arn,) = miniecs.run(definition)
-    assert codes(miniecs.reaches(arn, "STOPPED", within=60)) == {"app": 9}
+    first = miniecs.reaches(arn, "RUNNING")
+    time.sleep(_PERIOD)
+    cue(engine, first["containers"][0]["runtimeId"])
+    assert codes(miniecs.reaches(arn, "STOPPED")) == {"app": 5}
     history.once(arn, "create", "start", "die")
