@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,11 +65,15 @@ class Report:
         return True
 
     def next_steps(self) -> None:
-        """The three commands to try next."""
+        """The commands to try next, and before them what makes them commands here."""
         if self._quiet:
             return
         folder = "" if _is_chosen_without_option(self._folder.path) else f" --data-dir {self._folder.path}"
-        self._say(f'\nTry next:\n  eval "$(miniecs env{folder})"')
+        self._say("\nTry next:")
+        activation = _activation()
+        if activation is not None:
+            self._say(f"  . {shlex.quote(activation)}")
+        self._say(f'  eval "$(miniecs env{folder})"')
         self._say(f"  aws ecs list-container-instances --cluster {self._plan.settings.cluster}")
         self._say(f"  miniecs status{folder}")
 
@@ -116,6 +122,14 @@ class Report:
             "instances": {"registered": len(state.instances), "connected": state.connected},
             "seconds": round(now - self._since, 3),
         }
+
+
+def _activation() -> str | None:
+    """The script that puts `miniecs` on the path, where it is not: `make run` runs it from where it is."""
+    script = Path(sys.executable).parent / "activate"
+    if shutil.which("miniecs") is not None or not script.exists():
+        return None
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
 def _is_chosen_without_option(path: Path) -> bool:

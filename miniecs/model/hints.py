@@ -18,7 +18,8 @@ _HINTS = (
         "check the image's name and tag; a private registry needs `docker login` on this machine",
     ),
     (
-        r"^CannotPull.*(no such host|dial tcp|network is unreachable|Client\.Timeout|TLS handshake|no answer)",
+        r"^CannotPull.*"
+        r"(no such host|dial tcp|network is unreachable|Client\.Timeout|TLS handshake|no answer)",
         "the registry cannot be reached from the engine: make the image available locally "
         "(`docker load`, `docker build` or `miniecs images`); an image that is there is not pulled",
     ),

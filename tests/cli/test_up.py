@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import MINIECS, Cli, until
+from .conftest import BIN, MINIECS, Cli, until
 
 pytestmark = pytest.mark.slow
 SIMULATED = ("--runtime", "simulated")
@@ -181,6 +181,7 @@ def test_the_runtime_of_a_folder_stays(cli: Cli) -> None:
 
 
 def test_in_the_foreground_until_it_is_told_to_end(cli: Cli) -> None:
+    cli.environment["PATH"] = "/usr/bin:/bin"  # without `miniecs`, as after `make run` in a new shell
     process = cli.start_in_foreground("--port", "0")
     until(lambda: answers(cli), "it answers")
     assert cli.json("status")["supervisorPid"] == process.pid
@@ -192,7 +193,8 @@ def test_in_the_foreground_until_it_is_told_to_end(cli: Cli) -> None:
     assert cli.processes() == {}
     assert out.splitlines()[0].startswith("server ready in ")
     assert "cluster default: 3 container instances in 3 zones, t3.medium with 2048 CPU units and" in out
-    assert 'Try next:\n  eval "$(miniecs env)"\n' in out
+    script = os.path.relpath(BIN / "activate")
+    assert f'Try next:\n  . {script}\n  eval "$(miniecs env)"\n' in out
     assert err.count("\n") == 1
     # Killed so soon that the supervisor may not have seen it listen yet: then it waits a moment.
     assert re.search(r"ended by signal 9; starting it again (now|in 0\.25 s)\n", err), err
