@@ -93,7 +93,8 @@ class EngineContainer(NamedTuple):
     """A container that an engine has, by its labels: how an agent that starts anew finds its tasks.
 
     ``document`` is the ACS Task it was made for, where the engine keeps it. ``reported``: the
-    control plane is known to have been told of this state.
+    control plane is known to have been told of this state. ``ended_at`` and ``reason``, of one that
+    exited: when by the clock of started_at, where that is known, and why as in ``Exited``.
     """
 
     task_arn: str
@@ -107,6 +108,8 @@ class EngineContainer(NamedTuple):
     digest: str | None = None
     document: Document | None = None
     reported: bool = False
+    ended_at: float | None = None
+    reason: str = ""
 
 
 class Engine(Protocol):

@@ -579,7 +579,7 @@ async def test_a_new_agent_finds_what_the_last_one_left(on: Bench) -> None:
     await on.reopen()
     assert on.instance.address == address
     seen = on.instance.containers()
-    assert [each._replace(started_at=None) for each in seen] == [
+    assert [each._replace(started_at=None, ended_at=None) for each in seen] == [
         EngineContainer(
             arn("t1"),
             "main",
@@ -600,6 +600,7 @@ async def test_a_new_agent_finds_what_the_last_one_left(on: Bench) -> None:
         ),
     ]
     assert all(each.started_at for each in seen)
+    assert [each.ended_at is not None for each in seen] == [False, True]
     third = read_task(document(checked, name="t3"))
     await on.running(third)
     on.docker.end("c1", 0)

@@ -540,6 +540,35 @@ def test_an_exited_essential_container_that_is_found_ends_its_task() -> None:
     assert (report["status"], report["containers"][0]["exitCode"]) == ("STOPPED", 9)
 
 
+def test_an_end_that_nobody_heard_of_is_told_with_its_reason() -> None:
+    out = "OutOfMemoryError: Container killed due to memory usage"
+    ended = EngineContainer(arn(), "main", "id", "exited", 137, document=document(), reason=out)
+    [report] = reports(Bench(found=[ended]).first)
+    assert (report["containers"][0]["exitCode"], report["containers"][0]["reason"]) == (137, out)
+
+
+@pytest.mark.parametrize(
+    ("ran", "code", "again"), [(60.0, 1, True), (59.0, 1, False), (60.0, 3, False), (60.0, None, False)]
+)
+def test_a_container_that_ended_unheard_is_started_again_as_its_policy_says(
+    ran: float, code: int | None, again: bool
+) -> None:
+    policy = {"enabled": True, "restartAttemptPeriod": 60, "ignoredExitCodes": [3]}
+    whole = document(container("main", restartPolicy=policy))
+    found = EngineContainer(
+        arn(), "main", "id-main", "exited", code, started_at=500.0, document=whole, ended_at=500.0 + ran
+    )
+    bench = Bench(found=[found])
+    assert calls(bench.first) == []  # perhaps it was told to stop
+    assert [report["status"] for report in reports(bench.first)] == ["RUNNING" if again else "STOPPED"]
+    if again:
+        assert calls(bench.take({**whole, "lastStatus": "RUNNING"})) == ["start main"]
+        stopping = Bench(found=[found])
+        assert calls(stopping.take({**whole, "desiredStatus": "STOPPED", "lastStatus": "RUNNING"})) == []
+        stopping.answered(ACKNOWLEDGED)
+        assert [task.known for task in stopping.core.tasks] == ["STOPPED"]
+
+
 def test_a_created_container_is_not_started_before_the_control_plane_wants_it() -> None:
     found = [EngineContainer(arn(), "main", "id", "created", document=document())]
     wanted = Bench(found=found)

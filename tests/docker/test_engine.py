@@ -214,7 +214,7 @@ async def test_a_container_from_pull_to_removal(on: Host) -> None:
     assert isinstance(created, Created)
     assert await on.do(i, Action.START, task) == Started(task.arn, "main")
     assert await on.do(i, Action.STOP, task) == Exited(task.arn, "main", 3)
-    assert [each._replace(document=None) for each in i.containers()] == [
+    assert [each._replace(document=None, ended_at=None) for each in i.containers()] == [
         EngineContainer(task.arn, "main", created.runtime_id, "exited", exit_code=3)
     ]
     assert await on.do(i, Action.REMOVE, task) == Removed(task.arn, "main")
@@ -805,7 +805,7 @@ async def test_a_new_agent_takes_over(on: Host) -> None:
     started = await on.run(i, lives)
     await on.run(i, dead)
     await on.exited(dead)
-    before = {each.task_arn: each for each in i.containers()}
+    before = {each.task_arn: each._replace(ended_at=None) for each in i.containers()}
     await on.engine.close()
     on.told.clear()
     await on.open()
@@ -813,7 +813,7 @@ async def test_a_new_agent_takes_over(on: Host) -> None:
     again = await on.instance()
     assert again.address == i.address
     after = {each.task_arn: each for each in again.containers()}
-    assert {arn: each._replace(started_at=None) for arn, each in after.items()} == before
+    assert {arn: each._replace(started_at=None, ended_at=None) for arn, each in after.items()} == before
     assert after[lives.arn].bindings == started.bindings
     assert await on.do(again, Action.STOP, lives) == Exited(lives.arn, "main", 6)
 

@@ -6,8 +6,10 @@ engine's answer, while the agent dies; the supervisor brings the next one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +24,8 @@ from .registry import Registry
 from .waiting import until
 
 LIFE: list[tuple[str, When]] = [
+    (r"POST /volumes/create", "before"),
+    (r"POST /volumes/create", "after"),
     (r"POST /containers/create", "before"),
     (r"POST /containers/create", "after"),
     (r"POST /containers/[^/]+/start", "before"),
@@ -48,8 +52,11 @@ def shared_miniecs(line: EngineProxy, module_clusters: Clusters) -> Miniecs:
 def test_a_launch_goes_on_where_it_was(
     miniecs: Miniecs, line: EngineProxy, history: History, pattern: str, when: When, forward: bool
 ) -> None:
+    mounted = {"mountPoints": [{"sourceVolume": "v", "containerPath": "/v"}]}
     definition = miniecs.register(
-        "launch", {"name": "a", "command": OBEDIENT, "portMappings": [{"containerPort": 80}]}
+        "launch",
+        {"name": "a", "command": OBEDIENT, "portMappings": [{"containerPort": 80}], **mounted},
+        volumes=[{"name": "v", "host": {}}],
     )
     hold = line.hold(pattern, when)
     (arn,) = miniecs.run(definition)
@@ -89,6 +96,7 @@ def test_a_pull_that_was_under_way_goes_on(miniecs: Miniecs, history: History, r
     definition = miniecs.register("pulling", {"name": "a", "image": image, "command": OBEDIENT})
     (arn,) = miniecs.run(definition)
     assert registry.waiting.wait(30), "nobody pulls"
+    until("how far it is to be shown", lambda: f"PENDING (pulling {image}" in miniecs.ok("ps"))
     killed = miniecs.kill("agent")
     until("another agent", lambda: [pid for pid in miniecs.processes("agent") if pid != killed])
     assert miniecs.task(arn)["lastStatus"] == "PENDING"
@@ -121,18 +129,88 @@ def test_what_ended_while_no_agent_lived_is_told_by_the_next(
 ) -> None:
     (arn,) = miniecs.run(miniecs.register("ended", {"name": "a", "command": ON_CUE}))
     container = miniecs.reaches(arn, "RUNNING")["containers"][0]["runtimeId"]
+    with no_agent(miniecs):
+        cue(engine, container)
+        assert miniecs.task(arn)["lastStatus"] == "RUNNING"
+    task = miniecs.reaches(arn, "STOPPED")
+    assert (task["stopCode"], task["containers"][0]["exitCode"]) == ("EssentialContainerExited", 5)
+    history.once(arn, "create", "start", "die")
+
+
+def test_what_has_stopped_is_removed_when_its_time_is_over(
+    engine_proxy: EngineProxy, clusters: Clusters, engine: Engine
+) -> None:
+    """By an agent that finds it, after the one that ran it was killed. A lost removal is made again."""
+    miniecs = clusters.start("--instances", "1", "--time-scale", "60", through=engine_proxy)
+    definition = miniecs.register(
+        "kept",
+        {"name": "a", "command": ["true"], "mountPoints": [{"sourceVolume": "v", "containerPath": "/v"}]},
+        volumes=[{"name": "v", "host": {}}],
+    )
+    (arn,) = miniecs.run(definition)
+    miniecs.reaches(arn, "STOPPED")
+    miniecs.kill("agent")
+    until("its agent to be connected", lambda: miniecs.instances()[0]["agentConnected"])
+    ours = {"label": f"miniecs.data-dir={miniecs.folder}"}
+    assert len(engine.client.containers.list(all=True, filters=ours)) == 1
+    hold = engine_proxy.hold(r"DELETE /containers/")
+    hold.reached(within=90)  # a minute after it was told
+    hold.release(forward=False)
+    until(
+        "nothing to be left",
+        lambda: (
+            not engine.client.containers.list(all=True, filters=ours)
+            and not engine.client.volumes.list(filters=ours)
+        ),
+        within=60,
+    )
+
+
+def test_what_ended_while_no_agent_lived_is_started_again_as_its_policy_says(
+    miniecs: Miniecs, engine: Engine, history: History
+) -> None:
+    policy = {"enabled": True, "restartAttemptPeriod": 60}
+    definition = miniecs.register(
+        "again",
+        {"name": "a", "command": ON_CUE, "restartPolicy": policy, "portMappings": [{"containerPort": 80}]},
+    )
+    (arn,) = miniecs.run(definition)
+    before = miniecs.reaches(arn, "RUNNING")
+    container = before["containers"][0]["runtimeId"]
+    time.sleep(6.1)  # the period, at this scale
+    with no_agent(miniecs):
+        cue(engine, container)
+    until("it to run again", lambda: history.of(arn)["a"]["start"] == 2)
+    after = miniecs.task(arn)
+    assert (after["lastStatus"], after["startedAt"]) == ("RUNNING", before["startedAt"])
+    assert after["containers"][0]["networkBindings"] == before["containers"][0]["networkBindings"]
+    assert history.of(arn)["a"]["create"] == 1
+
+
+def test_a_lack_of_memory_while_no_agent_lived_is_said(miniecs: Miniecs, engine: Engine) -> None:
+    greedy = "trap 'x=a; while :; do x=$x$x; done' USR1; while :; do sleep 0.1; done"
+    definition = miniecs.register("greedy", {"name": "a", "command": ["sh", "-c", greedy], "memory": 8})
+    (arn,) = miniecs.run(definition)
+    container = miniecs.reaches(arn, "RUNNING")["containers"][0]["runtimeId"]
+    with no_agent(miniecs):
+        cue(engine, container)
+    told = miniecs.reaches(arn, "STOPPED")["containers"][0]
+    assert (told["exitCode"], told["reason"]) == (
+        137, "OutOfMemoryError: Container killed due to memory usage"
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def no_agent(miniecs: Miniecs) -> Iterator[None]:
+    """Killed, and the next one comes afterwards."""
     supervisor = miniecs.pid("supervise")
     os.kill(supervisor, signal.SIGSTOP)  # or it would bring another agent at once
     try:
         miniecs.kill("agent")
         until("no agent to live", lambda: not miniecs.processes("agent"))
-        cue(engine, container)
-        assert miniecs.task(arn)["lastStatus"] == "RUNNING"
+        yield
     finally:
         os.kill(supervisor, signal.SIGCONT)
-    task = miniecs.reaches(arn, "STOPPED")
-    assert (task["stopCode"], task["containers"][0]["exitCode"]) == ("EssentialContainerExited", 5)
-    history.once(arn, "create", "start", "die")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -63,7 +63,7 @@ class TaskState:
 
     spec: TaskSpec
     containers: list[ContainerState]
-    incomplete: bool = False  # found with containers that never ran: none goes on before it is wanted
+    incomplete: bool = False  # found with containers that are yet to start: none does before it is wanted
     stopping: bool = False  # desired status: False RUNNING, True STOPPED. It never goes back
     known: str = "PENDING"
     pull_started_at: float | None = None

@@ -64,7 +64,7 @@ def _starting_step(
         return NOTHING
     if container.retry_at is not None and now < container.retry_at:
         return Wait(container.retry_at)
-    if task.incomplete and container.known < Known.RUNNING:
+    if task.incomplete and (container.known < Known.RUNNING or container.restarting):
         return NOTHING
     match container.known:
         case Known.NONE:

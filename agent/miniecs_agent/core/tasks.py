@@ -118,19 +118,45 @@ class TaskRunner:
                 task = self._new(now, read_task(document))
                 # Perhaps the agent died between two containers, perhaps one was removed since or could not
                 # be started and the task has stopped: only the control plane knows, and says when ACS opens.
-                task.incomplete = any(each.known < Known.RUNNING for each in task.containers)
+                task.incomplete = any(
+                    each.known < Known.RUNNING or each.restarting for each in task.containers
+                )
                 self._advance(now, task)
 
     def _new(self, now: float, spec: TaskSpec) -> TaskState:
         task = self._tasks[spec.arn] = TaskState(spec, [ContainerState(each) for each in spec.containers])
         found = self._unclaimed.pop(spec.arn, None)
         if found is not None:
-            for container in found:
-                _recognise(task, container, now)
+            for each in found:
+                container = task.container(each.name)
+                if container is not None:
+                    self._recognise(task, container, each, now)
             self._settle(now, task)
-            if task.known == "RUNNING" and all(container.reported for container in found):
+            if task.known == "RUNNING" and all(each.reported for each in found):
                 task.reported, task.changes = "RUNNING", []
         return task
+
+    def _recognise(
+        self, task: TaskState, container: ContainerState, found: EngineContainer, now: float
+    ) -> None:
+        """Put what the engine has in place of a container that has yet to be made."""
+        container.runtime_id, container.digest = found.runtime_id, found.digest
+        container.bindings, container.health = found.bindings, found.health
+        container.health_since = now
+        container.started_at = found.started_at
+        match found.state:
+            case "created":
+                container.known = Known.CREATED
+                return
+            case "running":
+                container.known = Known.RUNNING
+            case "exited":
+                container.exit_code, ended_at = found.exit_code, found.ended_at
+                # Nobody was there to start it again.
+                container.restarting = ended_at is not None and self._restarts(container, ended_at)
+                container.known = Known.RUNNING if container.restarting else Known.STOPPED
+                container.reason = "" if container.restarting else found.reason
+        task.changes.append(container_change(container))
 
     # What happens
 
@@ -190,19 +216,19 @@ class TaskRunner:
         if container.known is Known.STOPPED or container.restarting:
             return
         container.exit_code = exit_code
-        if self._restarts(now, task, container):
+        if not task.stopping and self._restarts(container, now):
             container.restarting = True
             container.restarts += 1
             return
         container.reason = container.reason or reason
         self._stopped(task, container)
 
-    def _restarts(self, now: float, task: TaskState, container: ContainerState) -> bool:
-        """ECS-FACTS: not when stopping, with an ignored exit code, or sooner than the period."""
+    def _restarts(self, container: ContainerState, ended_at: float) -> bool:
+        """ECS-FACTS: not with an ignored exit code, or sooner than the period."""
         policy = container.spec.restart
-        if policy is None or task.stopping or container.exit_code is None or container.started_at is None:
+        if policy is None or container.exit_code is None or container.started_at is None:
             return False
-        ran_long_enough = now - container.started_at >= self._settings.timing.wait(policy.period)
+        ran_long_enough = ended_at - container.started_at >= self._settings.timing.wait(policy.period)
         return ran_long_enough and container.exit_code not in policy.ignored_exit_codes
 
     def _note_vanished(self, now: float, task: TaskState) -> None:
@@ -377,26 +403,6 @@ def _is_gone(task: TaskState, now: float) -> bool:
         and now >= task.forget_at
         and all(container.removed or container.runtime_id is None for container in task.containers)
     )
-
-
-def _recognise(task: TaskState, found: EngineContainer, now: float) -> None:
-    """Put what the engine has in place of a container that has yet to be made."""
-    container = task.container(found.name)
-    if container is None:
-        return
-    container.runtime_id, container.digest = found.runtime_id, found.digest
-    container.bindings, container.health = found.bindings, found.health
-    container.health_since = now
-    container.started_at = found.started_at
-    match found.state:
-        case "created":
-            container.known = Known.CREATED
-        case "running":
-            container.known = Known.RUNNING
-            task.changes.append(container_change(container))
-        case "exited":
-            container.known, container.exit_code = Known.STOPPED, found.exit_code
-            task.changes.append(container_change(container))
 
 
 def _spec_of(found: list[EngineContainer], cluster_arn: str) -> TaskSpec:

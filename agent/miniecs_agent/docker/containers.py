@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from miniecs.model.task import NetworkBinding
 from miniecs_agent.core.spec import ContainerSpec, InvalidTask, TaskSpec, read_task
 from miniecs_agent.docker import names
+from miniecs_agent.docker.errors import OUT_OF_MEMORY
 from miniecs_agent.docker.events import Seen, bindings_from
 from miniecs_agent.engine import EngineContainer
 from miniecs_agent.host_ports import HostPorts
@@ -78,7 +79,7 @@ class Containers:
     def put(self, container: Container) -> None:
         self._by_key[container.key] = container
         self._by_id[container.runtime_id] = container
-        if container.state != "exited":
+        if container.state != "exited" or container.spec.restart is not None:
             self.hold(container)
 
     def drop(self, container: Container) -> None:
@@ -130,6 +131,7 @@ class Containers:
 
 def listed(container: Container) -> EngineContainer:
     """As the core is told of it."""
+    has_ended = container.state == "exited"
     return EngineContainer(
         task_arn=container.task.arn,
         name=container.spec.name,
@@ -141,4 +143,6 @@ def listed(container: Container) -> EngineContainer:
         health=container.health,
         digest=container.digest,
         document=container.task.document,
+        ended_at=(container.died_at or None) if has_ended else None,
+        reason=OUT_OF_MEMORY if has_ended and container.out_of_memory else "",
     )
