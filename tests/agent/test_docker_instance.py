@@ -564,6 +564,20 @@ async def test_a_connection_that_a_restart_left_behind_is_no_loss(on: Bench) -> 
     assert on.changes == []
 
 
+@bench
+async def test_a_bug_is_an_answer(on: Bench) -> None:
+    """Nobody waits for ever, and what was started all the same is ended."""
+    words = "miniecs failed by a bug; its agent's log has the details"
+    on.docker.refuse["create"] = [KeyError("Id")]
+    on.ask(Action.CREATE, a_task())
+    await on.expect(Failed(*T1, Action.CREATE, "CannotCreateContainerError", words))
+    on.ask(Action.CREATE, a_task())
+    await on.expect(Created(*T1, "c1"))
+    on.docker.refuse["start"] = [KeyError("Id")]
+    on.ask(Action.START, a_task())
+    await on.expect(Failed(*T1, Action.START, "CannotStartContainerError", words))
+
+
 # Instances
 
 

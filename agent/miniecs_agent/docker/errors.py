@@ -83,6 +83,11 @@ def timeout(action: Action, seconds: float) -> Failure:
     return Failure("DockerTimeoutError", words, temporary=action in (Action.STOP, Action.REMOVE))
 
 
+def bug(action: Action) -> Failure:
+    """Of ours: the call was never answered, and whoever waits for it must not do so for ever."""
+    return Failure(_NAMES[action], "miniecs failed by a bug; its agent's log has the details")
+
+
 def failure_of(action: Action, problem: Refused | TimedOut) -> Failure:
     return failure(action, problem) if isinstance(problem, Refused) else timeout(action, CALL_TIMEOUT)
 

@@ -28,6 +28,7 @@ from miniecs_agent.docker.errors import (
     Failure,
     Refused,
     TimedOut,
+    bug,
     failure,
     failure_of,
 )
@@ -99,13 +100,13 @@ class DockerInstance:
             case Action.PULL:
                 self._begin_pull(now, call)
             case Action.CREATE:
-                self._spawn(self._create(call))
+                self._spawn(self._create(call), call)
             case Action.START:
                 self._begin_start(call)
             case Action.STOP:
                 self._begin_stop(call)
             case Action.REMOVE:
-                self._spawn(self._remove(call))
+                self._spawn(self._remove(call), call)
             case Action.RELEASE:
                 self._spawn(self._pauses.release(call.task.arn))
 
@@ -119,7 +120,7 @@ class DockerInstance:
         if image is not None:
             self._tell(engine.Pulled(call.task.arn, call.container.name, image.digest))
             return
-        self._spawn(self._pull(now, call))
+        self._spawn(self._pull(now, call), call)
 
     async def _pull(self, now: float, call: EngineCall) -> None:
         key = _key(call)
@@ -185,7 +186,7 @@ class DockerInstance:
         container.state = "starting"
         container.run += 1
         container.out_of_memory = container.stopping = container.killed = container.given_up = False
-        self._spawn(self._start(call, container, container.run))
+        self._spawn(self._start(call, container, container.run), call)
 
     async def _start(self, call: EngineCall, container: Container, run: int) -> None:
         """Not made again blindly: what the engine was asked before it went may have happened."""
@@ -225,7 +226,7 @@ class DockerInstance:
             self._tell(engine.Exited(call.task.arn, call.container.name, code))
             return
         container.stopping = True
-        self._spawn(self._stop(call, container, container.run))
+        self._spawn(self._stop(call, container, container.run), call)
 
     async def _stop(self, call: EngineCall, container: Container, run: int) -> None:
         """Its exit is an event. SIGKILL comes by the loop's timer: no thread waits for a container to end.
@@ -236,7 +237,7 @@ class DockerInstance:
         arrived = await self._signal(call, container, run, container.stop_signal or "SIGTERM")
         if arrived and container.run == run and container.state == "running":
             container.deadline = self._loop.call_later(
-                call.timeout, lambda: self._spawn(self._kill(call, container, run))
+                call.timeout, lambda: self._spawn(self._kill(call, container, run), call)
             )
 
     async def _kill(self, call: EngineCall, container: Container, run: int) -> None:
@@ -438,15 +439,23 @@ class DockerInstance:
             )
         )
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], call: EngineCall | None = None) -> None:
+        """call: what is done for, whose outcome somebody waits for."""
         task = asyncio.create_task(work)
         self._work.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(partial(self._done, call))
 
-    def _done(self, work: asyncio.Task[None]) -> None:
+    def _done(self, call: EngineCall | None, work: asyncio.Task[None]) -> None:
         self._work.discard(work)
-        if not work.cancelled() and work.exception() is not None:
-            log.error("a call to the engine failed by a bug", exc_info=work.exception())
+        if work.cancelled() or work.exception() is None:
+            return
+        log.error("a call to the engine failed by a bug", exc_info=work.exception())
+        if call is None:
+            return
+        container = self._containers.get(_key(call))
+        if container is not None and container.state == "starting":
+            container.state, container.given_up = "created", True
+        self._fail(call, bug(call.action))
 
     # For people
 
