@@ -116,7 +116,7 @@ def _raw() -> Iterator[None]:
 
     with _handling(end, signal.SIGTERM, signal.SIGHUP):
         try:
-            tty.setraw(source)
+            tty.setraw(source, termios.TCSADRAIN)  # what was typed meanwhile is for the command
             yield
         finally:
             termios.tcsetattr(source, termios.TCSADRAIN, before)

@@ -197,6 +197,13 @@ def test_a_terminal(shell: Shell) -> None:
     assert terminal.ended() == 7
 
 
+def test_what_is_typed_before_the_terminal_is_ready_is_the_commands(shell: Shell) -> None:
+    terminal = Terminal(shell, "bash", "-c", 'read line; echo "<$line>"')
+    terminal.type(b"early\r")
+    terminal.shows(b"<early>")
+    assert terminal.ended() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_the_terminal_as_it_was(shell: Shell, number: signal.Signals) -> None:
     terminal = Terminal(shell, "sh", "-c", "echo here; exec sleep 60")
