@@ -1,6 +1,7 @@
 """What every test shares: nothing of the machine or the person that runs it decides whether a test passes."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,9 +12,14 @@ settings.load_profile("miniecs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Forget the developer's AWS profile, endpoint and miniecs data folder before any fixture runs."""
+    """Forget the developer's AWS profile, endpoint and miniecs data folder before any fixture runs.
+
+    And hear SIGINT: a shell has what it runs in the background ignore it, and so would all that tests start.
+    """
     for name in [name for name in os.environ if name.startswith(("AWS_", "MINIECS_"))]:
         del os.environ[name]
     os.environ["AWS_CONFIG_FILE"] = os.devnull
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
