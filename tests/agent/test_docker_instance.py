@@ -565,6 +565,18 @@ async def test_a_connection_that_a_restart_left_behind_is_no_loss(on: Bench) -> 
 
 
 @bench
+async def test_the_ports_of_what_may_be_started_again_are_kept_for_it_by_the_next_agent(on: Bench) -> None:
+    ports: dict[str, Any] = {"portMappings": [{"containerPort": 80}]}
+    await on.running(a_task(**ports, restartPolicy={"enabled": True}))
+    on.docker.end("c1", 7)
+    await on.reopen()
+    await on.running(read_task(document(container(**ports), name="t2")))
+    first, second = on.instance.containers()
+    assert (first.state, second.state) == ("exited", "running")
+    assert first.bindings != second.bindings
+
+
+@bench
 async def test_a_bug_is_an_answer(on: Bench) -> None:
     """Nobody waits for ever, and what was started all the same is ended."""
     words = "miniecs failed by a bug; its agent's log has the details"

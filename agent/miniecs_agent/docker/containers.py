@@ -15,7 +15,7 @@ from miniecs_agent.docker import names
 from miniecs_agent.docker.errors import OUT_OF_MEMORY
 from miniecs_agent.docker.events import Seen, bindings_from
 from miniecs_agent.engine import EngineContainer
-from miniecs_agent.host_ports import HostPorts
+from miniecs_agent.host_ports import HostPorts, host_ports
 
 Key = tuple[str, str]  # task ARN and container name
 
@@ -79,7 +79,7 @@ class Containers:
     def put(self, container: Container) -> None:
         self._by_key[container.key] = container
         self._by_id[container.runtime_id] = container
-        if container.state != "exited" or container.spec.restart is not None:
+        if container.state != "exited" or (container.spec.restart is not None and self._are_free(container)):
             self.hold(container)
 
     def drop(self, container: Container) -> None:
@@ -92,6 +92,14 @@ class Containers:
         container.disarm()
         self.release(container)
         self._by_id.pop(container.runtime_id, None)
+
+    def _are_free(self, container: Container) -> bool:
+        """Whether what it had published is nobody else's by now."""
+        return not any(
+            self.ports.owner(binding.protocol, number)
+            for binding in container.bindings
+            for number in host_ports(binding)
+        )
 
     def hold(self, container: Container) -> None:
         for binding in container.bindings:
