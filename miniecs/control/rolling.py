@@ -36,7 +36,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     desired = service.desired_count
     floor, ceiling = bounds(desired, service.deployment_configuration)
     live = census.size - (0 if ceiling_counts_stopping else len(census.stopping))
-    anchor = _anchor(census.cohorts)
+    anchor = anchor_of(census.cohorts)
     kept = census.cohorts[0] if anchor is not census.cohorts[0] else None
     target = max(0, desired - (kept.good if kept else 0))
     need = max(0, target - anchor.good)
@@ -65,7 +65,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
         draft.say_stuck(floor, ceiling)
 
 
-def _anchor(cohorts: list[Cohort]) -> Cohort:
+def anchor_of(cohorts: list[Cohort]) -> Cohort:
     """The deployment that is kept at its count: the primary, or if that failed, the last that completed."""
     primary = cohorts[0]
     if primary.deployment.rollout_state != FAILED:

@@ -49,6 +49,16 @@ def routing_table(view: View, *, version: int = 0, time_scale: float = 1.0) -> r
     return routing.RoutingTable(version, routed, made, time_scale)
 
 
+def routed_group(view: View, group: TargetGroup) -> routing.RoutedGroup:
+    """One target group as it stands in the table."""
+    return _group(view, group, _DialAddresses(view))
+
+
+def dial_address(view: View, target: Target, group: TargetGroup) -> str:
+    """Where this machine reaches a target; NOWHERE when nobody knows."""
+    return _DialAddresses(view).of(target, group.target_type) or routing.NOWHERE
+
+
 def _load_balancer(
     view: View, balancer: LoadBalancer, addresses: tuple[str, ...]
 ) -> routing.RoutedLoadBalancer:

@@ -103,6 +103,11 @@ def name_of(arn: str) -> str:
     return arn.rsplit("/", 1)[-1]
 
 
+def group_name_of(target_group_arn: str) -> str:
+    """A target group's name, also of one that is gone."""
+    return target_group_arn.rsplit("/", 2)[-2]
+
+
 def scope_of(arn: str) -> Scope:
     """Account and region of an ARN of ours. Raises ValueError for anything else."""
     parts = arn.split(":", 5)

@@ -16,6 +16,9 @@ from miniecs.model.load_balancing import HealthCheck
 NOWHERE = ""
 """The dial address of a target that nobody knows, such as an instance that never registered."""
 
+_TAKES = ("healthy", "unavailable")  # no health check, no judgement
+_REGISTERED = ("initial", "unhealthy", *_TAKES)
+
 
 @dataclass(frozen=True, slots=True)
 class Stickiness:
@@ -52,6 +55,29 @@ class RoutedGroup:
     minimum_healthy_percentage: int = 0
     health_check: HealthCheck = HealthCheck()
     targets: tuple[RoutedTarget, ...] = ()
+
+    @property
+    def registered(self) -> tuple[RoutedTarget, ...]:
+        """The targets that requests could go to: those that drain, are not used or not known are none."""
+        return tuple(each for each in self.targets if each.state in _REGISTERED and each.address != NOWHERE)
+
+    @property
+    def healthy(self) -> tuple[RoutedTarget, ...]:
+        return tuple(each for each in self.registered if each.state in _TAKES)
+
+    @property
+    def fails_open(self) -> bool:
+        """Whether too few targets are healthy, so that requests go to the others as well."""
+        healthy, registered = len(self.healthy), len(self.registered)
+        return healthy < registered and (
+            healthy < self.minimum_healthy_count
+            or healthy * 100 < self.minimum_healthy_percentage * registered
+        )
+
+    @property
+    def receiving(self) -> tuple[RoutedTarget, ...]:
+        """The targets that get requests now."""
+        return self.registered if self.fails_open else self.healthy
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,16 +135,16 @@ def test_a_target_group_that_was_deleted() -> None:
 def test_a_pending_task() -> None:
     pending = task("a", status="PENDING", because="2 are wanted; it fits")
     away = instance(1, agent_connected=False)
-    assert explain_task(FakeView(pending, away), pending, now=NOW) == [
+    assert explain_task(FakeView(pending, away), pending, now=NOW, timing=TIMING) == [
         "Task a of web:1: lastStatus PENDING, desiredStatus RUNNING.",
         "It was started: 2 are wanted; it fits.",
         "It is on container instance ci1 (us-east-1b), which is ACTIVE; its agent is not connected.",
         "It waits for the agent of container instance ci1, which is not connected.",
     ]
     pulling = replace(pending, pull_started_at=NOW, because="")
-    assert explain_task(FakeView(pulling, instance()), pulling, now=NOW)[-1] == "Its images are being pulled."
+    assert explain_task(FakeView(pulling, instance()), pulling, now=NOW, timing=TIMING)[-1] == "Its images are being pulled."
     unplaced = replace(pulling, container_instance_arn=None)
-    assert explain_task(FakeView(unplaced), unplaced, now=NOW)[1:] == [
+    assert explain_task(FakeView(unplaced), unplaced, now=NOW, timing=TIMING)[1:] == [
         "It has no container instance yet.",
         "It waits for a container instance with room for it.",
     ]
@@ -155,12 +155,12 @@ def test_a_task_that_is_to_stop() -> None:
         "a", status="DEACTIVATING", stop_code="UserInitiated", stopped_reason="Task stopped by user"
     )
     draining = target(unwanted, 1, "draining", draining_until=NOW + 100)
-    assert explain_task(FakeView(unwanted, instance(), draining), unwanted, now=NOW)[2:] == [
+    assert explain_task(FakeView(unwanted, instance(), draining), unwanted, now=NOW, timing=TIMING)[2:] == [
         "It is to stop: Task stopped by user (UserInitiated).",
         "Target i-1:1 drains for another 100 s.",
     ]
     told_agent = replace(unwanted, last_status="STOPPING")
-    assert explain_task(FakeView(told_agent, instance()), told_agent, now=NOW)[-1] == (
+    assert explain_task(FakeView(told_agent, instance()), told_agent, now=NOW, timing=TIMING)[-1] == (
         "It waits for its agent to report that the containers have stopped."
     )
 
@@ -170,7 +170,7 @@ def test_a_task_that_has_stopped() -> None:
         "a", status="STOPPED", stop_code="TaskFailedToStart", stopped_reason="Task failed to start"
     )
     gone = replace(gone, containers=(replace(gone.containers[0], reason="CannotPullContainerError: no."),))
-    assert explain_task(FakeView(gone), gone, now=NOW) == [
+    assert explain_task(FakeView(gone), gone, now=NOW, timing=TIMING) == [
         "Task a of web:1: lastStatus STOPPED, desiredStatus STOPPED.",
         "Its container instance ci1 is gone.",
         "It stopped: Task failed to start (TaskFailedToStart).",
@@ -182,7 +182,7 @@ def test_what_to_do_about_an_engines_words() -> None:
     words = "CannotStartContainerError: Bind for 172.31.0.1:80 failed: port is already allocated"
     gone = stopping("a", status="STOPPED", stop_code="TaskFailedToStart", stopped_reason="")
     gone = replace(gone, containers=(replace(gone.containers[0], reason=words),))
-    assert explain_task(FakeView(gone), gone, now=NOW)[-2:] == [
+    assert explain_task(FakeView(gone), gone, now=NOW, timing=TIMING)[-2:] == [
         f"Container app: it never ran, {words}.",
         "What to do: something else on this machine listens there: free the port, or use hostPort 0.",
     ]

@@ -19,6 +19,7 @@ from miniecs_api.app import ASGIApp
 from miniecs_api.pages import (
     InstanceFailed,
     PagesServer,
+    deployments,
     events,
     explain,
     hosts,
@@ -63,11 +64,20 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
         shown = tasks.page(
             server.store, server.metrics, server.pulls, now, cluster=cluster, stopped=all
         )
-        return {"runtime": server.settings.runtime, **shown}
+        balancers = load_balancers.overview(server.store, server.data_plane)
+        return {"runtime": server.settings.runtime, **shown, "loadBalancers": balancers}
 
     @app.get("/_miniecs/load-balancers")
     async def show_load_balancers(name: str | None = None) -> dict[str, Any]:
-        return load_balancers.page(server.store, server.data_plane, now=server.clock.now(), name=name)
+        shown = load_balancers.page(
+            server.store, server.data_plane, now=server.clock.now(), timing=server.timing, name=name
+        )
+        return {"runtime": server.settings.runtime, **shown}
+
+    @app.get("/_miniecs/deployments")
+    async def show_deployments(service: str, cluster: str | None = None) -> dict[str, Any]:
+        now = server.clock.now()
+        return deployments.page(server.store, service, now=now, timing=server.timing, cluster=cluster)
 
     @app.get("/_miniecs/hosts")
     async def show_hosts() -> dict[str, Any]:
@@ -168,7 +178,7 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, bug)
 
 
-_PAGES = ("status", "tasks", "events", "explain", "instances", "load-balancers", "hosts")
+_PAGES = ("status", "tasks", "events", "explain", "instances", "load-balancers", "deployments", "hosts")
 _PATHS = ", ".join(f"/_miniecs/{name}" for name in _PAGES)
 
 

@@ -1,4 +1,4 @@
-"""The explain page: why a service, task, container instance or cluster is as it is."""
+"""The explain page: why a service, task, container instance, cluster or load balancer is as it is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 from miniecs.config import Timing
 from miniecs.control.explain import explain_service, explain_task
+from miniecs.control.explain_balancing import explain_load_balancer, explain_target_group
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
 from miniecs.model.instance import ContainerInstance
+from miniecs.model.load_balancing import LoadBalancer, TargetGroup
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs_api.pages import events, instances, names, tasks
@@ -23,23 +25,51 @@ def page(
 
     Raises NotFound and Ambiguous.
     """
-    thing = names.find(view, name, cluster=cluster)
-    match thing:
-        case Service():
-            lines, details = _service(view, thing, now, timing)
-        case Task():
-            pulling = tasks.pulling(thing, pulls)
-            lines = explain_task(view, thing, now=now)
-            lines += (f"Container {pull['container']}: {pull['text']}." for pull in pulling)
-            details = tasks.render(view, thing, now) | {"pulling": pulling}
-        case ContainerInstance():
-            lines, details = _instance(view, thing)
-        case Cluster():
-            lines, details = _cluster(view, thing)
+    thing = _find(view, name, cluster)
+    kind, lines, details = _explained(view, thing, pulls, now, timing)
     scale = timing.time_scale
     if scale != 1.0:
         lines.append(f"All of ECS's waits are {scale:g} times shorter here (--time-scale {scale:g}).")
-    return {"kind": names.kind_of(thing), "arn": thing.arn, "lines": lines, "details": details}
+    return {"kind": kind, "arn": thing.arn, "lines": lines, "details": details}
+
+
+def _find(view: View, name: str, cluster: str | None) -> names.Named | LoadBalancer | TargetGroup:
+    """ECS's things come first: a service, its load balancer and its target group often share a name."""
+    try:
+        return names.find(view, name, cluster=cluster)
+    except names.NotFound:
+        found = names.balancing(view, name)
+        if found is None:
+            raise
+        return found
+
+
+def _explained(
+    view: View, thing: names.Named | LoadBalancer | TargetGroup, pulls: Pulls, now: float, timing: Timing
+) -> tuple[str, list[str], dict[str, Any]]:
+    """kind, lines and details."""
+    match thing:
+        case LoadBalancer():
+            return "load balancer", list(explain_load_balancer(view, thing, now=now, timing=timing)), {}
+        case TargetGroup():
+            return "target group", list(explain_target_group(view, thing, now=now, timing=timing)), {}
+        case Service():
+            return names.kind_of(thing), *_service(view, thing, now, timing)
+        case Task():
+            return names.kind_of(thing), *_task(view, thing, pulls, now, timing)
+        case ContainerInstance():
+            return names.kind_of(thing), *_instance(view, thing)
+        case Cluster():
+            return names.kind_of(thing), *_cluster(view, thing)
+
+
+def _task(
+    view: View, task: Task, pulls: Pulls, now: float, timing: Timing
+) -> tuple[list[str], dict[str, Any]]:
+    pulling = tasks.pulling(task, pulls)
+    lines = explain_task(view, task, now=now, timing=timing)
+    lines += (f"Container {pull['container']}: {pull['text']}." for pull in pulling)
+    return lines, tasks.render(view, task, now) | {"pulling": pulling}
 
 
 def _service(view: View, service: Service, now: float, timing: Timing) -> tuple[list[str], dict[str, Any]]:

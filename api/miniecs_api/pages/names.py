@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
 from miniecs.model.instance import ContainerInstance
+from miniecs.model.load_balancing import LoadBalancer, TargetGroup
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 
 Named = Service | Task | ContainerInstance | Cluster
+B = TypeVar("B", LoadBalancer, TargetGroup)
 
 _DIGITS = re.compile(r"^[0-9a-f]{8,}$")
 _KINDS: tuple[tuple[type[Named], str], ...] = (
@@ -58,6 +61,35 @@ def find(view: View, name: str, *, kinds: Iterable[type[Named]] = (), cluster: s
         raise NotFound(f"There is no {words} {name!r}{where}. {_advice(name)}")
     listed = ", ".join(thing.arn for thing in found[:5]) + (" …" if len(found) > 5 else "")
     raise Ambiguous(f"{name!r} can be {len(found)} things: {listed}. Give more digits or the ARN.")
+
+
+def load_balancer(view: View, name: str) -> LoadBalancer:
+    """The one with the name, ARN or DNS name. Raises NotFound and Ambiguous."""
+    found = _balancers(view, name)
+    if not found:
+        there = ", ".join(sorted(each.name for each in view.all(LoadBalancer))) or "none"
+        raise NotFound(f"There is no load balancer {name!r}; there are: {there}.")
+    return _only(found, name)
+
+
+def balancing(view: View, name: str) -> LoadBalancer | TargetGroup | None:
+    """The load balancer of the name, ARN or DNS name, else the target group; None. Raises Ambiguous."""
+    balancers = _balancers(view, name)
+    if balancers:
+        return _only(balancers, name)
+    groups = [each for each in view.all(TargetGroup) if name in (each.name, each.arn)]
+    return _only(groups, name) if groups else None
+
+
+def _balancers(view: View, name: str) -> list[LoadBalancer]:
+    return [each for each in view.all(LoadBalancer) if name in (each.name, each.arn, each.dns_name)]
+
+
+def _only(found: list[B], name: str) -> B:
+    if len(found) > 1:
+        listed = ", ".join(each.arn for each in found)
+        raise Ambiguous(f"{name!r} can be {len(found)} things: {listed}. Give the ARN.")
+    return found[0]
 
 
 def in_cluster(thing: Named, cluster: str) -> bool:

@@ -14,7 +14,7 @@ from miniecs.model.service import Service
 from miniecs.model.task import Task, TaskStatus
 from miniecs.store import Store
 from miniecs_api.machines import registration
-from miniecs_api.pages import PagesServer
+from miniecs_api.pages import PagesServer, load_balancers
 
 
 def page(server: PagesServer) -> dict[str, Any]:
@@ -33,6 +33,8 @@ def page(server: PagesServer) -> dict[str, Any]:
             for cluster in server.store.all(Cluster)
             if cluster.status != "INACTIVE" and not fargate.is_capacity(cluster.arn)
         ],
+        "proxy": server.data_plane.connected,
+        "loadBalancers": load_balancers.overview(server.store, server.data_plane),
     }
 
 

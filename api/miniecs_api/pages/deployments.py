@@ -1,0 +1,101 @@
+"""The deployments page: how far each deployment of a service is, and what it waits for.
+
+Counted by the same census as the service's loop plans with, so that the picture is the loop's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from miniecs.config import Timing
+from miniecs.control import census, waits
+from miniecs.control.census import Census, Cohort
+from miniecs.control.deployments import FAILED
+from miniecs.control.explain import headline
+from miniecs.control.explain_balancing import balancing
+from miniecs.control.view import View
+from miniecs.model import arns
+from miniecs.model.event import EventKind
+from miniecs.model.service import Service
+from miniecs.model.task import Task
+from miniecs_api.pages import events, names
+
+_EVENTS = 10
+
+
+def page(
+    view: View, name: str, *, now: float, timing: Timing, cluster: str | None = None
+) -> dict[str, Any]:
+    """One service by name or ARN. Raises NotFound and Ambiguous."""
+    service = names.find(view, name, kinds=(Service,), cluster=cluster)
+    assert isinstance(service, Service)
+    counted = census.take(view, service, now=now, timing=timing)
+    known = {deployment.id for deployment in service.deployments}
+    others = [task for task in counted.stopping if task.deployment_id not in known]
+    said = view.events(service.arn, (EventKind.SERVICE_MESSAGE,), limit=_EVENTS)
+    return {
+        "service": service.name,
+        "arn": service.arn,
+        "cluster": arns.name_of(service.cluster_arn),
+        "status": service.status,
+        "controller": service.deployment_controller,
+        "outcome": _outcome(service),
+        "desired": service.desired_count,
+        "headline": headline(service),
+        "loadBalancing": list(balancing(view, service)),
+        "deployments": [
+            _deployment(view, service, cohort, counted, now, timing) for cohort in counted.cohorts
+        ],
+        "others": {"stopping": len(others), "waits": list(waits.of_stopping(view, others, now=now))},
+        "events": [events.render(event) for event in said],
+        "timeScale": timing.time_scale,
+    }
+
+
+def _outcome(service: Service) -> str:
+    """STEADY, FAILED or IN_PROGRESS: of the newest deployment, also where an older one is PRIMARY again."""
+    newest = max(service.deployments, key=lambda each: each.created_at, default=None)
+    if newest is not None and newest.rollout_state == FAILED:
+        return "FAILED"
+    return "STEADY" if service.steady else "IN_PROGRESS"
+
+
+def _deployment(
+    view: View, service: Service, cohort: Cohort, counted: Census, now: float, timing: Timing
+) -> dict[str, Any]:
+    deployment = cohort.deployment
+    stopping = [task for task in counted.stopping if task.deployment_id == deployment.id]
+    sentences = [
+        *waits.of_cohort(view, service, cohort, counted, now=now, timing=timing),
+        *waits.of_stopping(view, stopping, now=now),
+    ]
+    return {
+        "id": deployment.id,
+        "status": deployment.status,
+        "definition": arns.name_of(deployment.revision.task_definition_arn),
+        "rolloutState": deployment.rollout_state,
+        "rolloutStateReason": deployment.rollout_state_reason,
+        "createdAt": deployment.created_at,
+        "ageSeconds": round(max(0.0, now - deployment.created_at), 3),
+        "updatedAt": deployment.updated_at,
+        "desired": deployment.desired_count,
+        "failedTasks": deployment.failed_tasks,
+        "tasks": _tasks(view, cohort, stopping, now),
+        "waits": sentences,
+    }
+
+
+def _tasks(view: View, cohort: Cohort, stopping: Sequence[Task], now: float) -> dict[str, int]:
+    """Its tasks, each counted once. settling: running but not yet healthy."""
+    draining = sum(waits.drains(view, task, now) is not None for task in stopping)
+    on_draining = len(cohort.leaving) + len(cohort.evicted)
+    return {
+        "starting": len(cohort.pending),
+        "settling": len(cohort.settling),
+        "healthy": len(cohort.healthy),
+        "unhealthy": len(cohort.unhealthy),
+        "leaving": on_draining,
+        "draining": draining,
+        "stopping": len(stopping) - draining,
+    }
