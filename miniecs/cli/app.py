@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from miniecs import __version__
-from miniecs.cli import containers, hosts
+from miniecs.cli import containers, hosts, pictures
 from miniecs.cli.internal import data_folder
 from miniecs.cli.options import DataDir, Format, OfCluster, Output, group
 from miniecs.cli.problem import FAILED
@@ -216,7 +216,10 @@ def events(
 @app.command()
 def explain(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A task, service, instance or cluster: id, name or ARN.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="A task, service, instance, cluster or load balancer: id, name or ARN."
+        ),
     ],
     cluster: OfCluster = None,
     data_dir: DataDir = None,
@@ -228,21 +231,7 @@ def explain(
     views.explain(data_folder(data_dir), name, cluster=cluster, as_json=output is Output.JSON)
 
 
-@app.command()
-def lb(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="[NAME]", help="A load balancer: name or ARN.", show_default=False),
-    ] = None,
-    data_dir: DataDir = None,
-    output: Format = Output.TEXT,
-) -> None:
-    """Show load balancers: listeners, targets and their health, requests a second."""
-    from miniecs.cli import load_balancers
-
-    load_balancers.show(data_folder(data_dir), name, as_json=output is Output.JSON)
-
-
+pictures.add_to(app)
 containers.add_to(app)
 
 

@@ -40,6 +40,7 @@ def status(folder: DataFolder, *, as_json: bool) -> None:
     print(f"account {page['account']}, region {page['region']}, data folder {page['dataDir']}")
     if page["runtime"] == "docker":
         print(_agent(folder, page))
+        print(_proxy(folder, page))
     if page["supervisorPid"] is None:
         print("Nothing restarts the server if it dies; `miniecs up --detach` takes it over.")
     if any(host["host"] != LOCAL for host in page["hosts"]):
@@ -59,6 +60,12 @@ def status(folder: DataFolder, *, as_json: bool) -> None:
             )
     if not page["clusters"]:
         print("\nThere is no cluster.")
+    if page["loadBalancers"]:
+        print()
+        output.print_table(
+            ("LOAD BALANCER", "HEALTHY", "REGISTERED", "SERVICES", "URL"),
+            [_balancer_row(each, page) for each in page["loadBalancers"]],
+        )
 
 
 def _agent(folder: DataFolder, page: dict[str, Any]) -> str:
@@ -69,6 +76,24 @@ def _agent(folder: DataFolder, page: dict[str, Any]) -> str:
         return f"engine {page['engine']}{where}, agent with pid {page['agentPid']}"
     said = last_words(folder.logs / "agent.log")
     return f"No agent works on the engine{where}" + (f"; its last words: {said}" if said else ".")
+
+
+def _proxy(folder: DataFolder, page: dict[str, Any]) -> str:
+    """Whether load balancers work, or what the proxy said last."""
+    if page["proxy"]:
+        return f"proxy with pid {page['proxyPid']}"
+    said = last_words(folder.logs / "proxy.log")
+    away = "The proxy is not connected: targets are not checked, load balancers do not follow changes"
+    return away + (f"; its last words: {said}" if said else ".")
+
+
+def _balancer_row(balancer: dict[str, Any], page: dict[str, Any]) -> list[object]:
+    name = balancer["name"]
+    if (balancer["account"], balancer["region"]) != (page["account"], page["region"]):
+        name += f" (account {balancer['account']}, region {balancer['region']})"
+    targets, where = balancer["targets"], balancer["urls"] or balancer["problems"]
+    services = " ".join(balancer["services"])
+    return [name, targets["healthy"], targets["registered"], services, " ".join(where)]
 
 
 def _cluster(cluster: dict[str, Any], page: dict[str, Any]) -> str:
@@ -101,6 +126,13 @@ def ps(folder: DataFolder, *, all: bool, cluster: str | None, as_json: bool) -> 
     if all:
         headings.append("REASON")
     output.print_table(headings, [_task_row(task, several, all) for task in tasks])
+    shown = {task["service"] for task in tasks}
+    behind = [each for each in page["loadBalancers"] if each["urls"] and shown & set(each["services"])]
+    if behind:
+        print()
+    for each in behind:
+        whose = ", ".join(each["services"])
+        print(f"load balancer {each['name']} of {whose}: {' '.join(each['urls'])}")
     if page["runtime"] == "simulated" and any(task["addresses"] for task in tasks):
         print("\nSimulated: nothing listens at these addresses.")
 

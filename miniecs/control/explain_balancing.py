@@ -74,23 +74,23 @@ def _flow(view: View, group: TargetGroup) -> str:
     names = ", ".join(each.name for each in users if each is not None)
     if not names:
         return f"No listener or rule forwards to target group {group.name}: its targets get no requests."
-    start = f"Load balancer {names} sends the requests to target group {group.name}"
+    start, of = f"Load balancer {names}", f"target group {group.name}"
     routed = routed_group(view, group)
-    if not routed.targets:
-        return f"{start} nowhere: it has no targets, so clients get 503."
     if not routed.receiving:
-        return f"{start} nowhere: {_none(routed)}, so clients get 503."
+        return f"{start} answers 503 to requests for {of}, which has {_none(routed)}."
+    receiving, healthy = len(routed.receiving), len(routed.healthy)
     if not routed.fails_open:
-        return f"{start} to {len(routed.receiving)} of its {_targets(len(routed.targets))}."
-    healthy = len(routed.healthy)
-    few = f"only {healthy} of them {_be(healthy)} healthy" if healthy else "none is healthy"
-    return f"{start} to all {_targets(len(routed.receiving))}, for {few} (it fails open)."
+        return f"{start} sends requests to {receiving} of {_targets(len(routed.targets))} in {of}."
+    few = f"only {healthy} {_be(healthy)} healthy" if healthy else "none is healthy"
+    all_of_them = f"all {receiving} targets" if receiving > 1 else "the only target"
+    return f"{start} sends requests to {all_of_them} in {of}, as {few} (it fails open)."
 
 
 def _none(routed: RoutedGroup) -> str:
+    if not routed.targets:
+        return "no targets"
     states = sorted({each.state for each in routed.targets})
-    count = len(routed.targets)
-    return f"its {_targets(count)} {_be(count)} {' or '.join(states)}"
+    return f"only {' and '.join(states)} targets"
 
 
 def _of(view: View, target: Target) -> str:

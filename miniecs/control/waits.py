@@ -39,7 +39,7 @@ def of_cohort(
         _settles(view, service, task, lacking.get(task.arn), now, timing) for task in cohort.settling
     )
     yield from _first(f"Task {_id(task)}: {_lower(begins(view, task))}." for task in cohort.pending)
-    after = "; it stops once a healthy task has taken its place" if cohort is anchor else ""
+    after = f"; {_leaves(service, counted)}" if cohort is anchor else ""
     yield from _first(
         f"Task {_id(task)} is unhealthy: {_ails(view, task, now, timing)}{after}."
         for task in cohort.unhealthy
@@ -87,6 +87,8 @@ def _launches(
     deployment = cohort.deployment
     missing = deployment.desired_count - cohort.good
     if missing <= 0:
+        if deployment.rollout_state == deployments.IN_PROGRESS and len(cohort.healthy) == cohort.wanted:
+            yield from _completes(service)
         return
     launch_at = deployments.next_launch_at(deployment, timing)
     if deployment.rollout_state == deployments.FAILED:
@@ -103,6 +105,19 @@ def _launches(
         yield from _arithmetic(service, counted, missing)
 
 
+def _leaves(service: Service, counted: Census) -> str:
+    """When an unhealthy task of the deployment that is kept stops."""
+    _, upper = deployments.bounds(service.desired_count, service.deployment_configuration)
+    if counted.size >= upper:
+        return "unhealthy tasks stop one at a time, as no substitute can start before"
+    return "it stops once a healthy task has taken its place"
+
+
+def _completes(service: Service) -> Iterator[str]:
+    if len(service.deployments) > 1:
+        yield "Its tasks are healthy: it completes when those of older deployments have stopped."
+
+
 def _arithmetic(service: Service, counted: Census, missing: int) -> Iterator[str]:
     lower, upper = deployments.bounds(service.desired_count, service.deployment_configuration)
     if counted.size < upper:
@@ -111,7 +126,8 @@ def _arithmetic(service: Service, counted: Census, missing: int) -> Iterator[str
         f"{_tasks(missing)} cannot start yet: {_are(counted.size)} there ({len(counted.stopping)} of them"
         f" stopping) and at most {upper} may be."
     )
-    if counted.serving <= lower and not counted.stopping:
+    moves = counted.stopping or any(cohort.pending or cohort.unhealthy for cohort in counted.cohorts)
+    if counted.running <= lower and not moves:
         yield (
             f"None can stop first: {_are(counted.serving)} healthy and at least {lower} must stay. Update"
             " minimumHealthyPercent or maximumPercent."
@@ -214,7 +230,7 @@ def _ails(view: View, task: Task, now: float, timing: Timing) -> str:
 def _stops(view: View, task: Task, now: float) -> str:
     left = drains(view, task, now)
     if left is not None:
-        return f"drains for {left:.0f} s more: requests in flight may finish, new ones go elsewhere"
+        return f"drains for {left:.0f} s more"
     if task.last_status == "DEPROVISIONING":
         return "has stopped, its network interface is being removed"
     since = f" for {now - task.stopping_at:.0f} s" if task.stopping_at is not None else ""

@@ -13,7 +13,7 @@ from miniecs.model.container_definition import ContainerDefinition, HealthCheck,
 from miniecs.model.event import Event, EventKind
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.kinds import KINDS
-from miniecs.model.load_balancing import Target, TargetGroup
+from miniecs.model.load_balancing import Listener, LoadBalancer, Target, TargetGroup
 from miniecs.model.scope import Scope
 from miniecs.model.service import (
     Deployment,
@@ -76,6 +76,7 @@ def instance(n: int = 1, **fields: Any) -> ContainerInstance:
     attributes = (Attribute("ecs.availability-zone", zone), *fields.pop("attributes", ()))
     defaults: dict[str, Any] = {
         "ec2_instance_id": f"i-{n}",
+        "private_ip": f"10.0.0.{n}",
         "agent_connected": True,
         "cpu": 2048,
         "memory": 4096,
@@ -185,6 +186,18 @@ def listening(of: Task, host_port: int) -> Task:
 
 def group(**fields: Any) -> TargetGroup:
     return TargetGroup(GROUP_ARN, "web", **fields)
+
+
+BALANCER = LoadBalancer(
+    arns.load_balancer(SCOPE, "app", "lb", "fedcba9876543210"), "lb", state="active", dns_name="lb.example"
+)
+
+
+def listener(**fields: Any) -> Listener:
+    """Port 80 of BALANCER, which forwards everything to the group."""
+    forward = {"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUP_ARN}]}}
+    arn = arns.listener(BALANCER.arn, "0123456789abcdef")
+    return Listener(arn, BALANCER.arn, 80, "HTTP", (forward,), **fields)
 
 
 def target(of: Task, port: int = 32768, state: str = "healthy", **fields: Any) -> Target:
