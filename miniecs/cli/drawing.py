@@ -33,29 +33,31 @@ class Row(NamedTuple):
 def table(
     headings: Sequence[str], rows: Sequence[Row], *, numbers: int, width: int, indent: int
 ) -> list[Text]:
-    """Columns as wide as they must be; the last so many are numbers and stand to the right."""
+    """Columns as wide as they must be; the last so many are numbers and stand to the right.
+
+    A note that does not fit behind its row stands below it, once below several rows with the same.
+    """
     every = [Row(headings), *rows]
     widths = [max(len(row.cells[n]) for row in every) for n in range(len(headings))]
     gap = 2 if indent + sum(widths) + 2 * (len(widths) - 1) <= width else 1
     left = len(headings) - numbers
     lines = []
-    for row in every:
+    for row, following in zip(every, [*rows, Row(())], strict=True):
         line = Text(" " * indent, "bold" if row.cells is headings else "")
         for n, (cell, size) in enumerate(zip(row.cells, widths, strict=True)):
             padded = cell.ljust(size) if n < left else cell.rjust(size)
             line.append(padded, row.style if n == row.state else "")
             line.append(" " * gap if n < len(widths) - 1 else "")
-        lines += _noted(line, row, width, indent)
+        lines += _noted(line, row, width, indent, again=following.note == row.note)
     return lines
 
 
-def _noted(line: Text, row: Row, width: int, indent: int) -> list[Text]:
-    if not row.note:
-        line.rstrip()
-        return [line]
-    if len(line) + 2 + len(row.note) <= width:
+def _noted(line: Text, row: Row, width: int, indent: int, *, again: bool) -> list[Text]:
+    if row.note and len(line) + 2 + len(row.note) <= width:
         return [line.append(f"  {row.note}", row.style)]
     line.rstrip()
+    if not row.note or again:
+        return [line]
     return [line, *wrapped(row.note, width, indent + 4, row.style)]
 
 
@@ -63,14 +65,15 @@ def wrapped(text: str, width: int, indent: int = 0, style: str = "", hanging: in
     """A sentence on as many lines as it needs; those after the first stand further in by ``hanging``."""
     room = max(width, indent + hanging + 20)
     first, later = " " * indent, " " * (indent + hanging)
+    kept = text.replace(" %", "\N{NO-BREAK SPACE}%")
     broken = textwrap.wrap(
-        text, room, initial_indent=first, subsequent_indent=later, break_on_hyphens=False
+        kept, room, initial_indent=first, subsequent_indent=later, break_on_hyphens=False
     )
-    return [Text(line, style) for line in broken]
+    return [Text(line.replace("\N{NO-BREAK SPACE}", " "), style) for line in broken]
 
 
 def link(url: str) -> Text:
-    """A URL that terminals that can make clickable."""
+    """A URL that can be clicked on, in terminals that know how."""
     return Text(url, f"link {url}")
 
 

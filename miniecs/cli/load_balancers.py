@@ -37,7 +37,8 @@ def show(folder: DataFolder, name: str | None, *, once: bool, as_json: bool) -> 
 
 
 def draw(page: Page, width: int, most: int | None = None) -> list[Text]:
-    """The page as lines. most: of the targets of a group, those with something to say first."""
+    """The page as lines. most: of the rules of a listener, and of the targets of a group; of those the ones
+    with something to say."""
     lines = []
     if page["runtime"] == "docker" and not page["proxy"]:
         lines += [*wrapped(_PROXY_AWAY, width, style="bold red"), Text()]
@@ -63,12 +64,12 @@ def _balancer(balancer: dict[str, Any], page: Page, width: int, most: int | None
     if not balancer["listeners"]:
         yield Text("  It has no listener, so it takes no requests.", "yellow")
     for listener in balancer["listeners"]:
-        yield from _listener(listener, page, width)
+        yield from _listener(listener, page, width, most)
     for group in balancer["targetGroups"]:
         yield from _group(group, balancer, page, width, most)
 
 
-def _listener(listener: dict[str, Any], page: Page, width: int) -> Iterator[Text]:
+def _listener(listener: dict[str, Any], page: Page, width: int, most: int | None) -> Iterator[Text]:
     name = f"{listener['protocol']}:{listener['port']}"
     indent = f"  {name}  "
     yield Text.assemble(indent, _flow(listener["traffic"]))
@@ -80,10 +81,20 @@ def _listener(listener: dict[str, Any], page: Page, width: int) -> Iterator[Text
         yield Text(f"    {'simulated: nothing listens' if simulated else 'not listening yet'}", "yellow")
     if listener["problem"]:
         yield from wrapped(_problem(listener), width, 4, "yellow", hanging=2)
-    broad = max(len(rule["priority"]) for rule in listener["rules"])
-    for rule in listener["rules"]:
-        told = f"{rule['when']} → {rule['then']}" if rule["when"] else f"→ {rule['then']}"
-        yield from wrapped(f"{rule['priority']:{broad}} {told}", width, 4, hanging=broad + 1)
+    yield from _rules(listener["rules"], width, most)
+
+
+def _rules(rules: list[dict[str, Any]], width: int, most: int | None) -> Iterator[Text]:
+    """In the order in which they are tried; the default one stands last."""
+    *others, default = rules
+    shown = others[:most]
+    broad = max(len(rule["priority"]) for rule in rules)
+    for rule in shown:
+        told = f"{rule['priority']:{broad}} {rule['when']} → {rule['then']}"
+        yield from wrapped(told, width, 4, hanging=broad + 1)
+    if hidden := len(others) - len(shown):
+        yield Text(f"    … and {counted(hidden, 'rule')} more", "dim")
+    yield from wrapped(f"{default['priority']:{broad}} → {default['then']}", width, 4, hanging=broad + 1)
 
 
 def _problem(listener: dict[str, Any]) -> str:

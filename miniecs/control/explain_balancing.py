@@ -64,8 +64,10 @@ def explain_target_group(view: View, group: TargetGroup, *, now: float, timing: 
     for target in sorted(targets, key=lambda each: (each.id, each.port)):
         gets = "gets requests" if (target.id, target.port) in receiving else "gets none"
         reason = why(view, target, now=now, timing=timing)
-        told = f"{target.state}{f': {reason}' if reason else ''}"
-        yield f"  Target {target.id}:{target.port}{_of(view, target)} {gets}, it is {told}."
+        told = f"is {target.state}{f': {reason}' if reason else ''}"
+        if target.state == "draining":
+            told = reason
+        yield f"  Target {target.id}:{target.port}{_of(view, target)} {gets}, it {told}."
 
 
 def _flow(view: View, group: TargetGroup) -> str:

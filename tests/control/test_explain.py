@@ -118,7 +118,10 @@ def test_launches_that_fail() -> None:
 def test_targets_that_are_not_healthy() -> None:
     balanced = service(4, deployment(1, desired_count=4, balanced=True), high=150)
     sick, new, retried, mute = task("sick"), task("new"), task("retried"), task("mute")
-    code = {"reason": "Target.ResponseCodeMismatch", "description": "Health checks failed with these codes: [503]"}
+    code = {
+        "reason": "Target.ResponseCodeMismatch",
+        "description": "Health checks failed with these codes: [503]",
+    }
     assert told(
         balanced,
         group(),
@@ -152,8 +155,8 @@ def test_unhealthy_tasks_that_no_substitute_can_replace_first() -> None:
     sick = task("sick")
     assert told(full, group(), sick, target(sick, 1, "unhealthy", failures=3))[-2:] == [
         "  1 task cannot start yet: 1 is there (0 of them stopping) and at most 1 may be.",
-        "  Task sick is unhealthy: GET / is refused or cut off, 3 checks in a row failed; unhealthy tasks stop"
-        " one at a time, as no substitute can start before.",
+        "  Task sick is unhealthy: GET / is refused or cut off, 3 checks in a row failed; unhealthy"
+        " tasks stop one at a time, as no substitute can start before.",
     ]
 
 
@@ -163,8 +166,8 @@ def test_an_unhealthy_task_in_its_grace_period() -> None:
     )
     sick = task("sick", started_at=NOW - 48)
     assert told(patient, group(), sick, target(sick, 1, "unhealthy", failures=2))[-1] == (
-        "  Task sick is unhealthy, but in its grace period for 12 s more: GET / is refused or cut off, 2 checks"
-        " in a row failed."
+        "  Task sick is unhealthy, but in its grace period for 12 s more: GET / is refused or cut"
+        " off, 2 checks in a row failed."
     )
 
 
@@ -231,9 +234,10 @@ def test_tasks_on_a_draining_instance() -> None:
 def test_a_task_with_a_target() -> None:
     sick = task("sick")
     recovering = target(sick, 1, "unhealthy", successes=3)
-    assert explain_task(FakeView(sick, instance(), group(), recovering), sick, now=NOW, timing=TIMING)[-1] == (
-        "Its target i-1:1 in target group web is unhealthy: GET / is refused or cut off; since then 3 checks in"
-        " a row passed, 2 to go."
+    view = FakeView(sick, instance(), group(), recovering)
+    assert explain_task(view, sick, now=NOW, timing=TIMING)[-1] == (
+        "Its target i-1:1 in target group web is unhealthy: GET / is refused or cut off; since then"
+        " 3 checks in a row passed, 2 to go."
     )
 
 
@@ -247,7 +251,8 @@ def test_a_pending_task() -> None:
         "It waits for the agent of container instance ci1, which is not connected.",
     ]
     pulling = replace(pending, pull_started_at=NOW, because="")
-    assert explain_task(FakeView(pulling, instance()), pulling, now=NOW, timing=TIMING)[-1] == "Its images are being pulled."
+    view = FakeView(pulling, instance())
+    assert explain_task(view, pulling, now=NOW, timing=TIMING)[-1] == "Its images are being pulled."
     unplaced = replace(pulling, container_instance_arn=None)
     assert explain_task(FakeView(unplaced), unplaced, now=NOW, timing=TIMING)[1:] == [
         "It has no container instance yet.",

@@ -14,6 +14,12 @@ from miniecs.proxy.balance import Group
 from .cases import BALANCER, GROUP_ARN, NOW, TIMING, FakeView, group, instance, listener, target, task
 
 
+SICK = {
+    "reason": "Target.ResponseCodeMismatch",
+    "description": "Health checks failed with these codes: [503]",
+}
+
+
 def told(*things: object) -> list[str]:
     view = FakeView(BALANCER, instance(), *things)
     return list(explain_load_balancer(view, BALANCER, now=NOW, timing=TIMING.scaled(10)))
@@ -22,7 +28,6 @@ def told(*things: object) -> list[str]:
 def test_a_load_balancer_with_targets_in_every_state() -> None:
     checked = group(health_check=HealthCheck(path="/healthz", interval=20, unhealthy_threshold=3))
     a, b, c, d = (task(name) for name in "abcd")
-    sick = {"reason": "Target.ResponseCodeMismatch", "description": "Health checks failed with these codes: [503]"}
     assert told(
         checked,
         listener(),
@@ -31,18 +36,19 @@ def test_a_load_balancer_with_targets_in_every_state() -> None:
         c,
         d,
         target(a, 1),
-        target(b, 2, "unhealthy", failures=3, **sick),
+        target(b, 2, "unhealthy", failures=3, **SICK),
         target(c, 3, "draining", draining_until=NOW + 12),
         target(d, 4),
         target(d, 5, failures=1),
     ) == [
         "Load balancer lb (application) is active: lb.example.",
         "Load balancer lb sends requests to 3 of 5 targets in target group web.",
-        "  Its health check is GET /healthz every 2 s: 3 failures in a row make a target unhealthy, 5 passes an"
-        " unhealthy one healthy.",
+        "  Its health check is GET /healthz every 2 s: 3 failures in a row make a target unhealthy,"
+        " 5 passes an unhealthy one healthy.",
         "  Target i-1:1 (task a, web:1) gets requests, it is healthy.",
-        "  Target i-1:2 (task b, web:1) gets none, it is unhealthy: 503 from /healthz, 3 checks in a row failed.",
-        "  Target i-1:3 (task c, web:1) gets none, it is draining: drains for 12 s more.",
+        "  Target i-1:2 (task b, web:1) gets none, it is unhealthy: 503 from /healthz, 3 checks in a"
+        " row failed.",
+        "  Target i-1:3 (task c, web:1) gets none, it drains for 12 s more.",
         "  Target i-1:4 (task d, web:1) gets requests, it is healthy.",
         "  Target i-1:5 (task d, web:1) gets requests, it is healthy: 1 check failed; 3 make it unhealthy.",
     ]
@@ -53,8 +59,8 @@ def test_nothing_healthy_fails_open() -> None:
     assert told(group(), listener(), a, target(a, 1, "unhealthy", reason="Target.Timeout"))[1::2] == [
         "Load balancer lb sends requests to the only target in target group web, as none is healthy (it fails"
         " open).",
-        "  Target i-1:1 (task a, web:1) gets requests, it is unhealthy: no answer in time to GET /, 2 checks in a"
-        " row failed.",
+        "  Target i-1:1 (task a, web:1) gets requests, it is unhealthy: no answer in time to GET /,"
+        " 2 checks in a row failed.",
     ]
 
 
@@ -66,7 +72,8 @@ def test_too_few_healthy_fail_open_too() -> None:
     )
     a, b = task("a"), task("b")
     assert told(few, listener(), a, b, target(a, 1), target(b, 2, "unhealthy"))[1] == (
-        "Load balancer lb sends requests to all 2 targets in target group web, as only 1 is healthy (it fails open)."
+        "Load balancer lb sends requests to all 2 targets in target group web, as only 1 is healthy"
+        " (it fails open)."
     )
 
 
@@ -95,8 +102,8 @@ def test_a_target_group_that_nobody_uses_and_a_target_that_nobody_knows() -> Non
     ]
     lost = FakeView(BALANCER, group(), listener(), target(task("a"), 1, "unhealthy"))
     assert list(explain_load_balancer(lost, BALANCER, now=NOW, timing=TIMING))[-1] == (
-        "  Target i-1:1 (task a) gets none, it is unhealthy: nobody knows an address of i-1: it is no container"
-        " instance here."
+        "  Target i-1:1 (task a) gets none, it is unhealthy: nobody knows an address of i-1: it is"
+        " no container instance here."
     )
 
 
