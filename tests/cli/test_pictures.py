@@ -360,7 +360,8 @@ ECS's waits are 10 times shorter here."""
     ],
 )
 def test_bars(tasks: dict[str, int], desired: int, bar: str) -> None:
-    lines = text(deployments.draw(rollout(deployment(1, "COMPLETED", (), desired, **tasks)), WIDE)).splitlines()
+    drawn = deployments.draw(rollout(deployment(1, "COMPLETED", (), desired, **tasks)), WIDE)
+    lines = text(drawn).splitlines()
     assert (lines[5].strip() if bar else "") == bar
     if not bar:
         assert lines[5] == "  no tasks"

@@ -13,7 +13,6 @@ from miniecs.proxy.balance import Group
 
 from .cases import BALANCER, GROUP_ARN, NOW, TIMING, FakeView, group, instance, listener, target, task
 
-
 SICK = {
     "reason": "Target.ResponseCodeMismatch",
     "description": "Health checks failed with these codes: [503]",
