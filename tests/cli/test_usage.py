@@ -65,7 +65,8 @@ def test_usage_errors_are_two_lines_and_exit_code_2(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["status"], ["ps"], ["events"], ["explain", "web"], ["instance", "add"], ["instance", "rm", "x"],
+    [["status"], ["ps"], ["events"], ["explain", "web"], ["lb"], ["deployments", "web"],
+     ["instance", "add"], ["instance", "rm", "x"],
      ["instance", "drain", "x"], ["instance", "ls"], ["reset"]],
 )
 def test_where_nothing_runs_it_says_how_to_start(data_dir: Path, arguments: list[str]) -> None:

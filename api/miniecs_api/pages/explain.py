@@ -36,7 +36,7 @@ def page(
 def _find(view: View, name: str, cluster: str | None) -> names.Named | LoadBalancer | TargetGroup:
     """ECS's things come first: a service, its load balancer and its target group often share a name."""
     try:
-        return names.find(view, name, cluster=cluster)
+        return names.find(view, name, cluster=cluster, others=("load balancer", "target group"))
     except names.NotFound:
         found = names.balancing(view, name)
         if found is None:

@@ -43,10 +43,18 @@ def kind_of(thing: Named) -> str:
     return next(word for kind, word in _KINDS if isinstance(thing, kind))
 
 
-def find(view: View, name: str, *, kinds: Iterable[type[Named]] = (), cluster: str | None = None) -> Named:
+def find(
+    view: View,
+    name: str,
+    *,
+    kinds: Iterable[type[Named]] = (),
+    cluster: str | None = None,
+    others: Iterable[str] = (),
+) -> Named:
     """The one object of these kinds (all, when none is given) with the name, in the cluster if one is given.
 
-    Live objects come before deleted ones of the same name. Raises NotFound and Ambiguous.
+    Live objects come before deleted ones of the same name. Raises NotFound and Ambiguous. others: what the
+    caller looks for besides, to be named where nothing is found.
     """
     wanted = tuple(kinds) or tuple(kind for kind, _ in _KINDS)
     found = [thing for kind in wanted for thing in _named(view, kind, name)]
@@ -55,10 +63,11 @@ def find(view: View, name: str, *, kinds: Iterable[type[Named]] = (), cluster: s
     found = [thing for thing in found if _is_live(thing)] or found
     if len(found) == 1:
         return found[0]
-    words = " or ".join(word for kind, word in _KINDS if kind in wanted)
+    *words, last = (*(word for kind, word in _KINDS if kind in wanted), *others)
+    listed = f"{', '.join(words)} or {last}" if words else last
     where = "" if cluster is None else f" in cluster {cluster!r}"
     if not found:
-        raise NotFound(f"There is no {words} {name!r}{where}. {_advice(name)}")
+        raise NotFound(f"There is no {listed} {name!r}{where}. {_advice(name)}")
     listed = ", ".join(thing.arn for thing in found[:5]) + (" …" if len(found) > 5 else "")
     raise Ambiguous(f"{name!r} can be {len(found)} things: {listed}. Give more digits or the ARN.")
 
