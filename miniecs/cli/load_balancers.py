@@ -76,6 +76,8 @@ def _listener(listener: dict[str, Any], page: Page, width: int, most: int | None
     urls = listener["urls"]
     for url in urls:
         yield Text("    ").append_text(link(url))
+    for url in listener["containerUrls"]:
+        yield Text.assemble("    ", link(url), "  from containers")
     if not urls and not listener["problem"]:
         simulated = page["runtime"] == "simulated"
         yield Text(f"    {'simulated: nothing listens' if simulated else 'not listening yet'}", "yellow")
@@ -110,7 +112,8 @@ def _group(
         yield from wrapped(told, width, 4, "bold red")
     targets = group["targets"]
     if not targets:
-        yield Text("    no targets: clients get 503", "yellow")
+        http = balancer["type"] == "application"
+        yield Text(f"    no targets: {'clients get 503' if http else 'connections are refused'}", "yellow")
         return
     shown = sorted(targets, key=_urgency)[:most] if most is not None else targets
     if shown:

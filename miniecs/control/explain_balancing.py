@@ -72,14 +72,15 @@ def explain_target_group(view: View, group: TargetGroup, *, now: float, timing: 
 
 def _flow(view: View, group: TargetGroup) -> str:
     """How the requests to a target group flow, in one sentence."""
-    users = [view.get(LoadBalancer, arn) for arn in load_balancer_arns_of(view, group.arn)]
-    names = ", ".join(each.name for each in users if each is not None)
-    if not names:
+    found = (view.get(LoadBalancer, arn) for arn in load_balancer_arns_of(view, group.arn))
+    users = [each for each in found if each is not None]
+    if not users:
         return f"No listener or rule forwards to target group {group.name}: its targets get no requests."
-    start, of = f"Load balancer {names}", f"target group {group.name}"
+    start, of = f"Load balancer {', '.join(each.name for each in users)}", f"target group {group.name}"
     routed = routed_group(view, group)
     if not routed.receiving:
-        return f"{start} answers 503 to requests for {of}, which has {_none(routed)}."
+        does = "answers 503 to requests for" if users[0].type == "application" else "refuses connections to"
+        return f"{start} {does} {of}, which has {_none(routed)}."
     receiving, healthy = len(routed.receiving), len(routed.healthy)
     if not routed.fails_open:
         return f"{start} sends requests to {receiving} of {_targets(len(routed.targets))} in {of}."

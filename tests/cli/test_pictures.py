@@ -66,6 +66,7 @@ def listener(*rules: dict[str, Any], **fields: Any) -> dict[str, Any]:
         "port": 80,
         "protocol": "HTTP",
         "urls": ["http://127.0.2.1/", "http://web-1.us-east-1.elb.localhost/"],
+        "containerUrls": [],
         "problem": "",
         "rules": [*rules, rule("default")],
         "traffic": traffic(37.0, errors=1, median=0.0012),
@@ -172,7 +173,11 @@ def test_a_window_too_small_for_anything_says_so() -> None:
 
 
 def test_what_is_wrong_with_listeners_groups_and_the_proxy_is_said() -> None:
-    elsewhere = listener(urls=["http://127.0.2.1:8080/"], problem="port 80: it may not be bound without root")
+    elsewhere = listener(
+        urls=["http://127.0.2.1:8080/"],
+        containerUrls=["http://172.31.100.1/"],
+        problem="port 80: it may not be bound without root",
+    )
     nowhere = listener(port=81, urls=[], problem="127.0.2.1:81: this machine has no such address")
     silent = listener(port=82, urls=[])
     mixed = group(target(1, definition="web:1"), target(2, definition="api:7"), failsOpen=True)
@@ -186,6 +191,7 @@ supervisor starts a dead one again; `logs/proxy.log` in the data folder says wha
 application load balancer web  web-1.us-east-1.elb.localhost
   HTTP:80  37.0 requests/s, 1 error, median 1.2ms, p99 6.0ms
     http://127.0.2.1:8080/
+    http://172.31.100.1/  from containers
     It listens elsewhere: port 80: it may not be bound without root.
     default → forward to web
   HTTP:81  37.0 requests/s, 1 error, median 1.2ms, p99 6.0ms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +85,11 @@ def test_where_no_target_can_take_requests() -> None:
     )
     assert told(group(), listener(), a, target(a, 1, "draining", draining_until=NOW + 9))[1] == (
         "Load balancer lb answers 503 to requests for target group web, which has only draining targets."
+    )
+    network = replace(BALANCER, type="network")
+    view = FakeView(network, listener(), group())
+    assert list(explain_load_balancer(view, network, now=NOW, timing=TIMING))[1] == (
+        "Load balancer lb refuses connections to target group web, which has no targets."
     )
     assert told(group()) == [
         "Load balancer lb (application) is active: lb.example.",

@@ -95,7 +95,14 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
     async def show_explanation(name: str, cluster: str | None = None) -> dict[str, Any]:
         now = server.clock.now()
         return explain.page(
-            server.store, name, pulls=server.pulls, now=now, timing=server.timing, cluster=cluster
+            server.store,
+            name,
+            pulls=server.pulls,
+            plane=server.data_plane,
+            runtime=server.settings.runtime,
+            now=now,
+            timing=server.timing,
+            cluster=cluster,
         )
 
     @app.get("/_miniecs/instances")

@@ -14,12 +14,21 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import LoadBalancer, TargetGroup
 from miniecs.model.service import Service
 from miniecs.model.task import Task
-from miniecs_api.pages import events, instances, names, tasks
+from miniecs_api.data_plane import DataPlane
+from miniecs_api.pages import events, instances, load_balancers, names, tasks
 from miniecs_api.pulls import Pulls
 
 
 def page(
-    view: View, name: str, *, pulls: Pulls, now: float, timing: Timing, cluster: str | None = None
+    view: View,
+    name: str,
+    *,
+    pulls: Pulls,
+    plane: DataPlane,
+    runtime: str,
+    now: float,
+    timing: Timing,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """kind, arn, lines (sentences for people) and details (figures for programs).
 
@@ -27,10 +36,20 @@ def page(
     """
     thing = _find(view, name, cluster)
     kind, lines, details = _explained(view, thing, pulls, now, timing)
+    if isinstance(thing, LoadBalancer):
+        lines[1:1] = load_balancers.listening(view, plane, thing)
+    if _is_balanced(thing) and runtime == "docker" and not plane.connected:
+        lines.append("The proxy is not connected: until it is back, no target is checked.")
     scale = timing.time_scale
     if scale != 1.0:
         lines.append(f"All of ECS's waits are {scale:g} times shorter here (--time-scale {scale:g}).")
     return {"kind": kind, "arn": thing.arn, "lines": lines, "details": details}
+
+
+def _is_balanced(thing: names.Named | LoadBalancer | TargetGroup) -> bool:
+    if isinstance(thing, Service):
+        return bool(thing.revision.load_balancers)
+    return isinstance(thing, (LoadBalancer, TargetGroup))
 
 
 def _find(view: View, name: str, cluster: str | None) -> names.Named | LoadBalancer | TargetGroup:

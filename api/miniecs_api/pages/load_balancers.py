@@ -83,6 +83,19 @@ def _line(
     }
 
 
+def listening(view: View, plane: DataPlane, balancer: LoadBalancer) -> list[str]:
+    """A sentence for each listener that the proxy has told of: where it is reached, or why it is not."""
+    lines = []
+    for listener in _listeners(view, balancer):
+        name, place = f"Listener {listener.protocol}:{listener.port}", plane.place(listener.arn)
+        urls = _urls(plane, listener, balancer)
+        if urls:
+            lines.append(f"{name} is reached at {' and '.join(urls)}.")
+        if place is not None and place.problem:
+            lines.append(f"{name} {'is not at its port' if urls else 'does not listen'}: {place.problem}.")
+    return lines
+
+
 def _all(view: View) -> list[LoadBalancer]:
     return sorted(view.all(LoadBalancer), key=lambda each: (each.created_at, each.arn))
 
@@ -121,6 +134,7 @@ def _listener(asked: _Asked, listener: Listener, balancer: LoadBalancer) -> dict
         "addresses": list(place.addresses) if place is not None else [],
         "alias": place.alias if place is not None else "",
         "urls": _urls(asked.plane, listener, balancer),
+        "containerUrls": _container_urls(asked.plane, listener),
         "problem": place.problem if place is not None else "",
         "rules": [*rules, _rule(listener.default_rule_arn, "default", (), listener.default_actions)],
         "traffic": _traffic(asked.plane.traffic.summary("listeners", listener.arn, now=asked.now)),
@@ -133,10 +147,21 @@ def _urls(plane: DataPlane, listener: Listener, balancer: LoadBalancer) -> list[
     if place is None:
         return []
     scheme = (listener.protocol or "HTTP").lower()
-    own = [_url(scheme, address) for address in place.addresses]
+    own = [_url(scheme, address) for address in place.addresses if _is_loopback(address)]
     if not place.alias or scheme not in _USUAL:
         return own
     return [*own, _url(scheme, f"{balancer.dns_name}:{place.alias.rpartition(':')[2]}")]
+
+
+def _container_urls(plane: DataPlane, listener: Listener) -> list[str]:
+    """Where containers reach it."""
+    place, scheme = plane.place(listener.arn), (listener.protocol or "HTTP").lower()
+    addresses = place.addresses if place is not None else ()
+    return [_url(scheme, address) for address in addresses if not _is_loopback(address)]
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith(("127.", "[::1]"))
 
 
 def _url(scheme: str, address: str) -> str:

@@ -21,6 +21,8 @@ from miniecs_api.pages import rule_words
 
 from .conftest import Site
 
+PLACES = ("127.0.2.1:8080", "172.31.100.1:80")
+
 
 @dataclass
 class Now:
@@ -104,7 +106,7 @@ def test_a_load_balancer_whole(balanced: Balanced) -> None:
     key = target.key
     balanced.says(
         Hello("0123456789ab", 7),
-        Places((ListenerPlace(balanced.listener, 80, ("127.0.2.1:8080",), "127.0.0.1:8080", "port 80: no"),)),
+        Places((ListenerPlace(balanced.listener, 80, PLACES, "127.0.0.1:8080", "port 80: no"),)),
         Traffic(1.0, {}, {}, {key: Tally(30, {"target_2xx": 26, "target_5xx": 4}, {40: 30}, 1, active=2)}),
     )
     shown = site.get("load-balancers", name="edge")
@@ -112,6 +114,7 @@ def test_a_load_balancer_whole(balanced: Balanced) -> None:
     assert (shown["proxy"], shown["runtime"], shown["timeScale"]) == (True, "simulated", 2.0)
     (listener,) = balancer["listeners"]
     assert listener["urls"] == ["http://127.0.2.1:8080/", f"http://{balancer['dnsName']}:8080/"]
+    assert listener["containerUrls"] == ["http://172.31.100.1/"]
     assert listener["problem"] == "port 80: no"
     assert [(r["priority"], r["when"], r["then"]) for r in listener["rules"]] == [
         ("default", "", "forward to pages")
@@ -209,6 +212,12 @@ def test_explain_a_load_balancer_and_a_target_group(balanced: Balanced) -> None:
         "load balancer",
         "Load balancer edge sends requests to 1 of 1 target in target group pages.",
     )
+    places = (ListenerPlace(balanced.listener, 80, PLACES, "", "port 80: taken"),)
+    balanced.says(Hello("0123456789ab", 7), Places(places))
+    assert site.get("explain", name="edge")["lines"][1:3] == [
+        "Listener HTTP:80 is reached at http://127.0.2.1:8080/.",
+        "Listener HTTP:80 is not at its port: port 80: taken.",
+    ]
     group = site.get("explain", name="pages")
     assert (group["kind"], group["arn"]) == ("target group", balanced.group)
     assert group["lines"] == explained["lines"][1:]
@@ -216,6 +225,17 @@ def test_explain_a_load_balancer_and_a_target_group(balanced: Balanced) -> None:
     site.aws.elbv2("CreateTargetGroup", Name="web", Protocol="HTTP", Port=80, VpcId="vpc-1")
     assert site.get("explain", name="web")["kind"] == "service"
     assert site.get("explain", name="web")["lines"][1] == explained["lines"][1]
+
+
+def test_explain_says_when_no_target_is_checked(balanced: Balanced) -> None:
+    site = balanced.site
+    site.server.settings = replace(site.server.settings, runtime="docker")
+    away = "The proxy is not connected: until it is back, no target is checked."
+    for name in ("edge", "pages", "web"):
+        assert away in site.get("explain", name=name)["lines"]
+    assert away not in site.get("explain", name=balanced.task.arn)["lines"]
+    balanced.says(Hello("0123456789ab", 7))
+    assert away not in site.get("explain", name="web")["lines"]
 
 
 def test_deployments_count_and_explain_each(balanced: Balanced) -> None:
