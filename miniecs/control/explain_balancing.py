@@ -83,7 +83,9 @@ def _flow(view: View, group: TargetGroup) -> str:
         return f"{start} {does} {of}, which has {_none(routed)}."
     receiving, healthy = len(routed.receiving), len(routed.healthy)
     if not routed.fails_open:
-        return f"{start} sends requests to {receiving} of {_targets(len(routed.targets))} in {of}."
+        draining = sum(each.state == "draining" for each in routed.targets)
+        told = f"{start} sends requests to {receiving} of {_targets(len(routed.targets) - draining)} in {of}"
+        return f"{told}; {draining} {'drains' if draining == 1 else 'drain'}." if draining else f"{told}."
     few = f"only {healthy} {_be(healthy)} healthy" if healthy else "none is healthy"
     all_of_them = f"all {receiving} targets" if receiving > 1 else "the only target"
     return f"{start} sends requests to {all_of_them} in {of}, as {few} (it fails open)."

@@ -197,7 +197,7 @@ def test_draining_tasks_and_what_waits_for_them() -> None:
     targets = [target(each, n, "draining", draining_until=NOW + 10 + n) for n, each in enumerate(old, 3)]
     targets += [target(a, 1), target(b, 2)]
     assert told(rolling, group(), listener(), BALANCER, a, b, *old, *targets)[1:] == [
-        "Load balancer lb sends requests to 2 of 7 targets in target group web.",
+        "Load balancer lb sends requests to 2 of 2 targets in target group web; 5 drain.",
         "PRIMARY deployment ecs-svc/2 (web:2), IN_PROGRESS: 2 healthy, 2 wanted.",
         "  Its tasks are healthy: it completes when those of older deployments have stopped.",
         "ACTIVE deployment ecs-svc/1 (web:1), COMPLETED: no tasks, 0 wanted.",

@@ -43,7 +43,7 @@ def test_a_load_balancer_with_targets_in_every_state() -> None:
         target(d, 5, failures=1),
     ) == [
         "Load balancer lb (application) is active: lb.example.",
-        "Load balancer lb sends requests to 3 of 5 targets in target group web.",
+        "Load balancer lb sends requests to 3 of 4 targets in target group web; 1 drains.",
         "  Its health check is GET /healthz every 2 s: 3 failures in a row make a target unhealthy,"
         " 5 passes an unhealthy one healthy.",
         "  Target i-1:1 (task a, web:1) gets requests, it is healthy.",
