@@ -13,6 +13,7 @@ from miniecs.cli.drawing import STYLES, Row, latency, link, rate, table, wrapped
 from miniecs.cli.folder import DataFolder
 from miniecs.cli.live import Page
 from miniecs.cli.output import counted
+from miniecs.cli.problem import Problem
 
 _DIGITS = 8  # of a task's id
 _PROXY_AWAY = (
@@ -34,6 +35,17 @@ def show(folder: DataFolder, name: str | None, *, once: bool, as_json: bool) -> 
         live.show(live.looks(folder, ask), draw, once=once)
     except KeyboardInterrupt:
         return
+
+
+def urls(folder: DataFolder, name: str | None) -> None:
+    """A line for each listener: the URL that every program on this machine understands."""
+    page = connect(folder).get("load-balancers", name=name)
+    listeners = [listener for each in page["loadBalancers"] for listener in each["listeners"]]
+    reached = [listener["urls"][0] for listener in listeners if listener["urls"]]
+    if not reached:
+        which = f"load balancer {name!r}" if name is not None else "any load balancer"
+        raise Problem(f"No listener of {which} is reached from here; `miniecs lb` says why.")
+    print("\n".join(reached))
 
 
 def draw(page: Page, width: int, most: int | None = None) -> list[Text]:

@@ -19,12 +19,20 @@ def lb(
         typer.Argument(metavar="[NAME]", help="A load balancer: name or ARN. [all]", show_default=False),
     ] = None,
     once: Once = False,
+    url: Annotated[
+        bool, typer.Option("--url", help="Print only where each listener is reached from this machine.")
+    ] = False,
     data_dir: DataDir = None,
     output: Format = Output.TEXT,
 ) -> None:
     """Watch load balancers until Ctrl-C: where they listen, their rules and targets, requests a second."""
     from miniecs.cli import load_balancers
 
+    if url and (once or output is Output.JSON):
+        raise typer.BadParameter("--url prints lines for scripts: give it without --once and --output json.")
+    if url:
+        load_balancers.urls(data_folder(data_dir), name)
+        return
     load_balancers.show(data_folder(data_dir), name, once=once, as_json=output is Output.JSON)
 
 
