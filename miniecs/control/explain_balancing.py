@@ -29,7 +29,10 @@ def balancing(view: View, service: Service) -> Iterator[str]:
         group = view.get(TargetGroup, balancer.target_group_arn)
         if group is None:
             gone = arns.group_name_of(balancer.target_group_arn)
-            yield f"Its target group {gone} is gone: no task of it can become healthy."
+            yield (
+                f"Its target group {gone} was deleted, so no task can become healthy: the service still names"
+                " it."
+            )
         else:
             yield _flow(view, group)
 

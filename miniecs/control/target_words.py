@@ -21,7 +21,7 @@ def why(view: View, target: Target, *, now: float, timing: Timing) -> str:
     """Without a capital and a full stop; '' for a healthy target of which there is nothing to say."""
     group = view.get(TargetGroup, target.target_group_arn)
     if group is None:
-        return "its target group is gone"
+        return "its target group was deleted"
     match target.state:
         case "draining":
             return f"drains for {left(target, now):.0f} s more"

@@ -207,7 +207,7 @@ def _is_checked(view: View, task: Task) -> bool:
 def _unregistered(view: View, task: Task, balancer: ServiceLoadBalancer) -> str:
     group = view.get(TargetGroup, balancer.target_group_arn or "")
     if group is None:
-        return f"target group {arns.group_name_of(balancer.target_group_arn or '')} is gone"
+        return f"target group {arns.group_name_of(balancer.target_group_arn or '')} was deleted"
     published = any(
         binding.container_port == balancer.container_port
         for container in task.containers

@@ -182,8 +182,8 @@ def test_targets_that_can_never_be_healthy() -> None:
         "  Task bare has no target yet: its agent has not told a host port of app:80.",
     ]
     assert told(balanced, listening(bare, 32768))[1::2] == [
-        "Its target group web is gone: no task of it can become healthy.",
-        "  Task bare has no target yet: target group web is gone.",
+        "Its target group web was deleted, so no task can become healthy: the service still names it.",
+        "  Task bare has no target yet: target group web was deleted.",
     ]
     assert told(balanced, group(), listening(bare, 32768))[-1] == (
         "  Task bare has no target yet: it is being registered in target group web."
