@@ -33,18 +33,13 @@ if [ -z "$ours" ]; then
   aws ecs create-service --service-name $name --task-definition $name --desired-count 2 --role ecsServiceRole \
     --load-balancers targetGroupArn="$group",containerName=simple-app,containerPort=80 >/dev/null
 fi
-aws ecs wait services-stable --services $name
+miniecs deployments $name --until-stable >/dev/null
+name_url=http://$(aws elbv2 describe-load-balancers --names $name --query 'LoadBalancers[0].DNSName' --output text)/
 
-url=http://$(aws elbv2 describe-load-balancers --names $name --query 'LoadBalancers[0].DNSName' --output text)
-at=$(miniecs lb $name --output json | python3 -c '
-import json, sys
-listener = json.load(sys.stdin)["loadBalancers"][0]["listeners"][0]
-port = listener["alias"].rpartition(":")[2]
-print("" if port == "80" else f":{port}", *listener["addresses"][:1])')
 cat <<TEXT
 
 The sample service, two tasks behind a load balancer:
-  $url${at%% *}/          (by address: http://${at##* }/)
+  $(miniecs lb $name --url)    (also, for browsers and curl: $name_url)
 
 Try next:
   . .venv/bin/activate && eval "\$(miniecs env)"
