@@ -32,11 +32,19 @@ class ProxyLink:
     def __init__(self, owner: DataPlane, send: Callable[[str], None], hang_up: Callable[[str], None]) -> None:
         self.hello: Hello | None = None
         self._owner = owner
+        self._hang_up = hang_up
+        self._over = False
         self.send = send
-        self.hang_up = hang_up
+
+    def hang_up(self, why: str) -> None:
+        """End it. What still comes over it is not heard."""
+        self._over = True
+        self._hang_up(why)
 
     def receive(self, text: str) -> None:
         """A message from the proxy. What is not understood ends the link, with the reason."""
+        if self._over:
+            return
         try:
             told = read(text)
             if self.hello is None:

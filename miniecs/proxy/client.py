@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import struct
 from typing import cast
@@ -29,7 +30,8 @@ HEAD, BODY, WAIT, TUNNEL, LINGER, CLOSED = range(6)
 
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 _VANISHED = 460
-_JUST_NOW = 1.0
+_JUST_NOW = 0.5  # of coarse time, so up to 0.75 s
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+").match
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing resets
 
 log = logging.getLogger("miniecs.proxy")
@@ -57,6 +59,7 @@ class Client(asyncio.Protocol):
         "_settings",
         "_source",
         "_state",
+        "_unsent",
         "active",
         "answered",
         "cookies",
@@ -64,6 +67,7 @@ class Client(asyncio.Protocol):
         "listener",
         "repeat",
         "request",
+        "slot",
         "slow",
         "started",
         "transport",
@@ -93,6 +97,7 @@ class Client(asyncio.Protocol):
         self._chunks: Chunks | None = None
         self._left = 0
         self._discarded = 0
+        self._unsent = 0  # when it was looked at last
         self._eof = False
         self._paused = False
         self._settings: HeadSettings | None = None
@@ -148,8 +153,7 @@ class Client(asyncio.Protocol):
         """True keeps the way to the client open: one that has said it all may still await its answer."""
         self._eof = True
         if self._state == TUNNEL and self.upstream is not None:
-            self.upstream.peer_ended()
-            return True
+            return self.upstream.peer_ended()
         return self._state == WAIT and self.last
 
     def pause_writing(self) -> None:
@@ -167,6 +171,7 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         state, self._state = self._state, CLOSED
         self._connections.discard(self)
+        self._core.forget(self)
         self._buffer = b""
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
@@ -195,12 +200,13 @@ class Client(asyncio.Protocol):
             self._no_request(request, data)
 
     def _no_request(self, refusal: Refusal | None, data: bytes) -> None:
-        if refusal is not None:
-            self._refuse(refusal)
-        elif data.startswith(b"\r\n"):  # RFC 9112, 2.2: left over by old clients after a body
+        empty = _EMPTY_LINES(data)
+        if empty is not None:  # RFC 9112, 2.2: left over by old clients after a body
             self._buffer = b""
-            if len(data) > 2:
-                self._read(data[2:])
+            if empty.end() < len(data):
+                self._read(data[empty.end() :])
+        elif refusal is not None:
+            self._refuse(refusal)
         else:
             self._buffer = data
 
@@ -479,9 +485,19 @@ class Client(asyncio.Protocol):
         """The target agreed to another protocol: bytes go both ways from now on."""
         self._state = TUNNEL
         data, self._buffer = self._buffer, b""
-        if data and self.upstream is not None:
-            self.upstream.transport.write(data)
+        upstream = self.upstream
+        assert upstream is not None
+        if data:
+            upstream.transport.write(data)
+        if self._eof:
+            upstream.peer_ended()
         self.go_on()
+
+    def peer_ended(self) -> bool:
+        """The target of a tunnel sends no more. False when the client does not either: then it is over."""
+        if self._state == TUNNEL and not self.transport.is_closing():
+            self.transport.write_eof()
+        return not self._eof
 
     @property
     def sending(self) -> bool:
@@ -505,14 +521,10 @@ class Client(asyncio.Protocol):
         state = self._state
         if state == CLOSED:
             return None
-        if state == LINGER:
-            deadline = self.active + self._core.limits.linger
-            if now >= deadline:
-                self.transport.abort()
-                return None
-            return deadline
         listener = self.listener
         idle = listener.balancer.idle_timeout if listener is not None else 60
+        if state == LINGER:
+            return self._linger(now, idle)
         deadline = self.active + idle
         if state == HEAD:
             if self._buffer:
@@ -523,6 +535,18 @@ class Client(asyncio.Protocol):
             return min(deadline, now + self._core.limits.head)
         self._timed_out(state)
         return now + self._core.limits.tick
+
+    def _linger(self, now: float, idle: float) -> float | None:
+        """What was written leaves first, however slowly the client reads; then it has a moment to end."""
+        linger = self._core.limits.linger
+        unsent, before = self.transport.get_write_buffer_size(), self._unsent
+        if unsent != before:
+            self._unsent = unsent
+            self.active = now
+        if now < self.active + (idle if unsent else linger):
+            return now + linger
+        self.transport.abort()
+        return None
 
     def _timed_out(self, state: int) -> None:
         upstream, self.upstream = self.upstream, None

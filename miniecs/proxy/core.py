@@ -35,7 +35,9 @@ class Limits:
 
 
 class Timed(Protocol):
-    """Something with a timeout."""
+    """Something with a timeout. slot: of the wheel, set by ``Core.watch``."""
+
+    slot: int
 
     def expire(self, now: float) -> float | None:
         """Act if the time is over; when to be asked again, None for never."""
@@ -53,7 +55,7 @@ class Core:
         self.ids = ids
         self.date = b""
         self.tasks: set[asyncio.Task[None]] = set()
-        self._wheel: dict[int, list[Timed]] = {}
+        self._wheel: dict[int, set[Timed]] = {}
         self._slot = int(self.time / self.limits.tick)
         self._second = 0
         self.trace = b""  # what all trace ids of this second begin with
@@ -69,8 +71,14 @@ class Core:
 
     def watch(self, thing: Timed, deadline: float) -> None:
         """Have the thing asked at about ``deadline``."""
-        slot = max(int(deadline / self.limits.tick) + 1, self._slot + 1)
-        self._wheel.setdefault(slot, []).append(thing)
+        thing.slot = slot = max(int(deadline / self.limits.tick) + 1, self._slot + 1)
+        self._wheel.setdefault(slot, set()).add(thing)
+
+    def forget(self, thing: Timed) -> None:
+        """Do not have it asked: it is over, and would be kept in memory until its slot comes."""
+        things = self._wheel.get(thing.slot)
+        if things is not None:
+            things.discard(thing)
 
     def trace_id(self) -> bytes:
         """A fresh id for X-Amzn-Trace-Id, without ``Root=``."""

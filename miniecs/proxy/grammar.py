@@ -106,7 +106,7 @@ def _others(names: Iterable[str], kept_alive: str = "") -> bytes:
 # Most messages: all that concerns a proxy in them is one Host, or one Content-Length. The same grammar as
 # above in one pass which also finds that field.
 _usual_request = re.compile(
-    rb"((?!TRACE )("
+    rb"((?!TRACE |CONNECT )("
     + _METHOD
     + rb') (/[!-"$->@-~\x80-\xff]*+)(?:\?([!-"$-~\x80-\xff]*+))? HTTP/1\.1\r\n)'
     + _others(_REQUEST_NAMES, "?:")

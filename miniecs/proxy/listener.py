@@ -5,7 +5,7 @@ A new table replaces the rules in one step; connections keep the listener and fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from miniecs.model.routing import (
@@ -56,10 +56,19 @@ def _action(action: Action, groups: Mapping[str, Group]) -> CompiledAction:
     return Weighted(known, action.sticky)
 
 
+def _named_in(rules: Iterable[RoutedRule]) -> list[str]:
+    return [
+        member.arn
+        for rule in rules
+        if isinstance(rule.action, Forward)
+        for member in rule.action.groups
+    ]
+
+
 class Listener:
     """One listener of a load balancer. closing: it was deleted; its connections end with their requests."""
 
-    __slots__ = ("arn", "balancer", "closing", "counts", "rules", "settings", "spec")
+    __slots__ = ("_made_of", "arn", "balancer", "closing", "counts", "rules", "settings", "spec")
 
     def __init__(
         self, balancer: RoutedLoadBalancer, spec: RoutedListener, groups: Mapping[str, Group]
@@ -67,13 +76,19 @@ class Listener:
         self.arn = spec.arn
         self.counts = Counts()
         self.closing = False
+        self.rules: tuple[CompiledRule, ...] = ()
+        self._made_of: object = None
         self.told(balancer, spec, groups)
 
     def told(self, balancer: RoutedLoadBalancer, spec: RoutedListener, groups: Mapping[str, Group]) -> None:
         """Take what a new table says."""
         self.balancer = balancer
         self.spec = spec
-        self.rules = tuple(compiled(rule, groups) for rule in spec.rules)
+        # Rules that stay the same go on with whose turn it is.
+        made_of = (spec.rules, [groups.get(arn) for arn in _named_in(spec.rules)])
+        if made_of != self._made_of:
+            self._made_of = made_of
+            self.rules = tuple(compiled(rule, groups) for rule in spec.rules)
         self.settings = HeadSettings(
             port=spec.port,
             scheme=spec.protocol.lower(),

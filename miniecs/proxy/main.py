@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -67,7 +68,7 @@ class Service:
     async def run(self) -> None:
         """Serve until cancelled."""
         if self._kept.table != RoutingTable():
-            self.proxy.apply(self._kept.table)
+            self._serve(self._kept.table)
         self._tell([])
         try:
             await self._link.run()
@@ -80,8 +81,16 @@ class Service:
                 self._told_file.unlink()
 
     def _take(self, table: RoutingTable) -> None:
-        self.proxy.apply(table)
-        self._save_soon()
+        if self._serve(table):
+            self._save_soon()
+
+    def _serve(self, table: RoutingTable) -> bool:
+        try:
+            self.proxy.apply(table)
+        except ValueError as problem:  # from a server of another version
+            log.error("a routing table cannot be served, the last one stays: %s", problem)
+            return False
+        return True
 
     def _placed(self, places: list[ListenerPlace]) -> None:
         if places != self._said:
@@ -133,6 +142,13 @@ async def serve(data_dir: Path, make_link: MakeLink) -> None:
         await task
 
 
+def _raise_limit() -> None:
+    """Each request may need two file descriptors, and the usual limit of 1024 is soft."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems say no limit and mean one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def run(data_dir: Path, endpoint: str, owner: str) -> None:
     """The process's whole life. endpoint: of the server; owner: of the data folder."""
     logging.basicConfig(
@@ -142,6 +158,7 @@ def run(data_dir: Path, endpoint: str, owner: str) -> None:
     def link(serves: int, take: Callable[[RoutingTable], None]) -> Link:
         return ServerLink(endpoint, owner, serves, take)
 
+    _raise_limit()
     # The modules live as long as the process; and what a request makes is free without the collector.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

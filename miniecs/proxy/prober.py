@@ -8,6 +8,8 @@ Source: user guide, "Health checks for your target groups".
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 from collections.abc import Callable
 from typing import cast
 
@@ -17,9 +19,12 @@ from miniecs.proxy.core import Core
 from miniecs.proxy.grammar import read_response
 from miniecs.proxy.upstream import any_certificate
 
+log = logging.getLogger("miniecs.proxy")
+
 _PROBED = ("initial", "healthy", "unhealthy")
 _SHORTEST_TIMEOUT = 1.0  # whatever the time scale: targets are as quick as they are
 _GATHER = 0.02  # seconds, in which results become one report
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
 _TCP = ("TCP", "TLS", "TCP_UDP", "UDP")
 
 
@@ -70,7 +75,7 @@ class Prober:
 class _Check:
     """The health check of one target."""
 
-    __slots__ = ("_core", "_key", "_seen", "_spec", "_started", "_task", "interval")
+    __slots__ = ("_core", "_key", "_seen", "_spec", "_started", "_task", "interval", "slot")
 
     def __init__(self, core: Core, key: str, seen: Callable[[Probe], None]) -> None:
         self._core = core
@@ -135,7 +140,9 @@ class _Check:
             detail = "timeout"
         except ConnectionRefusedError:
             detail = "refused"
-        except OSError:
+        except OSError as problem:
+            if problem.errno in _OURS:
+                return self._not_made(problem)
             detail = "reset"
         finally:
             if transport is not None:
@@ -143,6 +150,10 @@ class _Check:
             self._task = None
         if self._spec is not None:
             self._seen(Probe(self._key, code, detail))
+
+    def _not_made(self, problem: OSError) -> None:
+        """What we lack says nothing of the target."""
+        log.warning("a health check of %s was not made: %s", self._key, problem)
 
 
 def _request(check: HealthCheck, address: str, port: int) -> bytes:

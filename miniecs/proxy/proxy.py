@@ -26,13 +26,14 @@ from miniecs.proxy.balance import Group
 from miniecs.proxy.client import Client
 from miniecs.proxy.core import Core, Limits
 from miniecs.proxy.counts import total
-from miniecs.proxy.listener import Alias, Listener
+from miniecs.proxy.listener import Alias, Listener, compiled
 from miniecs.proxy.prober import Prober
 from miniecs.proxy.sockets import BACKLOG, Numbers, bound
 
 log = logging.getLogger("miniecs.proxy")
 
 _REPORT_EVERY = 1.0
+_AGAIN = 1.0  # seconds until what could not be opened is tried once more
 _LOCAL = "127.0.0.1"
 
 
@@ -46,10 +47,21 @@ class Hooks:
 
 
 @dataclass(slots=True)
+class _Wanted:
+    """A socket to listen on. avoided: ports that it must not take instead of its own."""
+
+    port: int
+    takes: Listener | Alias  # what comes
+    factory: Callable[[], Client]
+    avoided: frozenset[int]
+
+
+@dataclass(slots=True)
 class _Open:
     """A listening socket: where it really is, and what was wrong with the port that was asked for."""
 
     server: asyncio.AbstractServer
+    wanted: _Wanted
     address: str
     port: int
     problem: str
@@ -83,22 +95,24 @@ class Proxy:
         self._problems: dict[tuple[str, str], str] = {}
         self._prober = Prober(self.core, hooks.probes)
         self._opening = asyncio.Lock()
+        self._again: asyncio.TimerHandle | None = None
         self._reported = loop.time()
         self._report_timer = loop.call_later(_REPORT_EVERY, self._report)
 
     def apply(self, table: RoutingTable) -> None:
-        """Serve this table from now on."""
+        """Serve this table from now on. ValueError, and all stays as it was, for one that cannot be served."""
+        self._understand(table)
         self.table = table
         self._take_groups(table)
         self._take_listeners(table)
         self._prober.told(table)
-        task = self.core.loop.create_task(self._open_sockets())
-        self.core.tasks.add(task)
-        task.add_done_callback(self.core.tasks.discard)
+        self._open_soon()
 
     async def close(self) -> None:
         """Close every socket and connection."""
         self._report_timer.cancel()
+        if self._again is not None:
+            self._again.cancel()
         self._prober.close()
         self.core.close()
         for each in self._open.values():
@@ -112,6 +126,14 @@ class Proxy:
             await each.server.wait_closed()
 
     # Taking a table
+
+    def _understand(self, table: RoutingTable) -> None:
+        for balancer in table.load_balancers:
+            for spec in balancer.listeners:
+                known = self._listeners.get(spec.arn)
+                if known is None or known.spec.rules != spec.rules:
+                    for rule in spec.rules:
+                        compiled(rule, {})
 
     def _take_groups(self, table: RoutingTable) -> None:
         told: dict[str, Group] = {}
@@ -166,22 +188,40 @@ class Proxy:
 
     # Sockets
 
-    async def _open_sockets(self) -> None:
+    def _open_soon(self, *, again: bool = False) -> None:
+        task = self.core.loop.create_task(self._open_sockets(again))
+        self.core.tasks.add(task)
+        task.add_done_callback(self.core.tasks.discard)
+
+    async def _open_sockets(self, again: bool) -> None:
         """Open what the table has and close what it has not; one at a time, each for the newest table."""
         async with self._opening:
             wanted = self._wanted()
-            for key in [key for key in self._open if key not in wanted]:
-                self._open.pop(key).server.close()
+            for key, each in list(self._open.items()):
+                now = wanted.get(key)
+                if now is None or (now.port, now.takes) != (each.wanted.port, each.wanted.takes):
+                    self._open.pop(key).server.close()
             self._problems = {key: why for key, why in self._problems.items() if key in wanted}
             self.numbers.keep_only(balancer.arn for balancer in self.table.load_balancers)
-            for key, (port, factory, avoided) in wanted.items():
+            for key, now in wanted.items():
                 if key not in self._open:
-                    await self._open_one(key, port, factory, avoided)
-            self.places = self._placed()
-            self._hooks.places(self.places)
+                    await self._open_one(key, now)
+            before, self.places = self.places, self._placed()
+            if not again or self.places != before:
+                self._hooks.places(self.places)
+            self._try_again()
 
-    def _wanted(self) -> dict[tuple[str, str], tuple[int, Callable[[], Client], frozenset[int]]]:
-        wanted: dict[tuple[str, str], tuple[int, Callable[[], Client], frozenset[int]]] = {}
+    def _try_again(self) -> None:
+        """A bridge comes up after us, and what took all descriptors or addresses ends."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        unnumbered = any(self.numbers.address(each.arn) is None for each in self.table.load_balancers)
+        if self._problems or unnumbered:
+            self._again = self.core.loop.call_later(_AGAIN, lambda: self._open_soon(again=True))
+
+    def _wanted(self) -> dict[tuple[str, str], _Wanted]:
+        wanted: dict[tuple[str, str], _Wanted] = {}
         for balancer in self.table.load_balancers:
             own = self.numbers.address(balancer.arn)
             ports = frozenset(spec.port for spec in balancer.listeners)
@@ -191,20 +231,15 @@ class Proxy:
                     continue
                 factory = partial(Client, self.core, listener, None, self._clients[spec.arn])
                 for address in (*((own,) if own else ()), *balancer.addresses):
-                    wanted[spec.arn, address] = (spec.port, factory, ports)
+                    wanted[spec.arn, address] = _Wanted(spec.port, listener, factory, ports)
         taken = frozenset(self._aliases)
         for port, alias in self._aliases.items():
-            wanted[str(port), _LOCAL] = (
-                port,
-                partial(Client, self.core, None, alias, self._alias_clients),
-                taken,
-            )
+            factory = partial(Client, self.core, None, alias, self._alias_clients)
+            wanted[str(port), _LOCAL] = _Wanted(port, alias, factory, taken)
         return wanted
 
-    async def _open_one(
-        self, key: tuple[str, str], port: int, factory: Callable[[], Client], avoided: frozenset[int]
-    ) -> None:
-        made, problem = bound(key[1], port, avoided)
+    async def _open_one(self, key: tuple[str, str], wanted: _Wanted) -> None:
+        made, problem = bound(key[1], wanted.port, wanted.avoided)
         if made is None:
             if self._problems.get(key) != problem:
                 log.warning("a listener cannot listen: %s", problem)
@@ -212,8 +247,8 @@ class Proxy:
             return
         self._problems.pop(key, None)
         address, port = made.getsockname()[:2]
-        server = await self.core.loop.create_server(factory, sock=made, backlog=BACKLOG)
-        self._open[key] = _Open(server, address, port, problem)
+        server = await self.core.loop.create_server(wanted.factory, sock=made, backlog=BACKLOG)
+        self._open[key] = _Open(server, wanted, address, port, problem)
 
     def _placed(self) -> list[ListenerPlace]:
         places = []
@@ -224,6 +259,8 @@ class Proxy:
                 problems += [each.problem for each in opened if each.problem]
                 if cannot := _cannot(balancer, spec):
                     problems.append(cannot)
+                elif self.numbers.address(balancer.arn) is None:
+                    problems.append(self.numbers.none_left)
                 alias = self._open.get((str(spec.port), _LOCAL)) if spec.port in self._aliases else None
                 places.append(
                     ListenerPlace(

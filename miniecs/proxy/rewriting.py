@@ -25,7 +25,8 @@ _PROTECTED = frozenset(
 )
 # Options that name no field of their own.
 _WORDS = frozenset((b"keep-alive", b"close", b"upgrade", b"te", b""))
-_KEPT = (b"host", b"content-length", b"transfer-encoding")
+_KEPT = (b"host", b"content-length")
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"  # always in these words, so that all read the same in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ def _added(
         added.append(b"X-Amzn-Trace-Id: %b=%b;%b\r\n" % (ours, trace, given))
     if request.upgrade:
         added.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+    if request.length == CHUNKED:
+        added.append(_CHUNKED)
     return added
 
 
@@ -144,9 +147,7 @@ def rewritten_response(
     at = response.line_end
     for found in RESPONSE_FIELDS.finditer(data, response.line_end - 1, response.end):
         name = found[1].lower()
-        if name == b"content-length" or (
-            name == b"transfer-encoding" and response.length == CHUNKED and not old_client
-        ):
+        if name == b"content-length" and response.status != 204:  # RFC 9110, 8.6: a 204 has none
             continue
         kept.append(data[at : found.start() + 1])
         at = found.end() + 1
@@ -154,6 +155,8 @@ def rewritten_response(
             options += [option.strip(b" \t").lower() for option in found[2].split(b",")]
     kept.append(data[at : response.end])
     names = frozenset(options) - _PROTECTED - _WORDS
+    if response.length == CHUNKED and response.status != 204 and not old_client:
+        added += _CHUNKED
     if settings.changes_responses:
         names |= {name.lower().encode() for name, _ in settings.response_headers}
         names |= frozenset() if settings.server_header else {b"server"}

@@ -51,7 +51,10 @@ def _matcher(values: Iterable[str], patterns: Iterable[str], *, any_case: bool) 
     if not patterns:
         return full or (lambda text: None)
     # Each for itself and on text, as the API tried them: what is one there need not be one among others.
-    found = [re.compile(pattern, flags | re.ASCII).search for pattern in patterns]
+    try:
+        found = [re.compile(pattern, flags | re.ASCII).search for pattern in patterns]
+    except re.error as problem:
+        raise ValueError(f"a pattern of {patterns} is no regular expression: {problem}") from problem
 
     def match(text: bytes) -> object:
         decoded = text.decode("latin-1")
@@ -68,7 +71,7 @@ def host_of(value: bytes) -> bytes:
 
 
 def test_of(condition: Condition) -> Test:
-    """The condition as a function. ValueError for a field that there is not."""
+    """The condition as a function. ValueError for a field or an expression that there is not."""
     if condition.field == "path-pattern":
         path = _matcher(condition.values, condition.patterns, any_case=False)
         return lambda request, head, source: path(request.path)

@@ -56,6 +56,11 @@ class Numbers:
             self._release(arn)
 
     @property
+    def none_left(self) -> str:
+        """Why a load balancer has no address."""
+        return f"none of the addresses {self._prefix}{_FIRST} to {self._prefix}{_LAST} could be claimed"
+
+    @property
     def remembered(self) -> dict[str, int]:
         return dict(self._remembered)
 
@@ -77,7 +82,10 @@ class Numbers:
                 continue
             if sys.platform != "linux":
                 return number, None
-            claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            except OSError:
+                return None  # out of file descriptors, for this number as for the next
             try:
                 claim.bind(f"\0miniecs.proxy.{self._prefix}{number}")
             except OSError:
@@ -104,10 +112,10 @@ def bound(address: str, port: int, avoided: frozenset[int] = frozenset()) -> tup
 
 
 def _bind(address: str, port: int) -> tuple[socket.socket | None, str]:
-    made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     with contextlib.ExitStack() as stack:
-        stack.callback(made.close)
         try:
+            made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+            stack.callback(made.close)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.setblocking(False)
             made.bind((address, port))

@@ -17,7 +17,14 @@ from miniecs.proxy.balance import BackEnd
 from miniecs.proxy.chunks import BadChunk, Chunks
 from miniecs.proxy.core import Core
 from miniecs.proxy.counts import QUICK
-from miniecs.proxy.grammar import CHUNKED, UNTIL_CLOSE, Response, read_response, usual_response
+from miniecs.proxy.grammar import (
+    CHUNKED,
+    MAX_RESPONSE_HEAD,
+    UNTIL_CLOSE,
+    Response,
+    read_response,
+    usual_response,
+)
 from miniecs.proxy.rewriting import rewritten_response
 
 if TYPE_CHECKING:
@@ -63,6 +70,7 @@ class Upstream(asyncio.Protocol):
         "_task",
         "client",
         "since",
+        "slot",
         "slow",
         "state",
         "target",
@@ -160,9 +168,10 @@ class Upstream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
-        if self.state == TUNNEL and self.client is not None and not self.client.transport.is_closing():
-            self.client.transport.write_eof()
-            return True
+        if self.state == TUNNEL and self.client is not None:
+            return self.client.peer_ended()
+        if self.state == IDLE:
+            self.close()  # before anyone takes it out of the pool in this turn of the loop
         return False
 
     def pause_writing(self) -> None:
@@ -179,6 +188,7 @@ class Upstream(asyncio.Protocol):
         state, self.state = self.state, CLOSED
         client, self.client = self.client, None
         self.target.connections.discard(self)
+        self._core.forget(self)
         if state == IDLE:
             if self in self.target.idle:
                 self.target.idle.remove(self)
@@ -206,7 +216,10 @@ class Upstream(asyncio.Protocol):
         client = self.client
         assert client is not None and client.listener is not None
         line, status, before, length, after = found.groups()
-        if not client.usual or found.end() + int(length) != len(data) or status in _BODILESS:
+        end = found.end()
+        if not client.usual or end + int(length) != len(data) or status in _BODILESS:
+            return False
+        if self.slow or end > MAX_RESPONSE_HEAD:
             return False
         self._count(client, client.listener, data[9] - 48, len(data))
         if before is None and after is None:
@@ -241,7 +254,8 @@ class Upstream(asyncio.Protocol):
         length = response.length
         if request.method == b"HEAD" or status in (204, 304):
             length = 0
-        if response.close or client.sending:
+        if response.close or client.sending or self.transport.get_write_buffer_size():
+            # A target that answers before it has read all may never read the rest, nor what came after it.
             self._reusable = False
             client.last = client.last or client.sending
         if response.keep_alive:
@@ -292,9 +306,13 @@ class Upstream(asyncio.Protocol):
         self._interim += 1
         if self._interim > self._core.limits.interim:
             return self._fail(502)
+        if response.length != UNTIL_CLOSE:
+            return self._fail(502)  # it has no body: who believes its length takes the next head for one
         # A 100 is not passed on: the client had its own, if it wanted one.
         if response.status != 100 and client.request.minor == b"1":
-            client.transport.write(data[: response.end])
+            assert client.listener is not None
+            settings = client.listener.settings
+            client.transport.write(rewritten_response(response, data, settings, b"", old_client=False))
         if rest:
             self.data_received(rest)
 
@@ -366,6 +384,7 @@ class Upstream(asyncio.Protocol):
         connecting, self.state = self.state == CONNECTING, CLOSED
         self._buffer = self._pending = b""
         if connecting:
+            self._core.forget(self)
             if self._task is not None:
                 self._task.cancel()
         elif ended:
@@ -379,12 +398,16 @@ class Upstream(asyncio.Protocol):
         if self in self.target.idle:
             self.target.idle.remove(self)
         self.target.connections.discard(self)
-        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # who waits for what was not read may wait for ever
+        else:
+            self.transport.close()
 
-    def peer_ended(self) -> None:
-        """The client of a tunnel sends no more."""
+    def peer_ended(self) -> bool:
+        """The client of a tunnel sends no more. False when the target does not either: then it is over."""
         if self.state == TUNNEL and not self.transport.is_closing():
             self.transport.write_eof()
+        return not self._ended
 
     # Backpressure and time
 
