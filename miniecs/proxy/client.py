@@ -87,6 +87,7 @@ class Client(asyncio.Protocol):
         self.answered = False  # the head of the answer was written
         self.last = False  # no request after this one
         self.cookies = b""  # Set-Cookie lines for the answer
+        self.slot = 0
         self.slow = False  # it reads slower than is written to it
         self.repeat: bytes | None = None  # the whole request, while it may be sent a second time
         self.started = 0.0

@@ -57,12 +57,7 @@ def _action(action: Action, groups: Mapping[str, Group]) -> CompiledAction:
 
 
 def _named_in(rules: Iterable[RoutedRule]) -> list[str]:
-    return [
-        member.arn
-        for rule in rules
-        if isinstance(rule.action, Forward)
-        for member in rule.action.groups
-    ]
+    return [member.arn for rule in rules if isinstance(rule.action, Forward) for member in rule.action.groups]
 
 
 class Listener:

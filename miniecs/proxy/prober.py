@@ -85,6 +85,7 @@ class _Check:
         self._task: asyncio.Task[None] | None = None
         self._started = 0.0
         self.interval = 0.0
+        self.slot = 0
 
     def told(self, group: RoutedGroup, target: RoutedTarget, time_scale: float) -> None:
         check = group.health_check

@@ -100,7 +100,7 @@ class Proxy:
         self._report_timer = loop.call_later(_REPORT_EVERY, self._report)
 
     def apply(self, table: RoutingTable) -> None:
-        """Serve this table from now on. ValueError, and all stays as it was, for one that cannot be served."""
+        """Serve this table from now on. ValueError, and all stays as it was, where it cannot be."""
         self._understand(table)
         self.table = table
         self._take_groups(table)

@@ -82,6 +82,7 @@ class Upstream(asyncio.Protocol):
         self.target = target
         self.client: Client | None = None
         self.since = 0.0  # when it became idle
+        self.slot = 0
         self.slow = False  # it takes bytes slower than they come
         self.state = CONNECTING
         self._buffer = b""

@@ -80,7 +80,10 @@ def test_a_target_is_told_of_chunks_in_the_usual_words() -> None:
 
 def test_an_interim_answer_says_nothing_of_the_target_s_connection() -> None:
     async def test() -> None:
-        interim = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\nConnection: close, x\r\nX: y\r\nKeep-Alive: max=1\r\n\r\n"
+        interim = (
+            b"HTTP/1.1 103 Early Hints\r\nLink: x\r\nConnection: close, x\r\nX: y\r\nKeep-Alive: max=1\r\n"
+        )
+        interim += b"\r\n"
         async with bed(Backend(handler=says(interim + ok()))) as it, it.client() as wire:
             wire.send(GET)
             assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
@@ -130,7 +133,9 @@ def test_heads_of_answers_have_one_limit_however_they_come(pieces: int) -> None:
 def test_what_comes_after_a_body_that_was_not_asked_for_is_no_answer() -> None:
     async def test() -> None:
         poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
-        backend = Backend(handler=says(b"HTTP/1.1 200 OK\r\nContent-Length: 51\r\n\r\n" + poison, close=False))
+        backend = Backend(
+            handler=says(b"HTTP/1.1 200 OK\r\nContent-Length: 51\r\n\r\n" + poison, close=False)
+        )
         async with bed(backend) as it, it.client() as wire:
             for _ in range(2):
                 wire.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")

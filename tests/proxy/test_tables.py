@@ -170,6 +170,17 @@ def test_weights_hold_over_many_tables() -> None:
     run(test())
 
 
+class BackEnds:
+    """Some of the targets."""
+
+    def __init__(self, it: Bed, ids: set[str]) -> None:
+        known = it.proxy._groups["group"].targets.values()
+        self._targets = [each for each in known if each.spec.id in ids]
+
+    def are_idle(self) -> bool:
+        return not any(each.connections for each in self._targets)
+
+
 def test_three_hundred_targets_that_come_and_go_under_load() -> None:
     async def test() -> None:
         backends = [Backend(str(number)) for number in range(4)]
@@ -199,9 +210,8 @@ def test_three_hundred_targets_that_come_and_go_under_load() -> None:
                 for turn in range(15):
                     leaving = {each.id for each in every[turn * 20 :][:100]}
                     await serve([replace(t, state="draining") if t.id in leaving else t for t in every])
-                    known = it.proxy._groups["group"].targets.values()
-                    gone = [each for each in known if each.spec.id in leaving]
-                    await eventually(lambda: not any(each.connections for each in gone), "drained targets")
+                    gone = BackEnds(it, leaving)
+                    await eventually(gone.are_idle, "drained targets")
                     await serve([t for t in every if t.id not in leaving])
                     await serve(every)
                 over.set()
