@@ -30,7 +30,7 @@ HEAD, BODY, WAIT, TUNNEL, LINGER, CLOSED = range(6)
 
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 _VANISHED = 460
-_JUST_NOW = 0.5  # of coarse time, so up to 0.75 s
+_JUST_NOW = 0.5
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+").match
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing resets
 
