@@ -187,7 +187,7 @@ class Client(asyncio.Protocol):
         self.active = self._core.time
         known = len(self._buffer)
         whole = self._buffer + data
-        if whole.find(b"\r\n\r\n", max(known - 3, 0)) < 0 and unfinished(whole, known):
+        if unfinished(whole, known):
             self._buffer = whole
             return
         self._buffer = b""

@@ -222,10 +222,17 @@ def _not_a_request(data: bytes) -> Refusal | None:
     return None
 
 
-def unfinished(data: bytes, known: int) -> bool:
-    """True when more bytes may make data a head, of which the first ``known`` bytes were found so before."""
+def unfinished(data: bytes, known: int, limit: int = MAX_REQUEST_HEAD) -> bool:
+    """True when more bytes may make data a head, of which the first ``known`` bytes were found so before.
+
+    It looks at the others only: a head that comes byte by byte costs no more than those bytes.
+    """
+    if data.find(b"\r\n\r\n", max(known - 3, 0)) >= 0 or len(data) > limit:
+        return False
+    if len(data) > MAX_LINE and data.find(b"\r\n", 0, MAX_LINE + 2) < 0:
+        return False
     start = known - 1 if data[known - 1 : known] == b"\r" else known
-    return len(data) <= MAX_LINE and _UNFINISHED(data, start) is not None
+    return _UNFINISHED(data, start) is not None
 
 
 def _with_fields(request: Request, fields: list[tuple[bytes, bytes]]) -> Request | Refusal:

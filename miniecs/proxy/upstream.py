@@ -23,6 +23,7 @@ from miniecs.proxy.grammar import (
     UNTIL_CLOSE,
     Response,
     read_response,
+    unfinished,
     usual_response,
 )
 from miniecs.proxy.rewriting import rewritten_response
@@ -37,6 +38,7 @@ CONNECTING, IDLE, AWAITED, BODY, TUNNEL, CLOSED = range(6)
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 _CLOSE = b"Connection: close\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_VERSION = len("HTTP/1.1")  # so much must be there to see that it is a response at all
 _BODILESS = (b"204", b"304")
 _UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
@@ -144,7 +146,11 @@ class Upstream(asyncio.Protocol):
         state = self.state
         if state == AWAITED:
             if self._buffer:
+                known = len(self._buffer)
                 data = self._buffer + data
+                if known >= _VERSION and unfinished(data, known, MAX_RESPONSE_HEAD):
+                    self._buffer = data
+                    return
                 self._buffer = b""
             found = usual_response(data)
             if found is not None and self._usual_answer(found, data):

@@ -103,6 +103,41 @@ def response(data: bytes) -> dict[str, object] | None:
     return {"status": int(status), "length": length, "close": close, "end": end}
 
 
+def chunked(body: bytes) -> tuple[bytes, bytes] | str:
+    """(the data, what comes after the body) of a chunked body; else that it is bad, or that there is more of it."""
+    data = b""
+    while True:
+        line, end, rest = body.partition(b"\r\n")
+        if not end:
+            return "more"
+        size, extended, extension = line.partition(b";")
+        size = size.rstrip(b" \t") if extended else size
+        if not 0 < len(size) < 16 or not set(size) <= set(b"0123456789abcdefABCDEF") or _control(extension):
+            return "bad"
+        count = int(size, 16)
+        if not count:
+            break
+        if not b"\r\n".startswith(rest[count : count + 2]):
+            return "bad"
+        if len(rest) < count + 2:
+            return "more"
+        data += rest[:count]
+        body = rest[count + 2 :]
+    while True:
+        line, end, rest = rest.partition(b"\r\n")
+        if not end:
+            return "more"
+        if not line:
+            return data, rest
+        name, colon, value = line.partition(b":")
+        if not colon or not name or not set(name) <= TOKEN or _control(value):
+            return "bad"
+
+
+def _control(text: bytes) -> bool:
+    return any((byte < 0x20 and byte != 9) or byte == 0x7F for byte in text)
+
+
 def like(text: str, pattern: str) -> bool:
     """Wildcards by trying everything; a backslash before * ? or \\ makes it plain."""
     if not pattern:

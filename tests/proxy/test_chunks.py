@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from miniecs.proxy.chunks import BadChunk, Chunks
 
+from . import reference
+
 
 def test_extensions_and_trailers_go_no_further() -> None:
     chunks = Chunks()
@@ -82,3 +84,51 @@ def test_any_pieces_give_the_same(
         at = at + chunks.consumed if chunks.done else at + size
     assert passed == (wanted if framed else b"".join(data))
     assert stream[at:] == rest
+
+
+GOOD = st.sampled_from([b"5\r\nhello\r\n", b"3;a=b\r\nabc\r\n", b"0A \t;x\r\n0123456789\r\n"])
+ENDS = st.sampled_from([b"0\r\n\r\n", b"000;x\r\nX: y\r\n\r\n", b""])
+ODD = st.sampled_from(
+    [
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b";",
+        b" ",
+        b"\t",
+        b"0",
+        b"f",
+        b"+",
+        b"-",
+        b"0x",
+        b"_",
+        b"\x00",
+        b"\xff",
+        b"\x7f",
+        b":",
+    ]
+    + [b"X:y\r\n", b"X :y\r\n", b"g", b"1", b"0" * 16, b"GET"]
+)
+CHANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3), ODD), max_size=3)
+
+
+@given(st.lists(GOOD, max_size=3), ENDS, CHANGES, st.integers(1, 60))
+def test_chunks_are_read_as_the_obvious_way(
+    pieces: list[bytes], end: bytes, changes: list[tuple[int, int, bytes]], step: int
+) -> None:
+    body = b"".join(pieces) + end + b"rest"
+    for at, dropped, odd in changes:
+        body = body[:at] + odd + body[at + dropped :]
+    chunks, passed, at = Chunks(framed=False), b"", 0
+    try:
+        while at < len(body) and not chunks.done:
+            passed += chunks.feed(body[at : at + step])
+            at = at + chunks.consumed if chunks.done else at + step
+    except BadChunk:
+        assert isinstance(reference.chunked(body), str)  # which reads a line when all of it is there
+        return
+    slow = reference.chunked(body)
+    if chunks.done:
+        assert slow == (passed, body[at:])
+    else:
+        assert slow == "more"

@@ -110,6 +110,16 @@ def test_an_unfinished_head_is_looked_at_once() -> None:
     assert unfinished(head + b"\n", len(head))
     assert not unfinished(head + b"X", len(head))
     assert not unfinished(head[:-1] + b"\n", len(head) - 1)
+    assert not unfinished(head + b"\n\r\n", len(head)) and not unfinished(head + b"\n\r\n", len(head) + 2)
+
+
+def test_a_long_head_is_looked_at_once_too() -> None:
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 8000
+    assert unfinished(head, 40_000)
+    assert not unfinished(head, 1, 32 * 1024)  # of a response
+    assert not unfinished(head + b"\n", len(head))
+    assert not unfinished(b"GET /" + b"a" * 16 * 1024 + b" HTTP/1.1\r\n", 5)
+    assert not unfinished(head + b"X: y\r\n" * 4000, len(head))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +255,7 @@ COLONS = st.sampled_from([": ", ":", ":\t", " :", ":  "])
 ENDS = st.sampled_from(["\r\n"] * 12 + ["\n", "\r", "\r\n "])
 FIELDS = st.lists(st.tuples(NAMES, COLONS, VALUES, ENDS).map("".join), max_size=5).map("".join)
 FIRST = st.tuples(
-    st.sampled_from(["GET", "POST", "TRACE", "get", "", "A" * 65, "M-SEARCH"]),
+    st.sampled_from(["GET", "POST", "TRACE", "CONNECT", "get", "", "A" * 65, "M-SEARCH"]),
     st.sampled_from([" ", " ", " ", "  ", "\t"]),
     st.sampled_from(["/", "/a?b=c", "/?", "/a#b", "/\x01", "/\xe9", "/a b"]),
     st.sampled_from([" HTTP/1.1", " HTTP/1.0", " HTTP/1.1 ", " HTTP/2.0", ""]),
