@@ -104,7 +104,7 @@ def response(data: bytes) -> dict[str, object] | None:
 
 
 def chunked(body: bytes) -> tuple[bytes, bytes] | str:
-    """(the data, what comes after the body) of a chunked body; else that it is bad, or that more is to come."""
+    """(the data, what comes after the body) of a chunked body; else that it is bad, or has more to come."""
     data = b""
     while True:
         line, end, rest = body.partition(b"\r\n")
