@@ -21,15 +21,16 @@ log = logging.getLogger("miniecs.proxy")
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 1.0  # seconds between tries; asking loopback costs nothing
 _OPEN_WITHIN = 5.0
+_CLOSE_WITHIN = 1.0  # a server that hangs must not keep us from ending
 _MOST_WAITING = 4 * 1024 * 1024  # bytes that the server has not read; beyond it is hung up on
 _LONGEST_TABLE = 64 * 1024 * 1024
 
 
 class ServerLink:
-    """Keeps the link open (miniecs.proxy.main.Link). serves: a table's version; take: hears of others."""
+    """Keeps the link open (miniecs.proxy.main.Link). serves: the version served; take: hears of others."""
 
     def __init__(
-        self, endpoint: str, owner: str, serves: int, take: Callable[[RoutingTable], None]
+        self, endpoint: str, owner: str, serves: Callable[[], int], take: Callable[[RoutingTable], None]
     ) -> None:
         self._url = f"ws{endpoint.removeprefix('http').rstrip('/')}{PATH}"
         self._owner = owner
@@ -73,6 +74,7 @@ class ServerLink:
                 async with connect(
                     self._url,
                     open_timeout=_OPEN_WITHIN,
+                    close_timeout=_CLOSE_WITHIN,
                     max_size=_LONGEST_TABLE,
                     compression=None,
                     proxy=None,
@@ -90,7 +92,7 @@ class ServerLink:
     async def _talk(self, socket: ClientConnection) -> None:
         self._waiting, self._waiting_bytes = asyncio.Queue(), 0
         self._socket = socket
-        self._send(Hello(self._owner, os.getpid(), self._serves))
+        self._send(Hello(self._owner, os.getpid(), self._serves()))
         self._send(Places(tuple(self._places)))
         writing = asyncio.create_task(self._write(socket))
         try:
@@ -117,7 +119,6 @@ class ServerLink:
         except NotUnderstood as problem:
             log.error("the server's table is not understood, the last one stays: %s", problem)
             return
-        self._serves = table.version
         self._take(table)
 
     def _note(self, problem: str) -> None:

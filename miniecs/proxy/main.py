@@ -44,7 +44,7 @@ class Link(Protocol):
         """Keep the way open until cancelled."""
 
 
-MakeLink = Callable[[int, Callable[[RoutingTable], None]], Link]
+MakeLink = Callable[[Callable[[], int], Callable[[RoutingTable], None]], Link]
 """A link that says which version is served, and hands on every table that comes."""
 
 
@@ -55,7 +55,7 @@ class Service:
         self._table_file = data_dir / "proxy-table.json"
         self._told_file = data_dir / "proxy.json"
         self._kept = load(self._table_file)
-        self._link = make_link(self._kept.table.version, self._take)
+        self._link = make_link(lambda: self.proxy.table.version, self._take)
         self._loop = asyncio.get_running_loop()
         self.proxy = Proxy(
             self._loop,
@@ -155,7 +155,7 @@ def run(data_dir: Path, endpoint: str, owner: str) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
 
-    def link(serves: int, take: Callable[[RoutingTable], None]) -> Link:
+    def link(serves: Callable[[], int], take: Callable[[RoutingTable], None]) -> Link:
         return ServerLink(endpoint, owner, serves, take)
 
     _raise_limit()

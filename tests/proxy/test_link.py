@@ -31,6 +31,7 @@ class Control:
     """A server: what it was told, and everyone who is connected."""
 
     port: int = field(default_factory=free_port)
+    serves: int = 3  # what the link says
     told: list[Told] = field(default_factory=list)
     sockets: list[ServerConnection] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -60,7 +61,7 @@ class Control:
 async def linked(control: Control) -> AsyncIterator[tuple[ServerLink, list[RoutingTable]]]:
     """A link to it that runs, and the tables that it takes."""
     tables: list[RoutingTable] = []
-    link = ServerLink(f"http://127.0.0.1:{control.port}", OWNER, tables.append)
+    link = ServerLink(f"http://127.0.0.1:{control.port}", OWNER, lambda: control.serves, tables.append)
     running = asyncio.create_task(link.run())
     try:
         yield link, tables
@@ -82,7 +83,7 @@ def test_it_says_hello_and_where_it_listens_then_what_it_sees() -> None:
             await eventually(lambda: len(control.told) == 5, "all of it")
             assert control.paths == [PATH]
             assert control.told == [
-                Hello(OWNER, os.getpid()),
+                Hello(OWNER, os.getpid(), 3),
                 Places(()),
                 Places((PLACE,)),
                 Probes((Probe("t", 200),)),
@@ -138,10 +139,11 @@ def test_a_server_that_was_away_is_told_where_listeners_are_and_no_old_news() ->
             link.probes([Probe("old")])
             link.traffic(Traffic(1.0))
             control.told.clear()
+            control.serves = 4
             await control.start()
             await eventually(lambda: len(control.told) == 2, "a second hello")
             await asyncio.sleep(0.05)
-            assert control.told == [Hello(OWNER, os.getpid()), Places((PLACE,))]
+            assert control.told == [Hello(OWNER, os.getpid(), 4), Places((PLACE,))]
             await control.sockets[-1].send(write_table(TABLE))
             await eventually(lambda: tables == [TABLE], "a table")
 
@@ -216,7 +218,7 @@ def test_something_else_at_the_server_s_port(
 
         server = await asyncio.start_server(other, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        link = ServerLink(f"http://127.0.0.1:{port}", OWNER, lambda table: None)
+        link = ServerLink(f"http://127.0.0.1:{port}", OWNER, int, lambda table: None)
         running = asyncio.create_task(link.run())
         await eventually(lambda: asked >= 3, "three tries")
         running.cancel()
@@ -255,6 +257,30 @@ def test_a_server_that_does_not_read_is_hung_up_on(
             over.set()
             for socket in control.sockets:
                 socket.transport.abort()
+
+    run(test())
+
+
+def test_a_server_that_hangs_keeps_nobody_from_ending() -> None:
+    async def test() -> None:
+        control = Control()
+        await control.start()
+        over = asyncio.Event()
+
+        async def hangs(socket: ServerConnection) -> None:
+            socket.transport.pause_reading()
+            await over.wait()
+            socket.transport.abort()
+
+        control.handler = hangs
+        link = ServerLink(f"http://127.0.0.1:{control.port}", OWNER, int, lambda table: None)
+        running = asyncio.create_task(link.run())
+        await eventually(lambda: link._socket, "the link")
+        running.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.gather(running, return_exceptions=True)
+        over.set()
+        await control.stop()
 
     run(test())
 

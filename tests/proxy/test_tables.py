@@ -7,7 +7,7 @@ import os
 import resource
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -130,18 +130,20 @@ def test_a_process_does_not_die_of_a_table_that_it_cannot_serve(tmp_path: Path) 
         rules = (RoutedRule("bad", BAD[:1], TO_GROUP), *listener_of(good).rules)
         bad = with_listeners(good, replace(listener_of(good), rules=rules))
         save(tmp_path / "proxy-table.json", Kept(bad))
-        taken = []
+        taken: list[tuple[Callable[[], int], Callable[[RoutingTable], None]]] = []
 
-        def make(take: object) -> NoLink:
-            taken.append(take)
+        def make(serves: Callable[[], int], take: Callable[[RoutingTable], None]) -> NoLink:
+            taken.append((serves, take))
             return NoLink()
 
         service = Service(tmp_path, make)
         running = asyncio.create_task(service.run())
         await asyncio.sleep(0)
-        assert service.proxy.table == RoutingTable()
-        for told in (good, bad):
-            taken[0](told)  # type: ignore[operator]
+        ((serves, take),) = taken
+        assert service.proxy.table == RoutingTable() and serves() == 0
+        take(good)
+        take(replace(bad, version=2))
+        assert serves() == 1  # and so it tells the server, who lets what it drained go only then
         await eventually(lambda: load(tmp_path / "proxy-table.json").table == good, "the good one to be kept")
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
