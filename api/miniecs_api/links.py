@@ -1,13 +1,12 @@
 """What the data plane tells: results of health check probes, judged by ``control.health`` and written.
 
-``report_probes`` is the way in for every data plane. ``ProbeSchedule`` says when which target is probed;
-``Prober`` is the one of simulated hosts, which has no sockets: it asks the simulated engines.
+``report_probes`` is the way in for every data plane. The proxy probes by itself; ``Prober`` is for simulated
+hosts, whose targets have no sockets: it asks the simulated engines.
 """
 
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
@@ -70,10 +69,15 @@ class Timers(Protocol):
     def call_at(self, when: float, fn: Callable[[], None]) -> None: ...
 
 
-class ProbeSchedule(ABC):
-    """Has every target probed at its group's interval; one timer a group."""
+# (target's id, port) -> (HTTP code or None, "timeout" | "refused" | "")
+Probe = Callable[[str, int], tuple[int | None, str]]
 
-    def __init__(self, store: Store, timers: Timers, timing: Timing) -> None:
+
+class Prober:
+    """Probes targets of simulated hosts, which answer at once. One timer a group, at its interval."""
+
+    def __init__(self, store: Store, timers: Timers, timing: Timing, probe: Probe) -> None:
+        self._ask = probe
         self._store = store
         self._timers = timers
         self._timing = timing
@@ -125,40 +129,18 @@ class ProbeSchedule(ABC):
         if group.health_check.enabled:
             self.probe([target for target in targets if target.state in _PROBED])
 
-    @abstractmethod
     def probe(self, targets: list[Target]) -> None:
-        """Probe these targets, all of one group, and ``report`` what they answered, now or later."""
-
-    def check_of(self, target: Target) -> tuple[HealthCheck, int]:
-        """What a target is asked, and at which port."""
-        group = self._store.get(TargetGroup, target.target_group_arn)
-        check = group.health_check if group is not None else HealthCheck()
-        return check, target.port if check.port == "traffic-port" else int(check.port)
-
-    def report(self, results: Iterable[tuple[str, ProbeResult]]) -> None:
-        """Write results, by the targets' keys."""
+        """Probe these targets, all of one group, and write what they answered."""
         try:
             with self._store.transaction() as tx:
+                results = [(target.key, self._result(target)) for target in targets]
                 report_probes(tx, results, now=self._timers.now())
         except StoreError as problem:
             log.error("results of health checks are lost, the next ones come: %s", problem)
 
-
-# (target's id, port) -> (HTTP code or None, "timeout" | "refused" | "")
-Probe = Callable[[str, int], tuple[int | None, str]]
-
-
-class Prober(ProbeSchedule):
-    """Probes simulated hosts, which answer at once."""
-
-    def __init__(self, store: Store, timers: Timers, timing: Timing, probe: Probe) -> None:
-        self._probe = probe
-        super().__init__(store, timers, timing)
-
-    def probe(self, targets: list[Target]) -> None:
-        self.report([(target.key, self._ask(target)) for target in targets])
-
-    def _ask(self, target: Target) -> ProbeResult:
-        check, port = self.check_of(target)
-        code, detail = self._probe(target.id, port)
+    def _result(self, target: Target) -> ProbeResult:
+        group = self._store.get(TargetGroup, target.target_group_arn)
+        check = group.health_check if group is not None else HealthCheck()
+        port = target.port if check.port == "traffic-port" else int(check.port)
+        code, detail = self._ask(target.id, port)
         return ProbeResult(is_match(check, code, detail), code, detail)

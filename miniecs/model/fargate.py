@@ -9,6 +9,7 @@ from __future__ import annotations
 from miniecs.model import arns
 from miniecs.model.instance_types import FARGATE as MACHINE
 from miniecs.model.scope import Scope
+from miniecs.model.task import Task
 
 __all__ = ["MACHINE"]
 
@@ -26,6 +27,16 @@ def cluster_arn(scope: Scope) -> str:
 def is_capacity(cluster_arn: str) -> bool:
     """Whether a cluster is that of Fargate's own machines."""
     return cluster_arn.endswith(f":cluster/{CLUSTER}")
+
+
+def waits(task: Task) -> bool:
+    """Whether a task waits for one of them."""
+    return (
+        task.launch_type == LAUNCH_TYPE
+        and task.container_instance_arn is None
+        and task.wanted
+        and not task.is_stopped
+    )
 
 
 def running(platform_version: str | None) -> str | None:

@@ -38,7 +38,7 @@ class FargateCapacity:
         """Needs a running event loop."""
         self._loop = asyncio.get_running_loop()
         self._unsubscribe = self._store.subscribe(self._on_commit)
-        if any(_waits(task) for task in self._store.all(Task)):
+        if any(fargate.waits(task) for task in self._store.all(Task)):
             self._provide()
 
     def stop(self) -> None:
@@ -50,7 +50,7 @@ class FargateCapacity:
         if self._due:
             return
         for change in commit.changes:
-            if change.kind is Task and change.after is not None and _waits(change.after):
+            if change.kind is Task and change.after is not None and fargate.waits(change.after):
                 self._due = True
                 self._loop.call_soon(self._provide)  # who commits is still at it
                 return
@@ -74,12 +74,3 @@ class FargateCapacity:
             return True
         machines = self._store.find(ContainerInstance, "fargate", True)
         return any(machine.status == "ACTIVE" for machine in machines)
-
-
-def _waits(task: Task) -> bool:
-    return (
-        task.launch_type == fargate.LAUNCH_TYPE
-        and task.container_instance_arn is None
-        and task.wanted
-        and not task.is_stopped
-    )

@@ -32,14 +32,15 @@ class FargateMachines:
 
     def start(self) -> None:
         self._unsubscribe = self._store.subscribe(self._on_commit)
-        if any(_waits(task) for task in self._store.all(Task)):
+        if any(fargate.waits(task) for task in self._store.all(Task)):
             self._provide()
 
     def stop(self) -> None:
         self._unsubscribe()
 
     def _on_commit(self, commit: Commit) -> None:
-        if any(change.kind is Task and _waits(change.after) for change in commit.changes):
+        tasks = (change.after for change in commit.changes if change.kind is Task)
+        if any(task is not None and fargate.waits(task) for task in tasks):
             self._timeline.call_at(self._timeline.now(), self._provide)  # who commits is still at it
 
     def _provide(self) -> None:
@@ -50,13 +51,3 @@ class FargateMachines:
                 tx.put(Cluster(self._cluster, fargate.CLUSTER))
         wanted = NewInstance(fargate.MACHINE.name, self._zone, fargate.CLUSTER)
         self._machine = self._instances.add(wanted)
-
-
-def _waits(task: Task | None) -> bool:
-    return (
-        task is not None
-        and task.launch_type == fargate.LAUNCH_TYPE
-        and task.container_instance_arn is None
-        and task.wanted
-        and not task.is_stopped
-    )
