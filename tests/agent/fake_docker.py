@@ -111,19 +111,20 @@ class FakeDocker:
     def _now(self) -> str:
         return f"1970-01-01T00:{int(self.clock) // 60:02}:{int(self.clock) % 60:02}Z"
 
-    def _call(self, *call: str) -> None:
+    def _call(self, *call: str) -> _Held | None:
+        """What holds the answer, if something does: as of the call, not of when its thread gets on."""
         self._reached()
         self.calls.append(call)
         problems = self.refuse.get(call[0])
         if problems:
             raise problems.pop(0)
+        return self._held.get(call[0])
 
     def _reached(self) -> None:
         if self.gone:
             raise EngineGone("nobody answers")
 
-    def _answer(self, name: str) -> None:
-        held = self._held.get(name)
+    def _answer(self, held: _Held | None) -> None:
         if held is None:
             self._reached()
             return
@@ -167,12 +168,12 @@ class FakeDocker:
         self.images[reference] = {"Id": f"sha256:{reference}", "Config": {}}
 
     def pull(self, image: str) -> Iterator[Json]:
-        self._call("pull", image)
+        held = self._call("pull", image)
         messages = self.registry.get(image)
         if messages is None:
             raise Refused(404, f"pull access denied for {image}")
         yield from messages
-        self._answer("pull")
+        self._answer(held)
         self.images[image] = {"Id": f"sha256:{image}", "RepoDigests": [f"{image}@sha256:d"], "Config": {}}
 
     def create_volume(self, request: VolumeRequest) -> None:
@@ -180,7 +181,7 @@ class FakeDocker:
         self.made_volumes[request.name] = request.labels
 
     def create(self, name: str, body: Mapping[str, Any]) -> str:
-        self._call("create", name)
+        held = self._call("create", name)
         if body["Image"] not in self.images:
             raise Refused(404, f"No such image: {body['Image']}")
         if any(each["Name"] == name for each in self.made.values()):
@@ -195,14 +196,14 @@ class FakeDocker:
             "HostConfig": body["HostConfig"],
             "State": {"Running": False, "ExitCode": 0, "StartedAt": NEVER, "FinishedAt": NEVER},
         }
-        self._answer("create")
+        self._answer(held)
         return id
 
     def start(self, runtime_id: str) -> None:
-        self._call("start", runtime_id)
+        held = self._call("start", runtime_id)
         self._container(runtime_id)
         self.run(runtime_id)
-        self._answer("start")
+        self._answer(held)
 
     def kill(self, runtime_id: str, signal: str) -> None:
         self._call("kill", runtime_id, signal)
@@ -216,10 +217,10 @@ class FakeDocker:
         self.event("destroy", runtime_id)
 
     def inspect(self, runtime_id: str) -> Json:
-        self._call("inspect", runtime_id)
+        held = self._call("inspect", runtime_id)
         found = self._container(runtime_id)
         answer = {**found, "State": dict(found["State"])}
-        self._answer("inspect")
+        self._answer(held)
         return answer
 
     def containers(self, labels: Mapping[str, str | None]) -> Sequence[Json]:

@@ -196,7 +196,7 @@ class DockerInstance:
                 await self._creator.start(container.runtime_id)
             except EngineGone:
                 await self._connection.suspect()
-                await self._connection.back()  # the listing before it may have told what became of this
+                await self._look_at(container)
             except (Refused, TimedOut) as problem:
                 if _is_starting(container, run):
                     await self._start_failed(call, container, problem)
@@ -205,6 +205,14 @@ class DockerInstance:
                 if _is_starting(container, run):
                     self._running(container)
                 return
+
+    async def _look_at(self, container: Container) -> None:
+        """Learn what became of a call that nobody answered, as soon as the engine answers."""
+        try:
+            inspected = await self._connection.ask(partial(self._api.inspect, container.runtime_id))
+        except (Refused, TimedOut):
+            return  # the next call is told the same, and whoever waits hears of it
+        self.found(read_inspection(inspected))
 
     async def _start_failed(
         self, call: EngineCall, container: Container, problem: Refused | TimedOut
