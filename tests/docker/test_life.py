@@ -75,12 +75,12 @@ def test_the_next_up_takes_over_what_a_killed_supervisor_left(clusters: Clusters
     assert running(miniecs, engine) == before
 
 
-def test_the_next_up_finds_the_containers_after_all_three_were_killed(
+def test_the_next_up_finds_the_containers_after_all_were_killed(
     clusters: Clusters, engine: Engine
 ) -> None:
     miniecs = with_tasks(clusters)
     before = running(miniecs, engine)
-    for role in ("supervise", "agent", "server"):
+    for role in ("supervise", "proxy", "agent", "server"):
         miniecs.kill(role)
     until("all to be gone", lambda: not miniecs.processes())
     assert running(miniecs, engine) == before
