@@ -91,13 +91,13 @@ class Watch:
     def step(self) -> None:
         """Look after it. Raises Problem when it ended for a reason that a restart cannot mend."""
         now = self._clock.now()
-        if self._pid is None:
-            if now >= self._start_at:
-                self.launch()
-            return
-        self._look()
-        if not self._lives():
+        if self._pid is not None:
+            self._look()
+            if self._lives():
+                return
             self._died(now)
+        if now >= self._start_at:
+            self.launch()
 
     def stop(self) -> None:
         """End it: SIGTERM first, SIGKILL when it takes too long."""
