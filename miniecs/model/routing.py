@@ -17,7 +17,7 @@ NOWHERE = ""
 """The dial address of a target that nobody knows, such as an instance that never registered."""
 
 _TAKES = ("healthy", "unavailable")  # no health check, no judgement
-_REGISTERED = ("initial", "unhealthy", *_TAKES)
+REGISTERED = ("initial", "unhealthy", *_TAKES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class RoutedGroup:
     @property
     def registered(self) -> tuple[RoutedTarget, ...]:
         """The targets that requests could go to: those that drain, are not used or not known are none."""
-        return tuple(each for each in self.targets if each.state in _REGISTERED and each.address != NOWHERE)
+        return tuple(each for each in self.targets if each.state in REGISTERED and each.address != NOWHERE)
 
     @property
     def healthy(self) -> tuple[RoutedTarget, ...]:

@@ -11,14 +11,11 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from miniecs.ids import Ids
-from miniecs.model.routing import NOWHERE, RoutedGroup, RoutedTarget, Stickiness, target_key
+from miniecs.model.routing import NOWHERE, REGISTERED, RoutedGroup, RoutedTarget, Stickiness, target_key
 from miniecs.proxy.counts import Counts
 
 if TYPE_CHECKING:
     from miniecs.proxy.upstream import Upstream
-
-_TAKES = ("healthy", "unavailable")  # no health check, no judgement
-_REGISTERED = ("initial", "unhealthy", *_TAKES)
 
 
 class BackEnd:
@@ -41,7 +38,7 @@ class BackEnd:
     def told(self, spec: RoutedTarget) -> None:
         """Take what a new table says of it."""
         self.spec = spec
-        self.accepts = spec.state in _REGISTERED
+        self.accepts = spec.state in REGISTERED
         if not self.accepts:
             self.close_idle()
 
@@ -127,12 +124,8 @@ class Group:
         self.usable = []
 
     def _choose_usable(self) -> None:
-        registered = [target for target in self.targets.values() if target.accepts]
-        healthy = [target for target in registered if target.spec.state in _TAKES]
-        enough = len(healthy) >= self.spec.minimum_healthy_count and (
-            len(healthy) * 100 >= self.spec.minimum_healthy_percentage * len(registered)
-        )
-        self.usable = healthy if enough else registered
+        keys = (target_key(self.arn, target.id, target.port) for target in self.spec.receiving)
+        self.usable = [self.targets[key] for key in keys if key in self.targets]
         self._by_token = {target.token: target for target in self.usable}
 
     def next(self) -> BackEnd | None:
