@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -13,7 +14,6 @@ import subprocess
 import termios
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -68,6 +68,15 @@ class Terminal:
         os.close(slave)
         self.raw = ""
 
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._master)
+
     def until(self, text: str, within: float = 30) -> None:
         """Read until the text was drawn."""
         deadline = time.monotonic() + within
@@ -83,7 +92,6 @@ class Terminal:
             assert time.monotonic() < deadline, f"it does not end:\n{self.text}"
             self._read(0.2)
         self._read(0.0)
-        os.close(self._master)
         return self.process.returncode
 
     @property
@@ -143,12 +151,12 @@ def test_status_tells_of_load_balancers(web: Cli) -> None:
 
 def test_a_picture_is_drawn_until_ctrl_c_and_its_last_state_stays(web: Cli) -> None:
     steady(web)
-    terminal = Terminal(web, "lb")
-    terminal.until("2 of 2 healthy")
-    assert "\x1b[?1049h" in terminal.raw
-    web.ecs("UpdateService", service="web", desiredCount=3)
-    terminal.until("3 of 3 healthy")
-    assert terminal.end(signal.SIGINT) == 0
+    with Terminal(web, "lb") as terminal:
+        terminal.until("2 of 2 healthy")
+        assert "\x1b[?1049h" in terminal.raw
+        web.ecs("UpdateService", service="web", desiredCount=3)
+        terminal.until("3 of 3 healthy")
+        assert terminal.end(signal.SIGINT) == 0
     left = _ESCAPES.sub("", terminal.raw.rpartition("\x1b[?1049l")[2])
     assert "3 of 3 healthy" in left
     assert "Traceback" not in terminal.text
@@ -158,8 +166,8 @@ def test_a_picture_is_drawn_until_ctrl_c_and_its_last_state_stays(web: Cli) -> N
 def test_a_deployment_is_watched_until_it_is_done(web: Cli) -> None:
     register(web, "httpd:2.4")
     web.ecs("UpdateService", service="web", taskDefinition="web:2", desiredCount=2)
-    terminal = Terminal(web, "deployments", "web", "--until-stable")
-    assert terminal.end() == 0
+    with Terminal(web, "deployments", "web", "--until-stable") as terminal:
+        assert terminal.end() == 0
     assert terminal.text.rstrip().endswith("Service web is steady: 2 tasks of web:2.")
     assert "PRIMARY web:2" in terminal.text
 
@@ -175,15 +183,19 @@ def test_a_deployment_that_fails_is_exit_code_1(web: Cli) -> None:
 
 
 def test_a_restarted_server_is_waited_for(web: Cli) -> None:
-    terminal = Terminal(web, "deployments", "web")
-    terminal.until("PRIMARY web:")
-    told: dict[str, Any] = web.json("status")
-    os.kill(told["pid"], signal.SIGKILL)
-    terminal.until("reconnecting: no answer for ")
-    terminal.raw = ""
-    until(lambda: _answers(web), "the server is back")
-    terminal.until("PRIMARY web:")
-    assert terminal.end(signal.SIGINT) == 0
+    supervisor = json.loads((web.data_dir / "supervisor.json").read_text())["pid"]
+    with Terminal(web, "deployments", "web") as terminal:
+        terminal.until("PRIMARY web:")
+        os.kill(supervisor, signal.SIGSTOP)  # or the server were back before anyone looked
+        try:
+            os.kill(web.json("status")["pid"], signal.SIGKILL)
+            terminal.until("reconnecting: no answer for ")
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        until(lambda: _answers(web), "the server is back")
+        terminal.raw = ""
+        terminal.until("PRIMARY web:")
+        assert terminal.end(signal.SIGINT) == 0
 
 
 def _answers(cli: Cli) -> bool:

@@ -159,7 +159,7 @@ def test_what_has_stopped_is_removed_when_its_time_is_over(
     until(
         "nothing to be left",
         lambda: (
-            not engine.client.containers.list(all=True, filters=ours)
+            not engine.client.containers.list(all=True, filters=ours, ignore_removed=True)
             and not engine.client.volumes.list(filters=ours)
         ),
         within=60,
