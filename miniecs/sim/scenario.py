@@ -17,6 +17,8 @@ from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.sim.broken import InvariantBroken
 from miniecs.sim.faults import Faults
+from miniecs.sim.record import Recorder
+from miniecs.sim.rules import violations
 from miniecs.sim.world import ControlPlaneDown, World
 from miniecs_agent.sim.instances import SimulatedHost
 from miniecs_api.wire.errors import AwsError
@@ -68,10 +70,14 @@ def run(seed: int, with_history: bool = False) -> Outcome:
 
 def played(outcome: Outcome, world: World, play: Callable[[], None], with_history: bool) -> Outcome:
     """What came of playing in this world."""
+    recorder = Recorder(world.store, lambda: world.now)
     try:
         play()
     except InvariantBroken as broken:
         outcome.failure = str(broken)
+    recorder.close()
+    broken_rules = violations(recorder.entries, healthy_after=world.timing.healthy_after)
+    outcome.failure = outcome.failure or "; ".join(map(str, broken_rules[:3]))
     if outcome.failure or with_history:
         outcome.history = world.history.lines()
     outcome.actions, outcome.faults = world.history.actions, world.history.faults
