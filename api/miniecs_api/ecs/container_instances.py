@@ -14,7 +14,7 @@ from typing import Any
 from miniecs.apply import write_instance, write_task
 from miniecs.control.stopping import stop
 from miniecs.model import arns
-from miniecs.model.cluster import Cluster
+from miniecs.model.cluster import Cluster, IdempotencyRecord
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.task import Task
 from miniecs_api import networks
@@ -28,17 +28,24 @@ from miniecs_api.wire.errors import AwsError
 from miniecs_scheduler import ExpressionError, parse_expression
 
 LATEST_AGENT = "1.105.1"
+_TOKEN_LIMIT = 64
+_TOKEN_LIFE = 3600.0  # for as long the ECS agent repeats a registration that nobody answered
 _DESCRIBE_LIMIT = 100
 _UPDATE_LIMIT = 10
 
 
 @operation
 def register_container_instance(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """An agent joins, or comes back: by its ARN, or by the EC2 instance id that it joined with."""
+    """An agent joins, or comes back: by its ARN, or by the EC2 instance id that it joined with.
+
+    Outside of EC2 its client token is all that tells a call that is made again from another machine's.
+    """
     cluster = resolve.cluster(ctx, params)
     identity = _identity(params)
     cpu, memory, ports, ports_udp, gpus = _resources(params.get("totalResources", []))
     known = _known_instance(ctx, cluster, params.get("containerInstanceArn"), identity.get("instanceId"))
+    if known is None:
+        known = _registered_before(ctx, cluster, params.get("clientToken"))
     if known is not None and (known.cpu, known.memory) != (cpu, memory):
         raise AwsError(
             "ClientException",
@@ -79,6 +86,8 @@ def register_container_instance(ctx: Context, params: dict[str, Any]) -> dict[st
         now=ctx.now,
         because="its agent registered" if known is None else "its agent registered again",
     )
+    if known is None:
+        _remember_token(ctx, params.get("clientToken"), written)
     return {"containerInstance": render_instance(ctx, written)}
 
 
@@ -100,6 +109,31 @@ def _known_instance(
         return None
     same = ctx.tx.find(ContainerInstance, "machine", ec2_instance_id)
     return next((instance for instance in same if instance.cluster_arn == cluster.arn), None)
+
+
+def _registered_before(ctx: Context, cluster: Cluster, token: str | None) -> ContainerInstance | None:
+    """What the same call made when it came first, and its answer was lost."""
+    if token is None:
+        return None
+    if not 1 <= len(token) <= _TOKEN_LIMIT:
+        raise AwsError("ClientException", f"clientToken must have 1 to {_TOKEN_LIMIT} characters.")
+    record = ctx.tx.get(IdempotencyRecord, f"{ctx.scope}/RegisterContainerInstance/{token}")
+    if record is None or record.expires_at <= ctx.now:
+        return None
+    made = ctx.tx.get(ContainerInstance, record.resource_arns[0])
+    there = made is not None and made.status != "INACTIVE" and made.cluster_arn == cluster.arn
+    return made if there else None
+
+
+def _remember_token(ctx: Context, token: str | None, instance: ContainerInstance) -> None:
+    """Of the parameters nothing is kept: who repeats a call under its token means the same one."""
+    if token is not None:
+        expires_at = ctx.now + _TOKEN_LIFE
+        ctx.tx.put(
+            IdempotencyRecord(
+                ctx.scope, "RegisterContainerInstance", token, "", (instance.arn,), expires_at
+            )
+        )
 
 
 def _identity(params: dict[str, Any]) -> Mapping[str, Any]:

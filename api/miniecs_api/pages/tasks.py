@@ -88,12 +88,13 @@ def addresses(view: View, task: Task, instance: ContainerInstance | None) -> lis
     if task.network_interface is not None:
         return list(_own_addresses(view, task, task.network_interface.private_ipv4))
     host = instance.private_ip if instance else None
-    return [
+    found = [
         _address(binding, host)
         for container in task.containers
         for binding in container.network_bindings
         if binding.host_port is not None or binding.host_port_range is not None
     ]
+    return list(dict.fromkeys(found))  # ECS agents of old report a port once for IPv4 and once for IPv6
 
 
 def _own_addresses(view: View, task: Task, own: str) -> Iterator[str]:

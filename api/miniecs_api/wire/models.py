@@ -23,6 +23,12 @@ _UNSUPPORTED = frozenset(
 )
 
 
+# What the ECS agent says and the published model lacks, by service and shape: members and their shapes.
+_UNPUBLISHED: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("ecs", "RegisterContainerInstanceRequest"): {"clientToken": "String"},
+}
+
+
 class UnknownService(Exception):
     """botocore has no model of that name."""
 
@@ -155,7 +161,7 @@ def _shape(service: str, name: str, raw: Mapping[str, Any]) -> Shape:
     return Shape(
         name=name,
         type=raw["type"],
-        members={key: ref["shape"] for key, ref in members.items()},
+        members={key: ref["shape"] for key, ref in members.items()} | _UNPUBLISHED.get((service, name), {}),
         required=frozenset(raw.get("required", ())),
         element=raw["member"]["shape"] if "member" in raw else "",
         key=raw["key"]["shape"] if "key" in raw else "",

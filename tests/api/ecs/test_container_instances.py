@@ -118,6 +118,31 @@ def test_registering_again_continues_the_registration(cluster: Aws) -> None:
     assert len(cluster.ecs("ListContainerInstances")["containerInstanceArns"]) == 2
 
 
+def test_a_registration_whose_answer_was_lost_is_repeated_under_its_client_token(cluster: Aws) -> None:
+    """Outside of EC2 nothing else tells that it is the same machine's."""
+    token = "0351cc44-7a91-4c27-a24a-c8499810ce9b"
+    arn = register(cluster, clientToken=token)["containerInstanceArn"]
+    assert register(cluster, clientToken=token)["containerInstanceArn"] == arn
+    assert register(cluster, clientToken="another")["containerInstanceArn"] != arn
+    cluster.ecs("CreateCluster", clusterName="other")
+    assert register(cluster, clientToken=token, cluster="other")["containerInstanceArn"] != arn
+    text = ("ClientException", "clientToken must have 1 to 64 characters.")
+    for nonsense in ("", "t" * 65):
+        params = {"clientToken": nonsense, "totalResources": RESOURCES}
+        assert refused(cluster, "RegisterContainerInstance", **params) == text
+
+
+def test_a_client_token_means_nothing_once_its_instance_is_gone_or_an_hour_is_over(cluster: Aws) -> None:
+    first = register(cluster, clientToken="t")["containerInstanceArn"]
+    cluster.ecs("DeregisterContainerInstance", containerInstance=first)
+    second = register(cluster, clientToken="t")["containerInstanceArn"]
+    assert second != first
+    cluster.clock.time += 3599
+    assert register(cluster, clientToken="t")["containerInstanceArn"] == second
+    cluster.clock.time += 1
+    assert register(cluster, clientToken="t")["containerInstanceArn"] != second
+
+
 def test_registration_refuses(cluster: Aws) -> None:
     arn = register(cluster)["containerInstanceArn"]
     bigger = [{**RESOURCES[0], "integerValue": 4096}, *RESOURCES[1:]]

@@ -90,6 +90,7 @@ def test_tasks_tell_all_of_each(site: Site) -> None:
     task = site.run_task()
     bindings = (
         NetworkBinding("0.0.0.0", "tcp", 80, 32768),
+        NetworkBinding("::", "tcp", 80, 32768),  # as amazon-ecs-agent 1.48.1 reports it: the same port
         NetworkBinding("10.9.9.9", "udp", 53, 53),
         NetworkBinding("10.9.9.9", "tcp", None, None, "90-92", "32770-32772"),
     )
