@@ -134,9 +134,11 @@ def _roll(
     serving = draft.census.serving
     config = draft.service.deployment_configuration
     healthy_hosts = {task.container_instance_arn for task in draft.census.cohorts[0].healthy}
+    for cohort in draft.census.cohorts[1:]:
+        draft.say_protected(cohort)
     for arn, tasks in old.items():
         for task, healthy in tasks:
-            if task.arn in stopped:
+            if task.arn in stopped or draft.keeps(task):
                 continue
             if ceiling > desired and arn not in healthy_hosts and serving - healthy < desired:
                 continue

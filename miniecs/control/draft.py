@@ -64,6 +64,13 @@ class Draft:
             LaunchTasks(self.before, self.version, deployment.id, count, because, replaced, only_hosts)
         )
 
+    def keeps(self, task: Task) -> bool:
+        """Whether the task is protected from scale-in and deployments; wakes the loop when that ends."""
+        if not task.is_protected(self.now):
+            return False
+        self.wakes.append(task.protection_expires_at)
+        return True
+
     def stop(self, task: Task, because: str) -> None:
         """Stop a task because the service wants it no longer."""
         reason = f"Scaling activity initiated by (deployment {task.deployment_id})"
@@ -92,6 +99,13 @@ class Draft:
         """Add a service event unless it was said lately and nothing has been resolved since."""
         if messages.is_unsaid(self.view, self.service, text, now=self.now, timing=self.timing):
             self.said.append(Say(self.service, text, because, name, level))
+
+    def say_protected(self, cohort: Cohort) -> None:
+        """Say that protected tasks of a deployment are in the way."""
+        count = sum(task.is_protected(self.now) for task in cohort.tasks())
+        if count:
+            because = f"{count} {'task is' if count == 1 else 'tasks are'} protected from scale-in"
+            self.say_once(messages.protected(cohort.deployment.id, count), because)
 
     def say_stuck(self, floor: int, ceiling: int) -> None:
         """Say that the bounds leave no move, unless something still moves by itself."""

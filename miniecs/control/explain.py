@@ -67,6 +67,9 @@ def explain_task(view: View, task: Task, *, now: float, timing: Timing) -> list[
     if task.last_status != "RUNNING":
         lines.append(f"{waits.begins(view, task)}.")
     lines += _targets(view, task, now, timing)
+    if task.is_protected(now):
+        left = (task.protection_expires_at or now) - now
+        lines.append(f"It is protected from scale-in and deployments for {left:.0f} s more.")
     last = view.events(task.arn, (EventKind.TASK,), limit=1)
     if last and last[0].because:
         lines.append(f"Last change {now - last[0].at:.0f} s ago: {last[0].because}.")

@@ -33,6 +33,8 @@ _CLOSEST = {
 }
 # One of these says that things move again: what stood in the way before it may be said anew.
 _RESOLVING = re.compile(r"\) has (reached a steady state|started \d+ tasks)")
+# Protected tasks are in the way until they no longer are, whatever else is started meanwhile.
+_STEADY = re.compile(r"\) has reached a steady state")
 _INSTANCE = re.compile(r"\(container-instance [^)]*\)")
 
 
@@ -119,12 +121,13 @@ def is_unsaid(view: View, service: Service, text: str, *, now: float, timing: Ti
     Which instance was closest changes from try to try and makes no new matter.
     """
     wanted = _INSTANCE.sub("", f"(service {service.name}) {text}")
+    resolving = _STEADY if "under protection" in text else _RESOLVING
     recent: list[Event] = view.events(service.arn, (EventKind.SERVICE_MESSAGE,))
     for event in reversed(recent):
         if event.at <= now - timing.event_repeat:
             return True
         if _INSTANCE.sub("", event.message) == wanted:
             return False
-        if _RESOLVING.search(event.message):
+        if resolving.search(event.message):
             return True
     return True

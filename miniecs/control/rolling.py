@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from miniecs.control import messages
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import COMPLETED, FAILED, bounds, next_launch_at
 from miniecs.control.draft import Draft
@@ -170,7 +169,8 @@ def _scale_in(draft: Draft, anchor: Cohort, target: int, counts: _Counts) -> Non
         draft.stop(task, because)
         counts.running -= 1
         excess -= 1
-    _tell_protected(draft, anchor)
+    if excess > 0:
+        draft.say_protected(anchor)
 
 
 def _tidy_failed(draft: Draft, cohort: Cohort, counts: _Counts) -> None:
@@ -208,6 +208,8 @@ def _retire(draft: Draft, cohort: Cohort, counts: _Counts) -> None:
         draft.stop(task, _arithmetic(draft, counts))
         counts.serving -= 1
         counts.running -= 1
+    if spare > len(stoppable):
+        draft.say_protected(cohort)
 
 
 def _arithmetic(draft: Draft, counts: _Counts) -> str:
@@ -221,20 +223,4 @@ def _arithmetic(draft: Draft, counts: _Counts) -> str:
 
 
 def _unprotected(draft: Draft, tasks: Iterable[Task]) -> list[Task]:
-    free = []
-    for task in tasks:
-        until = task.protection_expires_at
-        if until is None or until <= draft.now:
-            free.append(task)
-        else:
-            draft.wakes.append(until)
-    return free
-
-
-def _tell_protected(draft: Draft, anchor: Cohort) -> None:
-    count = sum(
-        task.protection_expires_at is not None and task.protection_expires_at > draft.now
-        for task in anchor.tasks()
-    )
-    if count:
-        draft.say_once(messages.protected(anchor.deployment.id, count), f"{count} tasks are protected")
+    return [task for task in tasks if not draft.keeps(task)]

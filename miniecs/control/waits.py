@@ -48,6 +48,12 @@ def of_cohort(
         f"Task {_id(task)} leaves its DRAINING container instance once a healthy task has taken its place."
         for task in cohort.leaving
     )
+    protected = [t.protection_expires_at or now for t in cohort.tasks() if t.is_protected(now)]
+    if protected:
+        yield (
+            f"{_are(len(protected))} protected from scale-in and deployments, the first for"
+            f" {min(protected) - now:.0f} s more."
+        )
 
 
 def of_stopping(view: View, tasks: Sequence[Task], *, now: float) -> Iterator[str]:

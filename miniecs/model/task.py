@@ -132,3 +132,7 @@ class Task:
     def wanted(self) -> bool:
         """True while the task is meant to run."""
         return self.desired_status == "RUNNING"
+
+    def is_protected(self, now: float) -> bool:
+        """True while neither scale-in nor a deployment may stop the task."""
+        return self.protection_expires_at is not None and now < self.protection_expires_at

@@ -104,6 +104,8 @@ class Invariants:
             )
         if after.wanted and not before.wanted:
             broken("a task that is to stop stays so", after.arn)
+        if before.wanted and not after.wanted:
+            self._check_protected(before, after)
         if after.version < before.version:
             broken("versions only grow", after.arn)
         if before.container_instance_arn not in (None, after.container_instance_arn):
@@ -119,6 +121,21 @@ class Invariants:
                 broken("a container's lastStatus never goes back", f"{after.arn} {new.name}")
             if old.runtime_id is not None and new.runtime_id != old.runtime_id:
                 broken("no container is started twice", f"{after.arn} {new.name}")
+
+    def _check_protected(self, before: Task, after: Task) -> None:
+        """Scale-in, deployments and rebalancing leave protected tasks alone."""
+        if before.protection_expires_at is None or self._world.now >= before.protection_expires_at:
+            return
+        reason = after.stopped_reason or ""
+        service = self._store.get(Service, after.service_arn or "")
+        if service is None or service.status != "ACTIVE" or after.last_status != "RUNNING":
+            return
+        instance = self._store.get(ContainerInstance, after.container_instance_arn or "")
+        emptied = instance is not None and instance.status != "ACTIVE"
+        if emptied and service.scheduling_strategy == "DAEMON":
+            return  # the last to leave a DRAINING instance, and it does leave
+        if reason.startswith(("Scaling activity", "Availability-zone rebalancing")):
+            broken("protected tasks are not stopped", f"{after.arn} {reason}")
 
     # Capacity and ports
 

@@ -277,6 +277,7 @@ class Run:
             self._undrain,
             self._run_task,
             self._stop_task,
+            self._protect,
             self._delete_service,
         )
         self._world.run_until(lambda: self._world.is_up, limit=120.0)
@@ -336,6 +337,19 @@ class Run:
         tasks = [task for task in self._world.tasks() if task.wanted]
         if tasks:
             self._world.ecs("StopTask", task=self._one(tasks).arn, reason="enough")
+
+    def _protect(self) -> None:
+        """Half of what a service runs, for less than a scenario's rest at the end."""
+        running = [t.arn for t in self._world.tasks("RUNNING") if t.wanted and t.service_arn is not None]
+        chosen = self._some(running, min(10, len(running) // 2))
+        if chosen:
+            self._world.ecs(
+                "UpdateTaskProtection",
+                cluster=self._world.cluster_arn,
+                tasks=chosen,
+                protectionEnabled=True,
+                expiresInMinutes=1 + self._choices.number(10),
+            )
 
     def _delete_service(self) -> None:
         if len(self._services) > 3:

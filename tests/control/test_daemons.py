@@ -108,6 +108,16 @@ def test_the_daemon_leaves_a_draining_instance_after_all_others() -> None:
     assert decided(spec, leaving, task("a", status="PENDING"), lone) == ([], ["a"])
 
 
+def test_a_deployment_waits_for_a_protected_daemon() -> None:
+    spec = daemon(deployment(2), completed(1, 2))
+    old = [task("kept", 1, protection_expires_at=NOW + 60), task("old", 1, on=2)]
+    assert decided(spec, ONE, TWO, *old) == ([], ["old"])
+    view = FakeView(spec, definition(1), definition(2), ONE, TWO, *old)
+    said = [action.text for action in plan(view).actions if isinstance(action, Say)]
+    assert any("(taskSet ecs-svc/1) was unable to scale in" in text for text in said)
+    assert plan(view).wake_at == NOW + 60
+
+
 def test_an_unhealthy_daemon_is_replaced_where_it_is() -> None:
     spec = daemon(completed(1, 1))
     view = FakeView(spec, definition(1, check=True), ONE, task("a", health_status="UNHEALTHY"))

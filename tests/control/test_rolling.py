@@ -252,3 +252,35 @@ def test_a_failed_deployment_starts_nothing_and_the_one_before_it_is_kept_up() -
 )
 def test_the_circuit_breakers_threshold(desired: int, threshold: int) -> None:
     assert breaker_threshold(desired) == threshold
+
+
+def test_a_deployment_waits_for_protected_tasks_and_says_so() -> None:
+    spec = service(2, deployment(2, desired_count=2), completed(1, 2))
+    new = [task(f"new{n}", 2) for n in range(2)]
+    view = world(spec, task("kept", protection_expires_at=NOW + 60), task("old"), *new)
+    assert decided(view) == (0, ["old"])
+    text = (
+        "was unable to reach steady state because (taskSet ecs-svc/1) was unable to scale in due to"
+        " (reason 1 tasks under protection)"
+    )
+    (said,) = [a for a in plan(view).actions if isinstance(a, Say) and "protection" in a.text]
+    assert (said.text, said.because) == (text, "1 task is protected from scale-in")
+    assert plan(view).wake_at == NOW + 60
+    later = world(spec, task("kept", protection_expires_at=NOW), *new)
+    assert decided(later) == (0, ["kept"])
+
+
+def test_scale_in_says_nothing_of_protected_tasks_that_are_not_in_its_way() -> None:
+    spec = service(1, completed(1, 1))
+    view = world(spec, task("kept", protection_expires_at=NOW + 60), task("a"))
+    assert decided(view) == (0, ["a"])
+    assert not [a for a in plan(view).actions if isinstance(a, Say) and "protection" in a.text]
+
+
+def test_an_unhealthy_task_is_replaced_though_it_is_protected() -> None:
+    spec = service(1, completed(1, 1))
+    sick = task("sick", health_status="UNHEALTHY", protection_expires_at=NOW + 60)
+    view = FakeView(
+        spec, definition(1, check=True), instance(), sick, task("new", health_status="HEALTHY")
+    )
+    assert decided(view) == (0, ["sick"])

@@ -190,6 +190,12 @@ def services(to: Clients) -> None:
     said = "(service shop) has reached a steady state."
     until("a second task to be steady", lambda: events(ecs, "shop").count(said) == 2)
     assert [arn.rsplit("/", 1)[1] for arn in ecs.list_services()["serviceArns"]] == ["shop"]
+    (kept, _) = ecs.list_tasks(serviceName="shop")["taskArns"]
+    ecs.update_task_protection(
+        cluster="default", tasks=[kept], protectionEnabled=True, expiresInMinutes=2880
+    )
+    shown = ecs.get_task_protection(cluster="default", tasks=[kept])["protectedTasks"]
+    assert [(each["taskArn"], each["protectionEnabled"]) for each in shown] == [(kept, True)]
 
 
 def load_balancers(to: Clients) -> None:
@@ -325,6 +331,7 @@ def picture(to: Clients) -> list[Any]:
         ecs.describe_capacity_providers(include=["TAGS"])["capacityProviders"],
         ecs.list_account_settings()["settings"],
         ecs.describe_services(services=["shop"], include=["TAGS"])["services"],
+        _protected(ecs),
         elb.describe_load_balancers()["LoadBalancers"],
         elb.describe_target_groups()["TargetGroups"],
     ]
@@ -338,19 +345,27 @@ def picture(to: Clients) -> list[Any]:
     if "ACTIVE" in [each["status"] for each in shown[0] if each["clusterName"] == "lab"]:
         attributes = ecs.list_attributes(cluster="lab", targetType="container-instance")["attributes"]
         shown.append(sorted(str(each) for each in attributes))
-    for balancer in shown[4]:
+    for balancer in shown[5]:
         arn = balancer["LoadBalancerArn"]
         shown.append(elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"])
         shown.append(elb.describe_tags(ResourceArns=[arn])["TagDescriptions"])
         for listener in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
             shown.append(listener)
             shown.append(elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"])
-    for group in shown[5]:
+    for group in shown[6]:
         arn = group["TargetGroupArn"]
         shown.append(elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"])
         health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
         shown.append([each["Target"] for each in health])
     return shown
+
+
+def _protected(ecs: Any) -> list[Any]:
+    arns = ecs.list_tasks(serviceName="shop")["taskArns"]
+    if not arns:
+        return []
+    protected: list[Any] = ecs.get_task_protection(cluster="default", tasks=arns)["protectedTasks"]
+    return protected
 
 
 def test_every_operation(start_server: StartServer) -> None:

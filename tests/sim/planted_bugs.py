@@ -151,6 +151,11 @@ def too_many_tasks_stay(patch: MonkeyPatch) -> None:
 
 
 @bug
+def protection_is_forgotten(patch: MonkeyPatch) -> None:
+    patch.setattr(Draft, "keeps", lambda self, task: False)
+
+
+@bug
 def wakes_by_the_clock_are_dropped(patch: MonkeyPatch) -> None:
     honest = Reconciler.plan
 

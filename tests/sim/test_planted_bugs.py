@@ -19,6 +19,7 @@ CAUGHT_BY = {
     "host_ports_are_not_accounted": "no host port twice",
     "memory_is_not_accounted": "no host holds more than it has",
     "tasks_stop_before_their_targets_are_drained": "no task is told to stop while it has targets",
+    "protection_is_forgotten": "protected tasks are not stopped",
     "too_many_tasks_stay": "after the faults running = desired",
     "stops_are_not_sent_to_agents": "after the faults running = desired",
 }

@@ -10,6 +10,7 @@ from miniecs_api.ecs import (
     state_changes,
     tags,
     task_definitions,
+    task_protection,
     tasks,
 )
 
@@ -23,5 +24,6 @@ MODULES = (
     state_changes,
     tags,
     task_definitions,
+    task_protection,
     tasks,
 )
