@@ -161,7 +161,10 @@ def _shape(service: str, name: str, raw: Mapping[str, Any]) -> Shape:
     return Shape(
         name=name,
         type=raw["type"],
-        members={key: ref["shape"] for key, ref in members.items()} | _UNPUBLISHED.get((service, name), {}),
+        members={
+            **{key: ref["shape"] for key, ref in members.items()},
+            **_UNPUBLISHED.get((service, name), {}),
+        },
         required=frozenset(raw.get("required", ())),
         element=raw["member"]["shape"] if "member" in raw else "",
         key=raw["key"]["shape"] if "key" in raw else "",
