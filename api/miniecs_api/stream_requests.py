@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from miniecs.control.view import View
 from miniecs.model import arns
-from miniecs.model.instance import ContainerInstance
+from miniecs.model.instance import OWN_AGENT_HASH, ContainerInstance
 from miniecs.model.task import Container, Task
 from miniecs_api.pages import names
 
@@ -105,6 +105,8 @@ def target(view: View, request: Request) -> Target:
     if instance is None or instance.status == "INACTIVE":
         gone = arns.name_of(task.container_instance_arn)[:8]
         raise Refused(f"{_short(task)} was on container instance {gone}, which is gone with its containers.")
+    if instance.agent_hash not in (None, OWN_AGENT_HASH):
+        raise Refused(_by_hand(task, instance, containers, request.kind))
     return Target(task, task.container_instance_arn, containers)
 
 
@@ -136,6 +138,19 @@ def _containers(task: Task, request: Request) -> tuple[Container, ...]:
     if request.kind == "exec" and len(chosen) != 1:
         raise Refused(f"{_short(task)} has several containers: name one with -c. It has {', '.join(there)}.")
     return chosen
+
+
+def _by_hand(
+    task: Task, instance: ContainerInstance, containers: tuple[Container, ...], kind: str
+) -> str:
+    """What to do where an ECS agent runs the task: it was never made to be asked."""
+    do = "docker logs" if kind == "logs" else "docker exec -it"
+    made = [c for c in containers if c.runtime_id is not None]
+    shown = ", ".join(f"`{do} {(c.runtime_id or '')[:12]}` ({c.name})" for c in made)
+    return (
+        f"{_short(task)} is run by Amazon's own ECS agent {instance.agent_version}, which does not answer "
+        f"this: only miniecs's agent does. On its machine: {shown or 'nothing of it has started yet'}."
+    )
 
 
 def _short(task: Task) -> str:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from miniecs.model.scope import Tag
 
+OWN_AGENT_HASH = "miniecs"  # what miniecs's own agent says for its build, where the ECS agent names a commit
+
 
 class Attribute(NamedTuple):
     """A name and, where it has one, a value. Capabilities are names without value."""

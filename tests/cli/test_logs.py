@@ -268,6 +268,20 @@ def test_without_following_a_line_that_is_cut_is_a_failure(both: Bed, read: Read
     both.start_server()
 
 
+def test_amazons_own_agent_is_not_asked_and_docker_is_named_instead(both: Bed, read: Reader) -> None:
+    """1.48.1 and 1.105.1 note each of our own messages as a warning, and answer none."""
+    theirs = ContainerInstance(INSTANCE, CLUSTER, agent_version="1.105.1", agent_hash="a8b3e7d3")
+    both.put(theirs)
+    why = (
+        "Task 01234567 is run by Amazon's own ECS agent 1.105.1, which does not answer this: only miniecs's "
+        "agent does. On its machine: "
+    )
+    assert read.refused() == why + "`docker logs docker-web` (web), `docker logs docker-sidec` (sidecar)."
+    both.put(replace(theirs, agent_hash="miniecs"))
+    assert read(container="web") == (0, b"one\ntwo\n", b"bad\n")
+    assert both.engine.asked == [("web", False, None, False, 0)]
+
+
 def test_an_agent_that_does_not_know_of_streams(
     both: Bed, read: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

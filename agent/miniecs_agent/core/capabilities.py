@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from miniecs.model.instance import OWN_AGENT_HASH
+
 AGENT_VERSION = "1.105.1"
-AGENT_HASH = "miniecs"
+AGENT_HASH = OWN_AGENT_HASH
 
 RESERVED_PORTS = ("22", "2375", "2376", "51678", "51679")
 
