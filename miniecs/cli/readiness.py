@@ -13,6 +13,7 @@ from miniecs.cli.client import AwsProblem, Caller, Client, NoAnswer
 from miniecs.cli.folder import DataFolder, Running
 from miniecs.cli.output import counted
 from miniecs.config import ServerSettings
+from miniecs.model.instance import OWN_AGENT_HASH
 
 _PAGE = 100  # container instances in one DescribeContainerInstances
 _TIMEOUT = 5.0
@@ -41,9 +42,15 @@ class State(NamedTuple):
         return sum(instance["agentConnected"] for instance in self.instances)
 
     @property
+    def awaited(self) -> list[bool]:
+        """Of each instance that our own agent plays, whether it is connected: Amazon's come when they like."""
+        own = [i for i in self.instances if i.get("versionInfo", {}).get("agentHash") == OWN_AGENT_HASH]
+        return [instance["agentConnected"] for instance in own]
+
+    @property
     def ready(self) -> bool:
         there = self.listens and (not self.needs_agent or None not in (self.agent, self.proxy))
-        return there and self.connected == len(self.instances) >= self.expected
+        return there and all(self.awaited) and len(self.awaited) >= self.expected
 
 
 def look(folder: DataFolder, settings: ServerSettings, expected: int = 0) -> State:
@@ -121,7 +128,8 @@ def describe(state: State, settings: ServerSettings) -> str:
 def _shape(instance: dict[str, Any]) -> str:
     amounts = {r["name"]: r["integerValue"] for r in instance["registeredResources"] if "integerValue" in r}
     type = _attribute(instance, "ecs.instance-type")
-    return f"{type} with {amounts.get('CPU', 0)} CPU units and {amounts.get('MEMORY', 0)} MiB"
+    size = f"{amounts.get('CPU', 0)} CPU units and {amounts.get('MEMORY', 0)} MiB"
+    return f"{type} with {size}" if type else size  # machines outside of EC2 are of no type
 
 
 def _attribute(instance: dict[str, Any], name: str) -> str | None:

@@ -116,8 +116,8 @@ def _unready(folder: DataFolder, plan: Plan, state: State) -> str:
         return f"The proxy did not get ready {within}; see {folder.logs / 'proxy.log'}."
     culprit = "server" if plan.settings.runtime == "simulated" else "agent"
     log = folder.logs / f"{culprit}.log"
-    wanted = max(len(state.instances), plan.expected)
-    missing = f"Only {state.connected} of {output.counted(wanted, 'container instance')} connected {within}"
+    wanted = output.counted(max(len(state.awaited), plan.expected), "container instance")
+    missing = f"Only {sum(state.awaited)} of {wanted} connected {within}"
     if culprit == "agent" and state.agent is None:
         missing = f"The agent did not get ready {within}"
     said = last_words(log) if culprit == "agent" else ""

@@ -171,6 +171,21 @@ def test_state_and_options_outlive_down(cli: Cli) -> None:
     assert [task["id"] for task in cli.tasks("web")] == [task["id"] for task in tasks]
 
 
+def test_amazons_own_agents_are_not_waited_for(cli: Cli) -> None:
+    """Nobody here starts them. They tell their version when they connect, not when they register."""
+    up(cli, "--instances", "1")
+    resources = [
+        {"name": name, "type": "INTEGER", "integerValue": amount}
+        for name, amount in (("CPU", 1024), ("MEMORY", 900))
+    ]
+    version = {"agentVersion": "1.48.1", "agentHash": "19c447f1"}
+    cli.ecs("RegisterContainerInstance", totalResources=resources)
+    cli.ecs("RegisterContainerInstance", totalResources=resources, versionInfo=version)
+    cli.ok("down")
+    again = up(cli)
+    assert (again["status"], again["instances"]) == ("started", {"registered": 3, "connected": 1})
+
+
 def test_the_runtime_of_a_folder_stays(cli: Cli) -> None:
     up(cli)
     cli("down")
