@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -106,7 +107,7 @@ def target(view: View, request: Request) -> Target:
         gone = arns.name_of(task.container_instance_arn)[:8]
         raise Refused(f"{_short(task)} was on container instance {gone}, which is gone with its containers.")
     if instance.agent_hash not in (None, OWN_AGENT_HASH):
-        raise Refused(_by_hand(task, instance, containers, request.kind))
+        raise Refused(_by_hand(task, instance, containers, request))
     return Target(task, task.container_instance_arn, containers)
 
 
@@ -141,12 +142,14 @@ def _containers(task: Task, request: Request) -> tuple[Container, ...]:
 
 
 def _by_hand(
-    task: Task, instance: ContainerInstance, containers: tuple[Container, ...], kind: str
+    task: Task, instance: ContainerInstance, containers: tuple[Container, ...], request: Request
 ) -> str:
     """What to do where an ECS agent runs the task: it was never made to be asked."""
-    do = "docker logs" if kind == "logs" else "docker exec -it"
-    made = [c for c in containers if c.runtime_id is not None]
-    shown = ", ".join(f"`{do} {(c.runtime_id or '')[:12]}` ({c.name})" for c in made)
+    do, command = ["docker", "logs"], []
+    if request.exec is not None and request.kind == "exec":
+        do, command = ["docker", "exec", "-it"], request.exec.command
+    made = [(c.name, [*do, c.runtime_id[:12], *command]) for c in containers if c.runtime_id is not None]
+    shown = ", ".join(f"`{shlex.join(words)}` ({name})" for name, words in made)
     return (
         f"{_short(task)} is run by Amazon's own ECS agent {instance.agent_version}, which does not answer "
         f"this: only miniecs's agent does. On its machine: {shown or 'nothing of it has started yet'}."

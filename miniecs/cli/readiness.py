@@ -43,7 +43,7 @@ class State(NamedTuple):
 
     @property
     def awaited(self) -> list[bool]:
-        """Of each instance that our own agent plays, whether it is connected: Amazon's come when they like."""
+        """Of the instances that our own agent plays, which are connected: Amazon's come when they like."""
         own = [i for i in self.instances if i.get("versionInfo", {}).get("agentHash") == OWN_AGENT_HASH]
         return [instance["agentConnected"] for instance in own]
 

@@ -20,11 +20,12 @@ from miniecs.model.scope import Scope
 from miniecs.model.task import STATUS_ORDER, Task
 from miniecs_api.agent_session import RESEND_AFTER, AgentSession, TelemetrySession
 from miniecs_api.agents import AgentSessions
+from miniecs_api.wire.errors import AwsError
 from miniecs_api.wire.outputs import problems
 
 from ..api.conftest import Aws
 from .acs_shapes import faults
-from .recordings import INSTANCE, VERSIONS, Said, payload_tasks, recording, submissions
+from .recordings import INSTANCE, VERSIONS, Said, by, payload_tasks, recording, submissions
 
 Body = dict[str, Any]
 CONTAINER_ORDER = ("PENDING", "RUNNING", "STOPPED")
@@ -313,6 +314,27 @@ def test_the_ecs_agent_finds_in_our_control_plane_what_it_needs(version: str) ->
     assert {plane.families[arn]: plane.task(arn)["lastStatus"] for arn in plane.families} == dict.fromkeys(
         [*ENDS, "badovr"], "STOPPED"
     )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_registration_that_nobody_answered_is_repeated_and_makes_one_instance(version: str) -> None:
+    """The agent is told no cluster, so it makes ``default`` first, too."""
+    aws, arns = Aws(), []
+    refused: list[tuple[str, Body]] = []
+    said = recording(f"{version}-unanswered")
+    for call in by("agent", said):
+        try:
+            if call.name == "DiscoverPollEndpoint":
+                call.body["containerInstance"] = arns[-1]
+            answer = aws.ecs(call.name, **call.body)
+        except AwsError as error:
+            refused.append((error.code, {"message": error.message}))
+            continue
+        if call.name == "RegisterContainerInstance":
+            arns.append(answer["containerInstance"]["containerInstanceArn"])
+    assert refused == [(told.name, told.body) for told in by("server", said)]
+    assert len(arns) == 2
+    assert aws.ecs("ListContainerInstances")["containerInstanceArns"] == list(set(arns))
 
 
 # Reports twice, late, in any order

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -34,7 +35,8 @@ class Agent:
 
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
-        _, answer = server.ecs("RegisterContainerInstance", REGISTRATION)
+        mine = {**REGISTRATION, "clientToken": str(uuid.uuid4())}
+        _, answer = server.ecs("RegisterContainerInstance", mine)
         self.registered = answer["containerInstance"]
         self.arn: str = self.registered["containerInstanceArn"]
 
@@ -67,6 +69,14 @@ class Agent:
 @pytest.fixture
 def agent(server: ServerProcess) -> Agent:
     return Agent(server)
+
+
+def test_a_client_token_arrives_though_the_published_model_has_none(server: ServerProcess) -> None:
+    def registered(token: str) -> str:
+        answer = server.ecs("RegisterContainerInstance", {**REGISTRATION, "clientToken": token})[1]
+        return str(answer["containerInstance"]["containerInstanceArn"])
+
+    assert registered("one") == registered("one") != registered("two")
 
 
 def test_an_agent_registers_finds_its_endpoints_and_runs_a_task(server: ServerProcess, agent: Agent) -> None:

@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
+from miniecs.model.instance import ContainerInstance
+
 from .conftest import MINIECS, until
-from .stream_bed import ID, Bed
+from .stream_bed import CLUSTER, ID, INSTANCE, Bed
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +95,14 @@ def test_not_in_stopped_containers(shell: Shell) -> None:
     shell.bed.stop("web")
     message = b"Container web of task 01234567 is STOPPED: commands run in running containers only.\n"
     assert shell.exec("true") == (1, b"", b"miniecs: " + message)
+
+
+def test_amazons_own_agent_is_not_asked_and_docker_is_named_instead(shell: Shell) -> None:
+    theirs = ContainerInstance(INSTANCE, CLUSTER, agent_version="1.48.1", agent_hash="*19c447f1")
+    shell.bed.put(theirs)
+    code, out, err = shell.exec("sh", "-c", "echo $HOME")
+    assert (code, out) == (1, b"")
+    assert err.endswith(b"On its machine: `docker exec -it docker-web sh -c 'echo $HOME'` (web).\n")
 
 
 def running(shell: Shell) -> bool:
