@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,11 +32,13 @@ def with_placements(model: Model, request: Request, hosts: list[str]) -> Model:
     return after
 
 
-CASES = range(800)
+CASES = [range(150), pytest.param(range(150, 6000), marks=pytest.mark.slow)]
+some_and_many = pytest.mark.parametrize("seeds", CASES)
 
 
-def test_each_task_goes_to_a_host_that_passes_every_check_at_that_moment() -> None:
-    for seed in CASES:
+@some_and_many
+def test_each_task_goes_to_a_host_that_passes_every_check_at_that_moment(seeds: range) -> None:
+    for seed in seeds:
         model, request = drawn(seed)
         hosts = [placement.host for placement in place(fleet_of(model), request).placements]
         assert len(hosts) <= request.count
@@ -45,8 +48,9 @@ def test_each_task_goes_to_a_host_that_passes_every_check_at_that_moment() -> No
             assert request.only_hosts is None or host in request.only_hosts
 
 
-def test_no_host_gets_more_than_it_has_of_what_is_asked() -> None:
-    for seed in CASES:
+@some_and_many
+def test_no_host_gets_more_than_it_has_of_what_is_asked(seeds: range) -> None:
+    for seed in seeds:
         model, request = drawn(seed)
         hosts = [placement.host for placement in place(fleet_of(model), request).placements]
         after = with_placements(model, request, hosts)
@@ -58,8 +62,9 @@ def test_no_host_gets_more_than_it_has_of_what_is_asked() -> None:
                 assert hosts.count(host) == 1
 
 
-def test_placing_changes_nothing_and_repeats() -> None:
-    for seed in CASES:
+@some_and_many
+def test_placing_changes_nothing_and_repeats(seeds: range) -> None:
+    for seed in seeds:
         model, request = drawn(seed)
         fleet = fleet_of(model)
         first = place(fleet, request)
@@ -67,8 +72,9 @@ def test_placing_changes_nothing_and_repeats() -> None:
         assert place(fleet, request) == first == place(fleet_of(model), request), seed
 
 
-def test_the_explanation_agrees_with_the_decision() -> None:
-    for seed in CASES:
+@some_and_many
+def test_the_explanation_agrees_with_the_decision(seeds: range) -> None:
+    for seed in seeds:
         model, request = drawn(seed)
         decision = place(fleet_of(model), request)
         hosts = [placement.host for placement in decision.placements]
@@ -88,9 +94,10 @@ def test_the_explanation_agrees_with_the_decision() -> None:
         assert all(r.detail and r.available >= 0 for r in decision.rejections)
 
 
-def test_one_by_one_is_the_same_as_together() -> None:
+@some_and_many
+def test_one_by_one_is_the_same_as_together(seeds: range) -> None:
     """But for chance, which is drawn by a task's place in its request."""
-    for seed in CASES:
+    for seed in seeds:
         model, request = drawn(seed)
         if reference.by_chance(request):
             request = replace(request, strategies=(Strategy("spread", "host"),))

@@ -13,7 +13,7 @@ from . import reference
 from .clusters import GROUPS, STRATEGIES, a_demand, a_host, a_model, a_request, any_host_id, fleet_of
 from .reference import Model
 
-CLUSTERS = 1200
+CLUSTERS = [150, pytest.param(6000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=["classes", "few classes", "small blocks"])
@@ -30,10 +30,11 @@ def hosts_of(decision: Decision) -> list[str]:
     return [placement.host for placement in decision.placements]
 
 
-def test_same_answer_as_the_reference(shape: str) -> None:
+@pytest.mark.parametrize("clusters", CLUSTERS)
+def test_same_answer_as_the_reference(shape: str, clusters: int) -> None:
     """In each cluster a few requests, so that the later ones meet an index that the earlier ones shaped."""
     placed_all = placed_some = placed_none = 0
-    for seed in range(CLUSTERS):
+    for seed in range(clusters):
         random = Random(f"{shape} {seed}")
         model = a_model(random)
         fleet = fleet_of(model)
@@ -47,12 +48,13 @@ def test_same_answer_as_the_reference(shape: str) -> None:
             placed_all += bool(placed) and not decision.unplaced
             placed_some += bool(placed) and bool(decision.unplaced)
             placed_none += not placed and bool(decision.unplaced)
-    assert min(placed_all, placed_some, placed_none) > CLUSTERS // 10, "the clusters say too little"
+    assert min(placed_all, placed_some, placed_none) > clusters // 10, "the clusters say too little"
 
 
-def test_same_answer_after_any_history(shape: str) -> None:
+@pytest.mark.parametrize("clusters", CLUSTERS)
+def test_same_answer_after_any_history(shape: str, clusters: int) -> None:
     """Hosts and tasks come, change and go between requests; only what is there now counts."""
-    for seed in range(CLUSTERS // 4):
+    for seed in range(clusters // 4):
         random = Random(f"history {shape} {seed}")
         model = a_model(random)
         fleet = fleet_of(model)
@@ -97,8 +99,9 @@ def check_accounts(fleet: Fleet, model: Model) -> None:
         assert fleet.running(host.id) == len(model.on(host.id))
 
 
-def test_scale_in_always_takes_a_best_task() -> None:
-    for seed in range(CLUSTERS):
+@pytest.mark.parametrize("clusters", CLUSTERS)
+def test_scale_in_always_takes_a_best_task(clusters: int) -> None:
+    for seed in range(clusters):
         random = Random(f"scale in {seed}")
         model = a_model(random)
         strategies = tuple(random.choices(STRATEGIES, k=random.randint(0, 3)))
