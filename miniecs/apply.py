@@ -296,7 +296,7 @@ class Applier:
     def _tell_unplaced(self, service: Service, decision: Decision) -> None:
         reason = decision.closest.reason if decision.closest else "NO ACTIVE INSTANCES"
         self._tell(
-            service, messages.unplaced(decision), why_unplaced(decision), decision.suggestion, reason
+            service, messages.unplaced(decision), why_unplaced(decision), messages.advice(decision), reason
         )
 
     def _tell_without_subnet(self, service: Service, configuration: Mapping[str, Any]) -> None:

@@ -61,13 +61,17 @@ class Fleets:
 
     def _task_changed(self, before: Task | None, after: Task | None) -> None:
         held = before is not None and _holds(before)
-        holds = after is not None and _holds(after)
-        if holds and not held:
-            assert after is not None and after.container_instance_arn is not None
-            self.of(after.cluster_arn).assign(
-                after.container_instance_arn, after.arn, self._demand(after), after.group
-            )
-        elif held and not holds:
+        if after is not None and _holds(after):
+            assert after.container_instance_arn is not None
+            stays = after.desired_status == "RUNNING"
+            if not held or (before is not None and stays != (before.desired_status == "RUNNING")):
+                self.of(after.cluster_arn).assign(
+                    after.container_instance_arn,
+                    after.arn,
+                    self._demand(after),
+                    after.group if stays else None,
+                )
+        elif held:
             assert before is not None
             self.of(before.cluster_arn).release(before.arn)
 

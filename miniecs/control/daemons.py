@@ -73,7 +73,7 @@ def _matches(draft: Draft, rule: Expression, host: Host) -> bool:
     others = [
         task
         for task in draft.view.find(Task, "instance", host.id)
-        if task.service_arn != draft.service.arn
+        if task.service_arn != draft.service.arn and task.desired_status == "RUNNING"
     ]
     return rule.matches(host, len(others), {task.group for task in others})
 

@@ -27,10 +27,13 @@ IMPAIRED = "is unable to consistently start tasks successfully."
 _GUIDE = " For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 
 _CLOSEST = {
+    "ATTRIBUTE": "is missing an attribute required by your task.",
     "RESOURCE:CPU": "has insufficient CPU units available.",
     "RESOURCE:MEMORY": "has insufficient memory available.",
     "RESOURCE:PORTS": "is already using a port required by your task.",
+    "RESOURCE:GPU": "has insufficient GPU resource available.",
 }
+_PRIVILEGED = "com.amazonaws.ecs.capability.privileged-container"
 # One of these says that things move again: what stood in the way before it may be said anew.
 _RESOLVING = re.compile(r"\) has (reached a steady state|started \d+ tasks)")
 # Protected tasks are in the way until they no longer are, whatever else is started meanwhile.
@@ -105,6 +108,13 @@ def unplaced(decision: Decision) -> str:
         return f"{text} Reason: No Container Instances were found in your cluster.{_GUIDE}"
     said = _CLOSEST.get(closest.reason, f'encountered error "{closest.reason}".')
     return f"{text} The closest matching (container-instance {arns.name_of(closest.host)}) {said}{_GUIDE}"
+
+
+def advice(decision: Decision) -> str:
+    """What would have made a task fit; empty if all were placed."""
+    if _PRIVILEGED in decision.suggestion:
+        return f"{decision.suggestion} (`miniecs up --allow-privileged` gives it to instances)"
+    return decision.suggestion
 
 
 def no_subnet(id: str) -> str:

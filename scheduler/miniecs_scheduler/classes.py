@@ -17,7 +17,8 @@ class Slot:
     """A host's account: what is free on it and which groups have tasks on it.
 
     `host` is None while only tasks are known. Free amounts are negative when more was assigned than
-    the host has. `tcp` and `udp` count who occupies a port, the host's own reservation included.
+    the host has. `tcp` and `udp` count who occupies a port, the host's own reservation included. `held`
+    counts the tasks that hold something here; `running`, like `groups`, those that are to go on.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class Slot:
         "enis",
         "gpu",
         "groups",
+        "held",
         "host",
         "id",
         "memory",
@@ -42,7 +44,7 @@ class Slot:
         self.host: Host | None = None
         self.cls: HostClass | None = None
         self.usable = False
-        self.cpu = self.memory = self.gpu = self.enis = self.running = 0
+        self.cpu = self.memory = self.gpu = self.enis = self.held = self.running = 0
         self.groups: dict[str, int] = {}
         self.tcp: dict[int, int] = {}
         self.udp: dict[int, int] = {}

@@ -45,7 +45,7 @@ class Fleet:
         self.slots: dict[str, Slot] = {}
         self.ring: list[int] = []
         self.by_place: dict[int, Slot] = {}
-        self._tasks: dict[str, tuple[Slot, Resources, str]] = {}
+        self._tasks: dict[str, tuple[Slot, Resources, str | None]] = {}
         self._classes: dict[_Signature, HostClass] = {}
         self._names: tuple[str, ...] = (AVAILABILITY_ZONE,)
         self._wide: set[str] = set()
@@ -81,8 +81,13 @@ class Fleet:
         del self.ring[bisect_left(self.ring, slot.place)]
         self._drop_if_unused(slot)
 
-    def assign(self, host_id: str, task_id: str, demand: Resources, group: str) -> None:
-        """Account for a task on a host, known or not; a task that was elsewhere is moved."""
+    def assign(self, host_id: str, task_id: str, demand: Resources, group: str | None) -> None:
+        """Account for a task on a host, known or not; a task that was elsewhere is moved.
+
+        Without a group it is one that is being stopped: it still holds what it holds, and neither
+        constraints nor strategies see it (ECS developer guide, "Define which container instances Amazon
+        ECS uses for tasks": placement looks at the desired status).
+        """
         if task_id in self._tasks:
             self.release(task_id)
         slot = self._slot(host_id)
@@ -114,14 +119,19 @@ class Fleet:
         return slot.host if slot is not None else None
 
     def running(self, host_id: str) -> int:
-        """How many tasks are assigned to a host."""
+        """How many tasks are on a host that are not being stopped."""
         slot = self.slots.get(host_id)
         return slot.running if slot is not None else 0
+
+    def groups(self, host_id: str) -> Mapping[str, int]:
+        """How many of them each group has."""
+        slot = self.slots.get(host_id)
+        return slot.groups if slot is not None else {}
 
     def __len__(self) -> int:
         return len(self.ring)
 
-    def task(self, task_id: str) -> tuple[Slot, Resources, str] | None:
+    def task(self, task_id: str) -> tuple[Slot, Resources, str | None] | None:
         """Where a task is, what it holds and its group."""
         return self._tasks.get(task_id)
 
@@ -189,10 +199,10 @@ class Fleet:
         return slot
 
     def _drop_if_unused(self, slot: Slot) -> None:
-        if slot.host is None and not slot.running:
+        if slot.host is None and not slot.held:
             del self.slots[slot.id], self.by_place[slot.place]
 
-    def _charge(self, slot: Slot, demand: Resources, group: str, sign: int) -> None:
+    def _charge(self, slot: Slot, demand: Resources, group: str | None, sign: int) -> None:
         cls = slot.cls
         orders = cls.orders.values() if cls is not None and slot.usable else ()
         for order in orders:
@@ -209,6 +219,9 @@ class Fleet:
                 order.add(slot)
             elif sign < 0:
                 order.raised(slot)
+        slot.held += sign
+        if group is None:
+            return
         slot.running += sign
         before = slot.groups.get(group, 0)
         after = before + sign

@@ -173,13 +173,11 @@ def test_what_to_do_is_explained(miniecs: Miniecs) -> None:
 
 def test_a_privileged_container_is_refused_unless_it_is_allowed(miniecs: Miniecs, clusters: Clusters) -> None:
     privileged = {"name": "a", "command": OBEDIENT, "privileged": True}
-    (arn,) = miniecs.run(miniecs.register("privileged", privileged))
-    stopped = miniecs.reaches(arn, "STOPPED", within=20)
-    assert stopped["stopCode"] == "TaskFailedToStart"
-    assert stopped["containers"][0]["reason"] == (
-        "CannotCreateContainerError: container a is privileged: start miniecs with --allow-privileged to "
-        "allow that"
-    )
+    answer = miniecs.ecs.run_task(taskDefinition=miniecs.register("privileged", privileged))
+    assert answer["tasks"] == []
+    lacks = "com.amazonaws.ecs.capability.privileged-container"
+    assert {(f["reason"], f["detail"]) for f in answer["failures"]} == {("ATTRIBUTE", f"lacks {lacks}")}
+    assert "--allow-privileged" in answer["ResponseMetadata"]["HTTPHeaders"]["x-miniecs-hint"]
     allowed = clusters.start("--instances", "1", "--time-scale", "10", "--allow-privileged")
     (arn,) = allowed.run(allowed.register("privileged", {**privileged, "command": ["ls", "/dev/mem"]}))
     told = allowed.reaches(arn, "STOPPED")["containers"][0]

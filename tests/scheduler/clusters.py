@@ -73,8 +73,13 @@ def a_model(random: Random) -> Model:
         host = a_host(random, number)
         model.hosts[host.id] = host
     for number in range(random.randint(0, 12)):
-        model.tasks[f"task-{number}"] = (any_host_id(random), a_demand(random), random.choice(GROUPS))
+        model.tasks[f"task-{number}"] = (any_host_id(random), a_demand(random), any_group(random))
     return model
+
+
+def any_group(random: Random) -> str | None:
+    """A task's; None for one that is being stopped."""
+    return random.choice((*GROUPS, *GROUPS, None))
 
 
 def any_host_id(random: Random) -> str:

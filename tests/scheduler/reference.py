@@ -17,12 +17,12 @@ DRAWS = 32
 
 @dataclass
 class Model:
-    """Hosts, and tasks as (host id, demand, group) by task id."""
+    """Hosts, and tasks as (host id, demand, group) by task id; one that is being stopped has no group."""
 
     hosts: dict[str, Host] = field(default_factory=dict)
-    tasks: dict[str, tuple[str, Resources, str]] = field(default_factory=dict)
+    tasks: dict[str, tuple[str, Resources, str | None]] = field(default_factory=dict)
 
-    def on(self, host_id: str) -> list[tuple[Resources, str]]:
+    def on(self, host_id: str) -> list[tuple[Resources, str | None]]:
         return [(demand, group) for where, demand, group in self.tasks.values() if where == host_id]
 
     def free(self, host: Host) -> Resources:
@@ -38,7 +38,7 @@ class Model:
         )
 
     def groups(self, host_id: str) -> list[str]:
-        return [group for _, group in self.on(host_id)]
+        return [group for _, group in self.on(host_id) if group is not None]
 
 
 def reasons(model: Model, request: Request, host: Host) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from random import Random
 
@@ -10,7 +11,17 @@ import pytest
 from miniecs_scheduler import Decision, Fleet, index, order, place, scale_in_order
 
 from . import reference
-from .clusters import GROUPS, STRATEGIES, a_demand, a_host, a_model, a_request, any_host_id, fleet_of
+from .clusters import (
+    GROUPS,
+    STRATEGIES,
+    a_demand,
+    a_host,
+    a_model,
+    a_request,
+    any_group,
+    any_host_id,
+    fleet_of,
+)
 from .reference import Model
 
 CLUSTERS = [150, pytest.param(6000, marks=pytest.mark.slow)]
@@ -81,7 +92,7 @@ def change(random: Random, fleet: Fleet, model: Model, step: int) -> None:
             fleet.remove_host(host_id)
         case "assign":
             task = random.choice((f"new-{step}", f"task-{random.randint(0, 12)}"))
-            demand, group = a_demand(random), random.choice(GROUPS)
+            demand, group = a_demand(random), any_group(random)
             model.tasks[task] = (host_id, demand, group)
             fleet.assign(host_id, task, demand, group)
         case "release":
@@ -96,7 +107,8 @@ def check_accounts(fleet: Fleet, model: Model) -> None:
     for host in model.hosts.values():
         assert fleet.host(host.id) == host
         assert fleet.free(host.id) == model.free(host)
-        assert fleet.running(host.id) == len(model.on(host.id))
+        assert fleet.running(host.id) == len(model.groups(host.id))
+        assert fleet.groups(host.id) == Counter(model.groups(host.id))
 
 
 @pytest.mark.parametrize("clusters", CLUSTERS)

@@ -27,11 +27,12 @@ _LOG_DRIVER_NAMES = (
     *("gelf", "fluentd", "splunk", "awsfirelens"),
 )
 _LOG_DRIVERS = tuple(f"com.amazonaws.ecs.capability.logging-driver.{name}" for name in _LOG_DRIVER_NAMES)
+_PRIVILEGED = "com.amazonaws.ecs.capability.privileged-container"
 
 CAPABILITIES: tuple[str, ...] = (
     *_DOCKER_API,
     *_LOG_DRIVERS,
-    "com.amazonaws.ecs.capability.privileged-container",
+    _PRIVILEGED,
     "com.amazonaws.ecs.capability.task-iam-role",
     "com.amazonaws.ecs.capability.task-iam-role-network-host",
     "com.amazonaws.ecs.capability.ecr-auth",
@@ -67,7 +68,6 @@ CAPABILITIES: tuple[str, ...] = (
 _DOCKER_CAPABILITIES: tuple[str, ...] = (
     # awslogs goes to the engine's own log files. Roles are accepted, although no container can take them on.
     *(f"com.amazonaws.ecs.capability.logging-driver.{name}" for name in _LOG_DRIVER_NAMES[:-1]),
-    "com.amazonaws.ecs.capability.privileged-container",
     "com.amazonaws.ecs.capability.task-iam-role",
     "com.amazonaws.ecs.capability.task-iam-role-network-host",
     "com.amazonaws.ecs.capability.ecr-auth",
@@ -87,10 +87,11 @@ _DOCKER_CAPABILITIES: tuple[str, ...] = (
 """What our Docker engine does: no secrets, environment files, EFS or FireLens."""
 
 
-def docker_capabilities(api_version: str) -> tuple[str, ...]:
+def docker_capabilities(api_version: str, *, allow_privileged: bool) -> tuple[str, ...]:
     """What an instance on a Docker engine with this API (``1.41``) can do."""
     newest = int(api_version.partition(".")[2] or 0)
-    return (*(name for name in _DOCKER_API if int(name.rpartition(".")[2]) <= newest), *_DOCKER_CAPABILITIES)
+    known = (name for name in _DOCKER_API if int(name.rpartition(".")[2]) <= newest)
+    return (*known, *((_PRIVILEGED,) if allow_privileged else ()), *_DOCKER_CAPABILITIES)
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ class _Played:
         if self._wanted is None:
             return
         engine = self._engine
-        facts = _facts(owner.engine, engine, wanted)
+        facts = _facts(owner.engine, engine, wanted, owner.settings.allow_privileged)
         network = InstanceNetwork(
             owner.control_plane,
             region=_region(wanted),
@@ -303,7 +303,9 @@ def _region(wanted: DesiredInstance) -> str:
     return wanted.zone.rstrip("abcdef")
 
 
-def _facts(engine: HostEngine, instance: InstanceEngine, wanted: DesiredInstance) -> HostFacts:
+def _facts(
+    engine: HostEngine, instance: InstanceEngine, wanted: DesiredInstance, allow_privileged: bool
+) -> HostFacts:
     return HostFacts(
         cpu=wanted.cpu,
         memory=wanted.memory,
@@ -314,6 +316,6 @@ def _facts(engine: HostEngine, instance: InstanceEngine, wanted: DesiredInstance
         ami_id=AMI,
         cpu_architecture=engine.facts.architecture,
         attributes=dict(wanted.attributes),
-        capabilities=docker_capabilities(engine.facts.api_version),
+        capabilities=docker_capabilities(engine.facts.api_version, allow_privileged=allow_privileged),
         docker_version=f"DockerVersion: {engine.facts.version}",
     )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from miniecs.apply import write_instance, write_task
+from miniecs.control.launch import host_of
 from miniecs.control.stopping import stop
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster, IdempotencyRecord
@@ -187,9 +188,11 @@ def _attributes(
 ) -> tuple[Attribute, ...]:
     """What the agent says, echoed whole (it checks), plus what AWS adds from the identity document.
 
-    On re-registration the agent does not send custom attributes again: those are kept.
+    On re-registration the agent does not send custom attributes again: those are kept. It does send
+    what it can do, and what it can no longer do is gone.
     """
-    values: dict[str, str | None] = {a.name: a.value for a in known.attributes} if known else {}
+    kept = known.attributes if known else ()
+    values: dict[str, str | None] = {a.name: a.value for a in kept if "ecs.capability." not in a.name}
     for attribute in given:
         values[attribute["name"]] = attribute.get("value") or None
     for name, field in _IDENTITY_ATTRIBUTES:
@@ -275,13 +278,11 @@ def _filtered(
         ctx.hint(str(problem))
         raise AwsError("InvalidParameterException", f"Invalid filter expression: {problem}") from problem
     fleet = ctx.fleets.of(cluster.arn)
-    chosen = []
-    for instance in instances:
-        host = fleet.host(instance.arn)
-        groups = {task.group for task in ctx.tx.find(Task, "instance", instance.arn)}
-        if host is not None and expression.matches(host, fleet.running(instance.arn), groups):
-            chosen.append(instance)
-    return chosen
+    return [
+        instance
+        for instance in instances
+        if expression.matches(host_of(instance), fleet.running(instance.arn), fleet.groups(instance.arn))
+    ]
 
 
 @operation

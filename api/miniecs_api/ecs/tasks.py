@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from miniecs.apply import write_task
+from miniecs.control import messages
 from miniecs.control.interfaces import Chooser, subnets_of
 from miniecs.control.launch import LaunchSpec, launched_task, placement_request
 from miniecs.control.stopping import stop
@@ -69,7 +70,7 @@ def run_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             _start(ctx, spec, placement.host, subnets, placement.because) for placement in decision.placements
         ]
         if decision.suggestion:
-            ctx.hint(decision.suggestion)
+            ctx.hint(messages.advice(decision))
         failures = [_failure(rejection) for rejection in decision.rejections]
         if decision.unplaced and near is not None:
             failures += [_elsewhere(i) for i in instances if i.status == "ACTIVE" and i.arn not in near]
@@ -104,6 +105,8 @@ def start_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             continue
         decision = _place(ctx, spec, 1, (), (), only_hosts=frozenset({instance.arn}))
         failures.extend(_failure(rejection) for rejection in decision.rejections)
+        if decision.suggestion:
+            ctx.hint(messages.advice(decision))
         tasks.extend(
             _start(ctx, spec, placement.host, subnets, "StartTask named this container instance")
             for placement in decision.placements
