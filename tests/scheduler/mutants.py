@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import importlib.abc
 import inspect
 import os
@@ -46,7 +47,7 @@ OPTIONS: Final = (
 )
 # The query language has tests of its own, which need no placement.
 _LANGUAGE: Final = ("expressions", "tokens", "patterns", "dates")
-_ABOUT_PLACEMENT: Final = ("test_place.py", "test_properties.py", "test_reference.py")
+_LAST: Final = ("test_properties.py", "test_reference.py")
 
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE,
@@ -79,30 +80,41 @@ _TYPE_ALIASES: Final = ("tuple", "Callable", "Mapping")
 
 
 class Mutant(NamedTuple):
-    """One fault: its module, the name under which it is listed, and the module's changed tree.
+    """One fault: its module, its number there, and the name under which it is listed.
 
     `function` is the path to the function whose code has it; empty for what runs when the module is imported.
     """
 
     module: str
+    number: int
     name: str
-    tree: ast.Module
     function: tuple[str, ...]
 
+    def code(self) -> CodeType:
+        """The module's code with the fault in it."""
+        tree = ast.parse(_path(self.module).read_text())
+        _Mutator(self.number).run(tree)
+        return compile(tree, self.module, "exec")
 
-def mutants(path: Path) -> Iterator[Mutant]:
+
+def mutants(module: str) -> Iterator[Mutant]:
     """Every fault of one module. A name stays the same when lines move."""
-    source = path.read_text()
+    path = _path(module)
     seen: dict[str, int] = {}
-    total = len(_Mutator(None).run(ast.parse(source)))
-    for number in range(total):
-        mutator = _Mutator(number)
-        tree = ast.parse(source)
-        (name,) = mutator.run(tree)
+    for number, (name, function) in enumerate(_Mutator(None).run(ast.parse(path.read_text()))):
         seen[name] = seen.get(name, 0) + 1
         suffix = f" #{seen[name]}" if seen[name] > 1 else ""
-        module = "miniecs_scheduler" + ("" if path.stem == "__init__" else f".{path.stem}")
-        yield Mutant(module, f"{path.name} {name}{suffix}", tree, mutator.function)
+        yield Mutant(module, number, f"{path.name} {name}{suffix}", function)
+
+
+def modules() -> list[str]:
+    stems = sorted(path.stem for path in PACKAGE.glob("*.py"))
+    return ["miniecs_scheduler" if stem == "__init__" else f"miniecs_scheduler.{stem}" for stem in stems]
+
+
+def _path(module: str) -> Path:
+    stem = module.partition(".")[2] or "__init__"
+    return PACKAGE / f"{stem}.py"
 
 
 class _Mutator(ast.NodeTransformer):
@@ -112,11 +124,11 @@ class _Mutator(ast.NodeTransformer):
         self._chosen = chosen
         self._count = 0
         self._where: list[str] = []
-        self._found: list[str] = []
         self._inside: tuple[str, ...] = ()
-        self.function: tuple[str, ...] = ()
+        self._found: list[tuple[str, tuple[str, ...]]] = []
 
-    def run(self, tree: ast.Module) -> list[str]:
+    def run(self, tree: ast.Module) -> list[tuple[str, tuple[str, ...]]]:
+        """Names of the faults, each with the function that has it."""
         self.visit(tree)
         ast.fix_missing_locations(tree)
         return self._found
@@ -124,10 +136,9 @@ class _Mutator(ast.NodeTransformer):
     def _may(self, node: ast.AST, fault: ast.AST) -> bool:
         """Whether this fault is to be made; all of them are only named while they are counted."""
         number, self._count = self._count, self._count + 1
-        if self._chosen is None or number == self._chosen:
+        if self._chosen is None:
             where = ".".join(self._where) or "module"
-            self._found.append(f"{where}: {_text(node)} -> {_text(fault)}")
-            self.function = self._inside
+            self._found.append((f"{where}: {_text(node)} -> {_text(fault)}", self._inside))
         return number == self._chosen
 
     def _either(self, node: ast.expr, fault: ast.expr) -> ast.expr:
@@ -302,7 +313,7 @@ class _Loader(importlib.abc.Loader):
         return ModuleSpec(name, self) if name == self._mutant.module else None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._mutant.tree, self._mutant.module, "exec"), module.__dict__)
+        exec(self._mutant.code(), module.__dict__)
 
 
 class _Survivors:
@@ -317,6 +328,7 @@ class _Survivors:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if _ended(_fork(lambda: _run(session.items, None))):
             raise SystemExit("The tests fail without any fault.")
+        gc.freeze()
         self.names = _in_parallel(self._mutants, self._jobs, lambda m: _run(session.items, m), self._report)
         return True
 
@@ -325,8 +337,8 @@ def _run(items: list[pytest.Item], mutant: Mutant | None) -> int:
     """Run tests until one fails; 1 if one did."""
     if mutant is not None:
         _plant(mutant)
-        language = mutant.module.rpartition(".")[2] in _LANGUAGE
-        items = [item for item in items if not language or item.path.name not in _ABOUT_PLACEMENT]
+        files = _test_files(mutant)
+        items = [item for item in items if item.path in files]
     for item, after in zip(items, [*items[1:], None], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
         if item.session.testsfailed:
@@ -336,7 +348,7 @@ def _run(items: list[pytest.Item], mutant: Mutant | None) -> int:
 
 def _plant(mutant: Mutant) -> None:
     """Exchange the code of the function that has the fault, and forget what it has answered."""
-    code = compile(mutant.tree, mutant.module, "exec")
+    code = mutant.code()
     found: Any = sys.modules[mutant.module]
     for name in mutant.function:
         code = next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
@@ -354,7 +366,7 @@ def _run_anew(mutant: Mutant | None) -> int:
     """As `_run`, with everything imported and collected again."""
     if mutant is not None:
         sys.meta_path.insert(0, _Loader(mutant))
-    return int(pytest.main([*OPTIONS, "-x", *map(str, _test_files())]))
+    return int(pytest.main([*OPTIONS, "-x", *map(str, _test_files(mutant))]))
 
 
 def _fork(run: Callable[[], int]) -> int:
@@ -397,9 +409,11 @@ def _in_parallel(
         report()
 
 
-def _test_files() -> list[Path]:
+def _test_files(mutant: Mutant | None) -> list[Path]:
     """Small cases first: most faults are noticed by them, and quickly."""
-    return sorted(HERE.glob("test_*.py"), key=lambda path: (path.name in _ABOUT_PLACEMENT[1:], path.name))
+    language = mutant is not None and mutant.module.rpartition(".")[2] in _LANGUAGE
+    files = sorted(HERE.glob("test_*.py"), key=lambda path: (path.name in _LAST, path.name))
+    return [path for path in files if not language or path.name not in _LAST]
 
 
 def listed() -> dict[str, str]:
@@ -420,8 +434,8 @@ def main() -> int:
     words = listed()
     todo = [
         mutant
-        for path in sorted(PACKAGE.glob("*.py"))
-        for mutant in mutants(path)
+        for module in modules()
+        for mutant in mutants(module)
         if chosen.only in mutant.name and (not chosen.survivors or mutant.name in words)
     ]
     os.chdir(ROOT)
@@ -454,7 +468,7 @@ def _test(todo: list[Mutant], jobs: int) -> list[str]:
         raise SystemExit("The tests fail without any fault.")
     survivors = _in_parallel([m for m in todo if not m.function], jobs, _run_anew, report)
     loop = _Survivors([m for m in todo if m.function], jobs, report)
-    pytest.main([*OPTIONS, *map(str, _test_files())], plugins=[loop])
+    pytest.main([*OPTIONS, *map(str, _test_files(None))], plugins=[loop])
     names = {*survivors, *loop.names}
     return [mutant.name for mutant in todo if mutant.name in names]
 

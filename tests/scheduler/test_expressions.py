@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniecs_scheduler import Expression, ExpressionError, Host, Resources, parse_expression
+from miniecs_scheduler.dates import format_date, parse_date
 
 HOST = Host(
     id="arn:aws:ecs:us-east-1:000000000000:container-instance/default/0123",
@@ -229,6 +231,14 @@ def test_describe_gives_what_the_host_has() -> None:
     assert (
         parse_expression("registeredAt > 2020-01-01").describe(HOST) == "registeredAt is 2018-06-18T22:28:28Z"
     )
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_dates_are_those_of_datetime(seconds: int) -> None:
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert format_date(seconds) == text
+    assert parse_date(text) == seconds
+    assert parse_date(text.replace("Z", ".25+05:30")) == seconds + 0.25 - 5.5 * 3600
 
 
 _terms = st.sampled_from(

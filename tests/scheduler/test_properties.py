@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from miniecs_scheduler import Request, Strategy, place
-from miniecs_scheduler.dates import format_date, parse_date
 
 from . import reference
 from .clusters import a_model, a_request, fleet_of
@@ -108,11 +104,3 @@ def test_one_by_one_is_the_same_as_together(seeds: range) -> None:
                 fleet.assign(placement.host, f"singly {number}", request.demand, request.group)
         together = [placement.host for placement in place(fleet_of(model), request).placements]
         assert singly == together, seed
-
-
-@given(st.integers(0, 4_000_000_000))
-def test_dates_are_those_of_datetime(seconds: int) -> None:
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert format_date(seconds) == text
-    assert parse_date(text) == seconds
-    assert parse_date(text.replace("Z", ".25+05:30")) == seconds + 0.25 - 5.5 * 3600

@@ -235,13 +235,13 @@ binpack cpu: least that is left | a,cpu=900 b,cpu=300 c,cpu=600 |  | cpu | 1 | b
 binpack cpu: of those that fit | a,cpu=900 b,cpu=99 c,cpu=600 |  | cpu | 1 | c
 binpack: fills one before the next | a,mem=250 b,mem=350 |  | memory | 5 | a a b b b
 binpack: a host that is full | a,mem=100 b,mem=200 |  | memory | 4 | a b b -
-chain: binpack in the zone of fewest | a@a,mem=200 b1@b,mem=900 b2@b,mem=400 | a=web | zones, memory | 1 | b2
+chain: packs in the zone of fewest | a@a,mem=200 b1@b,mem=900 b2@b,mem=400 | a=web | zones, memory | 1 | b2
 chain: the first one rules | a@a,mem=200 b1@b,mem=900 b2@b,mem=400 | a=web | memory, zones | 1 | a
 chain: cpu breaks ties of memory | a,cpu=900 b,cpu=500 c,cpu=100,mem=999 |  | memory, cpu | 1 | c
 chain: memory breaks ties of cpu | a,mem=900 b,mem=500 |  | cpu, memory | 1 | b
 chain: two attributes | a,r=1,s=1 b,r=1,s=2 c,r=2,s=1 | c=web a=db | over r, over s | 1 | b
 chain: hosts, then attributes | a,r=1 b,r=1 c,r=2 | a=web | hosts, over r | 1 | c
-chain: all | a@a,r=1 b@a,r=1,mem=500 c@a,r=2,mem=400 d@b,r=2 | d=web | zones, over r, hosts, memory, cpu | 1 | b
+chain: all | a@a,r=1 b@a,r=1,mem=500 c@a,r=2 d@b,r=2 | d=web | zones, over r, hosts, memory, cpu | 1 | b
 chain: nothing counts after random | a,mem=900 b,mem=300 |  | memory, random, hosts | 1 | b
 default of services: zones, then hosts | a1@a a2@a b@b | a1=web b=web b=web | default | 1 | a2
 default of services: zones first | a1@a a2@a b@b | b=web | default | 2 | a1 a2
