@@ -176,13 +176,14 @@ class Wakes:
             return
         if before is not None and before.status == after.status and not _offers_otherwise(before, after):
             return
+        # Daemons first: a replica that waits for room could take the one that a daemon needs.
+        for arn in sorted(self._daemons.get(after.cluster_arn, ())):
+            self._touch("service", arn)
         self._capacity(after.cluster_arn)
         if fargate.is_capacity(after.cluster_arn) and after.agent_connected:
             for waiting in self._view.all(Task):
                 if waiting.last_status == "PROVISIONING" and waiting.container_instance_arn is None:
                     self._touch("task", waiting.arn)
-        for arn in sorted(self._daemons.get(after.cluster_arn, ())):
-            self._touch("service", arn)
         if before is None or before.status == after.status:
             return
         if after.status == "INACTIVE":

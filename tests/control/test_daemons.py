@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.service import Deployment, PlacementConstraint, Service
 from miniecs.model.task import Task
 
-from .cases import NOW, FakeView, completed, definition, deployment, instance, service, stopping, task
+from .cases import NOW, SCOPE, FakeView, completed, definition, deployment, instance, service, stopping, task
+from .lab import Lab
 from .test_rolling import plan
 
 
@@ -130,3 +132,20 @@ def test_the_count_is_found_and_kept_on_the_service() -> None:
     history = plan(FakeView(daemon(deployment(1)), definition(1), ONE, TWO, task("a"), task("b", on=2)))
     after = next(action.after for action in history.actions if isinstance(action, SetService))
     assert (after.desired_count, after.primary.desired_count, after.steady) == (2, 2, True)
+
+
+@pytest.mark.parametrize("connects", [0.0, 0.01, 5.0])
+def test_on_an_instance_that_joins_daemons_start_before_what_waits_for_room(connects: float) -> None:
+    """Each task of web takes a whole instance, and three are wanted; its agent connects later."""
+    lab = Lab(definition(1, cpu=2048), definition(2, cpu=64), instances=1)
+    logs = arns.service(SCOPE, "default", "logs")
+    lab.deploy(replace(daemon(deployment(2)), arn=logs, name="logs"))
+    lab.run(1)
+    lab.deploy(service(3, deployment(1)))
+    lab.run(1)
+    lab.put(instance(2, cpu=2100, agent_connected=False))
+    lab.run(connects)
+    lab.put(instance(2, cpu=2100))
+    lab.run(1)
+    started = [task.service_arn for task in lab.store.all(Task)]
+    assert started == [logs, logs], "2,100 units are enough for one of either, not for both"
