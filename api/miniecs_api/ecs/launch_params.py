@@ -19,6 +19,8 @@ from miniecs_scheduler import ExpressionError, parse_expression
 _MAX_CONSTRAINTS = 10
 _MAX_STRATEGIES = 5
 _MAX_OVERRIDES = 8192  # characters of JSON
+_MAX_CPU = 196608  # units of a task
+_MAX_MEMORY = 2**31 - 1  # MiB: what the API's integers hold
 _NO_ACCELERATORS = "Inference accelerators are not supported by miniecs."
 _BINPACK_FIELDS = {"cpu": "cpu", "memory": "memory"}
 
@@ -61,8 +63,8 @@ def placement_constraints(
     for constraint in given:
         type, expression = constraint.get("type"), constraint.get("expression", "")
         if type == "distinctInstance":
-            if expression:
-                raise invalid("Expression should not be specified for the distinctInstance constraint.")
+            if "expression" in constraint:  # ECS refuses an empty one too
+                raise invalid("distinctInstance expression should not be specified.")
         elif type == "memberOf":
             _check_expression(ctx, expression)
         else:
@@ -170,13 +172,17 @@ def overrides(
             )
         _check_override(override)
     for field in ("cpu", "memory"):
-        if field in given and not given[field].isdecimal():
+        if field in given and not _is_size(field, given[field]):
             raise invalid(f"Invalid '{field}' setting for task.")
     if launch_type == fargate.LAUNCH_TYPE:
         cpu, memory = (int(given.get(size) or getattr(definition, size)) for size in ("cpu", "memory"))
         if memory not in FARGATE_SIZES.get(cpu, ()):
             raise invalid("No Fargate configuration exists for given values.")
     return given
+
+
+def _is_size(field: str, text: str) -> bool:
+    return text.isdecimal() and int(text) <= (_MAX_CPU if field == "cpu" else _MAX_MEMORY)
 
 
 def _check_override(override: dict[str, Any]) -> None:

@@ -168,7 +168,7 @@ def override(**of_app: Any) -> dict[str, Any]:
         (
             {"placementConstraints": [{"type": "distinctInstance", "expression": "x"}]},
             "InvalidParameterException",
-            "Expression should not be specified for the distinctInstance constraint.",
+            "distinctInstance expression should not be specified.",
         ),
         ({"group": "service:web"}, "InvalidParameterException", "Invalid namespace for group."),
     ],
