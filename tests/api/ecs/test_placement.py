@@ -314,7 +314,7 @@ def test_an_expression_that_is_wrong_says_where_in_every_operation(
         ("CreateService", {**service, **rule}, wrong, of_rule),
         (
             "RegisterTaskDefinition",
-            {"family": "new", "containerDefinitions": [container], **rule},
+            {**definition, **rule},
             "ClientException",
             of_rule,
         ),
