@@ -102,6 +102,7 @@ def test_it_says_what_it_is_and_plays_what_it_is_told(tmp_path: Path) -> None:
             assert "ecs.capability.container-ordering" in names
             assert "ecs.capability.task-eni" in names
             assert "ecs.capability.efs" not in names
+            assert "com.amazonaws.ecs.capability.privileged-container" not in names
             known = await state(it, lambda s: s["instances"] and s["loadBalancers"] is not None, "the state")
             assert known == {
                 "instances": ids(1, 2),

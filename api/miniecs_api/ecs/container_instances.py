@@ -191,8 +191,11 @@ def _attributes(
     On re-registration the agent does not send custom attributes again: those are kept. It does send
     what it can do, and what it can no longer do is gone.
     """
-    kept = known.attributes if known else ()
-    values: dict[str, str | None] = {a.name: a.value for a in kept if "ecs.capability." not in a.name}
+    names = {attribute["name"] for attribute in given}
+    values: dict[str, str | None] = {}
+    for old in known.attributes if known else ():
+        if "ecs.capability." not in old.name or old.name in names:
+            values[old.name] = old.value
     for attribute in given:
         values[attribute["name"]] = attribute.get("value") or None
     for name, field in _IDENTITY_ATTRIBUTES:

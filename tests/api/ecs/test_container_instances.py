@@ -109,6 +109,10 @@ def test_registering_again_continues_the_registration(cluster: Aws) -> None:
     assert again["registeredAt"] == first["registeredAt"]
     names = {a["name"] for a in again["attributes"]}
     assert {"stack", "ecs.capability.efs"} <= names
+    without = register(cluster, containerInstanceArn=arn, attributes=[{"name": "ecs.capability.task-eni"}])
+    names = {a["name"] for a in without["attributes"]}
+    assert {"stack", "ecs.capability.task-eni"} <= names
+    assert "ecs.capability.efs" not in names, "what an agent can no longer do is gone"
     identity = json.dumps({"instanceId": "i-0123456789abcdef0"})
     by_machine = register(cluster, instanceIdentityDocument=identity)
     assert (
