@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Final
 
 from miniecs_scheduler.dates import format_date, parse_date
@@ -20,6 +20,7 @@ from miniecs_scheduler.types import Host
 
 MAX_LENGTH: Final = 2000
 _MAX_DEPTH: Final = 50
+_MAX_VALUES: Final = 1024  # of which an answer is remembered
 
 Test = Callable[[Host, int, Collection[str]], bool]
 _Value = Callable[[Host, int, Collection[str]], str | None]
@@ -132,17 +133,13 @@ class _Parser:
         tests = [self._and()]
         while self._accept("||", "or"):
             tests.append(self._and())
-        if len(tests) == 1:
-            return tests[0]
-        return lambda host, running, groups: any(test(host, running, groups) for test in tests)
+        return reduce(_either, tests)
 
     def _and(self) -> Test:
         tests = [self._not()]
         while self._accept("&&", "and"):
             tests.append(self._not())
-        if len(tests) == 1:
-            return tests[0]
-        return lambda host, running, groups: all(test(host, running, groups) for test in tests)
+        return reduce(_both, tests)
 
     def _not(self) -> Test:
         negated = False
@@ -235,6 +232,14 @@ def _found(token: Token) -> str:
     return "the expression ends" if token.kind == "end" else f"unexpected '{token.text}'"
 
 
+def _either(one: Test, other: Test) -> Test:
+    return lambda host, running, groups: one(host, running, groups) or other(host, running, groups)
+
+
+def _both(one: Test, other: Test) -> Test:
+    return lambda host, running, groups: one(host, running, groups) and other(host, running, groups)
+
+
 def _negation(test: Test) -> Test:
     return lambda host, running, groups: not test(host, running, groups)
 
@@ -268,7 +273,10 @@ def _subject(token: Token) -> tuple[tuple[str, ...], _Value]:
 
 def _equality(subject: str, value: _Value, literals: frozenset[str]) -> Test:
     if subject == "task:group":
-        return lambda host, running, groups: any(literal in groups for literal in literals)
+        return lambda host, running, groups: not literals.isdisjoint(groups)
+    if subject.startswith("attribute:"):
+        name = subject.removeprefix("attribute:")
+        return lambda host, running, groups: host.attributes.get(name) in literals
     return lambda host, running, groups: value(host, running, groups) in literals
 
 
@@ -281,9 +289,11 @@ def _pattern_test(subject: str, value: _Value, token: Token) -> Test:
     if subject == "task:group":
         return lambda host, running, groups: any(pattern.matches(group) for group in groups)
 
+    matches = lru_cache(_MAX_VALUES)(pattern.matches)  # thousands of hosts have few values
+
     def test(host: Host, running: int, groups: Collection[str]) -> bool:
         found = value(host, running, groups)
-        return found is not None and pattern.matches(found)
+        return found is not None and matches(found)
 
     return test
 
@@ -299,6 +309,7 @@ def _version_literal(token: Token) -> tuple[int, ...]:
     return _version(token.text) or ()
 
 
+@lru_cache(_MAX_VALUES)
 def _version(text: str) -> tuple[int, ...] | None:
     """The numbers of a version, without trailing zeros; None when it does not start with one."""
     found = re.match(r"v?(\d+(?:\.\d+)*)", text, re.ASCII)
