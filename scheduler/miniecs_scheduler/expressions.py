@@ -289,13 +289,15 @@ def _pattern_test(subject: str, value: _Value, token: Token) -> Test:
     if subject == "task:group":
         return lambda host, running, groups: any(pattern.matches(group) for group in groups)
 
-    matches = lru_cache(_MAX_VALUES)(pattern.matches)  # thousands of hosts have few values
 
-    def test(host: Host, running: int, groups: Collection[str]) -> bool:
-        found = value(host, running, groups)
-        return found is not None and matches(found)
+    @lru_cache(_MAX_VALUES)  # thousands of hosts have few values
+    def matches(found: str | None) -> bool:
+        return found is not None and pattern.matches(found)
 
-    return test
+    if subject.startswith("attribute:"):
+        name = subject.removeprefix("attribute:")
+        return lambda host, running, groups: matches(host.attributes.get(name))
+    return lambda host, running, groups: matches(value(host, running, groups))
 
 
 def _check_connected(subject: str, token: Token) -> None:

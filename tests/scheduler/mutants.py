@@ -15,6 +15,7 @@ import gc
 import importlib.abc
 import inspect
 import os
+import re
 import resource
 import sys
 import time
@@ -421,41 +422,85 @@ def _test_files(mutant: Mutant | None) -> list[Path]:
     return [path for path in files if path.name not in _ABOUT_LANGUAGE]
 
 
-def listed() -> dict[str, str]:
-    """The known survivors and a word on each: lines of `name  # word`."""
-    if not SURVIVORS.exists():
-        return {}
-    lines = [line for line in SURVIVORS.read_text().splitlines() if line and not line.startswith("#")]
-    return {name.strip(): word.strip() for name, _, word in (line.partition("  # ") for line in lines)}
+class Section(NamedTuple):
+    """What survivors.txt says of one file of the package: how many faults were noticed, and who survived."""
+
+    noticed: int
+    total: int
+    date: str
+    words: dict[str, str]
+
+
+def listed() -> dict[str, Section]:
+    """survivors.txt: a line `# place.py: 90 of 100, 2026-11-30` a file, under it lines of `fault  # word`."""
+    sections: dict[str, Section] = {}
+    for line in SURVIVORS.read_text().splitlines() if SURVIVORS.exists() else ():
+        head = re.fullmatch(r"# (\w+\.py): (\d+) of (\d+), (\S+)", line)
+        if head is not None:
+            words: dict[str, str] = {}
+            sections[head[1]] = Section(int(head[2]), int(head[3]), head[4], words)
+        elif line and not line.startswith("#"):
+            name, _, word = line.partition("  # ")
+            words[name.strip()] = word.strip()
+    return sections
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", help="files of the package, such as place.py; all of them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--only", default="", help="faults whose names contain this")
-    parser.add_argument("--survivors", action="store_true", help="only those listed as survivors")
-    parser.add_argument("--write", action="store_true", help="write the list of survivors, keeping its words")
+    parser.add_argument("--survivors", action="store_true", help="only those that survivors.txt lists")
+    parser.add_argument("--write", action="store_true", help="write survivors.txt, keeping its words")
     chosen = parser.parse_args()
-    words = listed()
+    known = listed()
+    words = {name: word for section in known.values() for name, word in section.words.items()}
     todo = [
         mutant
         for module in modules()
+        if not chosen.files or _path(module).name in chosen.files
         for mutant in mutants(module)
-        if chosen.only in mutant.name and (not chosen.survivors or mutant.name in words)
+        if not chosen.survivors or mutant.name in words
     ]
     os.chdir(ROOT)
-    started = time.monotonic()
-    survivors = _test(todo, chosen.jobs)
-    killed = len(todo) - len(survivors)
-    share = killed / len(todo) if todo else 1.0
-    summary = f"{killed} of {len(todo)} faults noticed ({share:.1%}) in {time.monotonic() - started:.0f} s"
-    print(summary)
+    survivors = set(_test(todo, chosen.jobs))
+    if not chosen.survivors:
+        known |= _counted(todo, survivors, words)
     if chosen.write:
-        _write(survivors, words, summary)
-    else:
-        for name in survivors:
-            print(f"{'known' if name in words else 'NEW'}: {name}")
-    return 0 if chosen.survivors or share >= WANTED else 1
+        SURVIVORS.write_text(_report(known))
+    for mutant in todo:
+        if mutant.name in survivors and mutant.name not in words:
+            print(f"not listed: {mutant.name}")
+    print(_report(known).splitlines()[1])
+    return 0 if _share(known) >= WANTED else 1
+
+
+def _counted(todo: list[Mutant], survivors: set[str], words: dict[str, str]) -> dict[str, Section]:
+    counted = {}
+    for module in modules():
+        names = [mutant.name for mutant in todo if mutant.module == module]
+        alive = {name: words.get(name, "?") for name in names if name in survivors}
+        if names:
+            date = time.strftime("%Y-%m-%d")
+            counted[_path(module).name] = Section(len(names) - len(alive), len(names), date, alive)
+    return counted
+
+
+def _report(sections: dict[str, Section]) -> str:
+    noticed = sum(section.noticed for section in sections.values())
+    total = sum(section.total for section in sections.values())
+    lines = [
+        "# Faults in the scheduler that no fast test notices, and why that is tolerable. By `make mutants`.",
+        f"# {noticed} of {total} faults are noticed: {_share(sections):.1%}",
+    ]
+    for name, section in sorted(sections.items()):
+        lines += ["", f"# {name}: {section.noticed} of {section.total}, {section.date}"]
+        lines += [f"{fault}  # {word}" for fault, word in section.words.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _share(sections: dict[str, Section]) -> float:
+    total = sum(section.total for section in sections.values())
+    return sum(section.noticed for section in sections.values()) / total if total else 1.0
 
 
 def _test(todo: list[Mutant], jobs: int) -> list[str]:
@@ -476,13 +521,6 @@ def _test(todo: list[Mutant], jobs: int) -> list[str]:
     pytest.main([*OPTIONS, *map(str, _test_files(None))], plugins=[loop])
     names = {*survivors, *loop.names}
     return [mutant.name for mutant in todo if mutant.name in names]
-
-
-def _write(survivors: list[str], words: dict[str, str], summary: str) -> None:
-    date = time.strftime("%Y-%m-%d")
-    lines = [f"# {date}: {summary}. `make mutants` counts anew.", "# Fault, and why it is tolerable."]
-    lines += [f"{name}  # {words.get(name, '?')}" for name in survivors]
-    SURVIVORS.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
