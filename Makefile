@@ -41,6 +41,10 @@ check: $(STAMP)  ## before each commit: lint, clock ban, types, import rules, fa
 	@$(call quietly,import rules,$(BIN)/lint-imports)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not slow and not docker"
 
+.PHONY: mutants
+mutants: $(STAMP)  ## faults planted in the scheduler, and how many its tests notice; an hour (ARGS="place.py --write" for one file)
+	@nice $(BIN)/python tests/scheduler/mutants.py $(ARGS)
+
 .PHONY: sim
 sim: $(STAMP)  ## SEEDS=500 seeds of whole simulated clusters with faults, and of requests through a load balancer
 	@$(BIN)/python -m miniecs.sim --seeds $(SEEDS) $(ARGS)
@@ -73,7 +77,7 @@ clean:  ## remove the virtual environment, caches and build output (`make stop` 
 .PHONY: help
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## +/\1\t/' | \
-	  while IFS=$$'\t' read -r name what; do printf '  make %-6s %s\n' "$$name" "$$what"; done
+	  while IFS=$$'\t' read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
 
 .PHONY: venv
 venv: $(STAMP)  ## the virtual environment in .venv, with all that tests and checks need

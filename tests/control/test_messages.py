@@ -78,6 +78,18 @@ def test_texts(text: str, expected: str) -> None:
         ),
         ("AGENT", ' The closest matching (container-instance ci1) encountered error "AGENT".'),
         (
+            "ATTRIBUTE",
+            " The closest matching (container-instance ci1) is missing an attribute required by your task.",
+        ),
+        (
+            "RESOURCE:GPU",
+            " The closest matching (container-instance ci1) has insufficient GPU resource available.",
+        ),
+        (
+            "RESOURCE:ENI",
+            ' The closest matching (container-instance ci1) encountered error "RESOURCE:ENI".',
+        ),
+        (
             "MemberOf placement constraint unsatisfied.",
             " The closest matching (container-instance ci1) encountered error"
             ' "MemberOf placement constraint unsatisfied.".',

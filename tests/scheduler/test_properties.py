@@ -7,6 +7,8 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from miniecs_scheduler import Request, Strategy, place
 
@@ -104,3 +106,35 @@ def test_one_by_one_is_the_same_as_together(seeds: range) -> None:
                 fleet.assign(placement.host, f"singly {number}", request.demand, request.group)
         together = [placement.host for placement in place(fleet_of(model), request).placements]
         assert singly == together, seed
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=80)
+def test_every_pick_is_an_optimum_of_its_strategies(random: Random) -> None:
+    """Of all hosts that could take the task at that moment, none is better by its strategies."""
+    model, request = a_model(random), a_request(random)
+    hosts = [placement.host for placement in place(fleet_of(model), request).placements]
+    for number, host in enumerate(hosts):
+        now = with_placements(model, request, hosts[:number])
+        could = [
+            each
+            for each in now.hosts.values()
+            if not reference.reasons(now, request, each)
+            and (request.only_hosts is None or each.id in request.only_hosts)
+        ]
+        assert host in {each.id for each in reference.best(now, request, could)}
+
+
+@given(st.randoms(use_true_random=False), st.permutations([1, 2, 3]))
+@settings(max_examples=60)
+def test_the_order_of_requests_of_equal_shape_does_not_matter(random: Random, counts: list[int]) -> None:
+    """One, two and three tasks in any order go where six go together."""
+    model, request = a_model(random), replace(a_request(random), count=6)
+    if reference.by_chance(request):
+        request = replace(request, strategies=(Strategy("binpack", "memory"),))
+    fleet, found = fleet_of(model), []
+    for count in counts:
+        for placement in place(fleet, replace(request, count=count)).placements:
+            fleet.assign(placement.host, f"task {len(found)} of them", request.demand, request.group)
+            found.append(placement.host)
+    assert found == [placement.host for placement in place(fleet_of(model), request).placements]
