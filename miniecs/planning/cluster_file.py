@@ -1,0 +1,188 @@
+"""The cluster file: hosts, task definitions, services and what runs, written by a person or by miniecs.
+
+One document for a cluster that is thought up and for one that runs (the page /_miniecs/cluster has this
+form), so that every question about placement is answered by the same code. Members have ECS's names where
+ECS has the thing; task definitions are RegisterTaskDefinition's, with shorter words for what only placing
+needs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from miniecs.model.container_definition import ContainerDefinition
+from miniecs.model.document import Document, named
+from miniecs.model.instance_types import INSTANCE_TYPES, UnknownInstanceType
+from miniecs.model.task_definition import TaskDefinition
+from miniecs.planning.rules import MAX_CONSTRAINTS, MAX_STRATEGIES, ConstraintText, StrategyText
+from miniecs.planning.sizes import (
+    Cpu,
+    CpuText,
+    Gpus,
+    HostCount,
+    Memory,
+    MemoryText,
+    Port,
+    Revision,
+    TaskCount,
+    Text,
+)
+from miniecs.planning.text import Mistake
+from miniecs.planning.validate import check, nearest, read
+
+RESERVED_PORTS = (22, 2375, 2376, 51678, 51679)
+"""What ECS's agent keeps on every host."""
+
+_NAME = r"^[A-Za-z0-9_.-]+$"
+_HOST_ID = r"^[A-Za-z0-9_.:/-]+$"
+
+
+class RunningTasks(Document):
+    """Tasks of one kind on one host. Without a definition, cpu and memory say what each holds."""
+
+    task_definition: str | None = None
+    count: TaskCount = 1
+    group: str | None = Field(None, max_length=255)  # [family:FAMILY]; a service's are service:NAME
+    cpu: Cpu | None = None
+    memory: Memory | None = None
+    gpus: Gpus | None = None
+
+    @model_validator(mode="after")
+    def _has_size(self) -> RunningTasks:
+        if self.task_definition is None and (self.cpu is None or self.memory is None):
+            raise ValueError("name a taskDefinition, or give cpu and memory")
+        if self.task_definition is None and self.group is None:
+            raise ValueError("give a group: tasks without taskDefinition have none of their own")
+        return self
+
+
+class HostSpec(Document):
+    """One host, or ``count`` equal ones. Zones are names or letters of the region's; attributes are texts.
+
+    An attribute whose value is null is one that the hosts lack although all others have it.
+    """
+
+    count: HostCount = 1
+    id: str | None = Field(None, pattern=_HOST_ID, max_length=256)
+    type: str | None = None
+    cpu: Cpu | None = None
+    memory: Memory | None = None
+    gpus: Gpus = 0
+    ports: tuple[Port, ...] = tuple(("tcp", port) for port in RESERVED_PORTS)
+    zone: str | None = Field(None, pattern=_NAME)
+    zones: tuple[Annotated[str, Field(pattern=_NAME)], ...] | None = Field(None, min_length=1)
+    attributes: dict[str, Text | None] = {}
+    capabilities: str | None = None  # of ClusterFile.capabilities; None: whatever a task definition needs
+    status: Literal["ACTIVE", "DRAINING", "REGISTERING", "REGISTRATION_FAILED", "DEREGISTERING"] = "ACTIVE"
+    agent_connected: bool = True
+    agent_version: str | None = None
+    ec2_instance_id: str | None = named("ec2InstanceId", default=None)
+    registered_at: float = 0.0
+    tasks: tuple[RunningTasks, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> HostSpec:
+        if self.zone is not None and self.zones is not None:
+            raise ValueError("give zone or zones, not both")
+        if self.cpu is not None and self.memory is not None:
+            if self.cpu + self.memory == 0:
+                raise ValueError("a host needs cpu and memory")
+        elif self.type is None:
+            raise ValueError("give a type (like m5.large), or cpu and memory")
+        elif self.type not in INSTANCE_TYPES:
+            meant = nearest(self.type, INSTANCE_TYPES)
+            hint = f"Did you mean {meant}? " if meant else ""
+            raise ValueError(f"{hint}{UnknownInstanceType(self.type)}; others need cpu and memory")
+        return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """CPU units and MiB of each host."""
+        known = INSTANCE_TYPES.get(self.type or "")
+        cpu = self.cpu if self.cpu is not None else known.cpu if known else 0
+        memory = self.memory if self.memory is not None else known.memory if known else 0
+        return cpu, memory
+
+
+class PlannedContainer(ContainerDefinition):
+    """A container definition that need not say its image: placing does not ask for it."""
+
+    image: str = ""
+    cpu: Cpu = 0
+    memory: Memory | None = None
+    memory_reservation: Memory | None = None
+
+
+class TaskDefinitionSpec(TaskDefinition):
+    """RegisterTaskDefinition's structure, or DescribeTaskDefinition's; the last three members are ours.
+
+    Without containerDefinitions, the task's cpu and memory, hostPorts and gpus say what it needs.
+    """
+
+    arn: str = named("taskDefinitionArn", default="")
+    family: str = Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")
+    revision: Revision = 0  # 0: one more than the family's one before it
+    container_definitions: tuple[PlannedContainer, ...] = ()
+    cpu: CpuText = None
+    memory: MemoryText = None
+    registered_at: Any = None
+    deregistered_at: Any = None
+    host_ports: tuple[Port, ...] = ()
+    gpus: Gpus = 0
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> TaskDefinitionSpec:
+        if self.container_definitions and (self.host_ports or self.gpus):
+            raise ValueError("hostPorts and gpus are for task definitions without containerDefinitions")
+        if self.host_ports and self.network_mode not in ("bridge", "host"):
+            raise ValueError(f"a task in network mode {self.network_mode} takes no hostPorts")
+        return self
+
+
+class ServiceSpec(Document):
+    """A service. ``count``: how many tasks of it there are; those that no host lists are placed by its rules.
+
+    A DAEMON without count has a task on every host that can take one.
+    """
+
+    service_name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")
+    task_definition: str
+    count: TaskCount | None = None
+    scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
+    placement_strategy: tuple[StrategyText, ...] = Field((), max_length=MAX_STRATEGIES)
+    placement_constraints: tuple[ConstraintText, ...] = Field((), max_length=MAX_CONSTRAINTS)
+    zones: tuple[str, ...] | None = None  # those of its subnets, for awsvpc; None: any
+
+    @property
+    def group(self) -> str:
+        return f"service:{self.service_name}"
+
+
+class ClusterFile(Document):
+    """A whole cluster."""
+
+    cluster: str = Field("default", pattern=r"^[A-Za-z0-9_-]{1,255}$")
+    region: str = Field("us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
+    account: str = Field("000000000000", pattern=r"^[0-9]{12}$")
+    capabilities: dict[str, tuple[str, ...]] = {}
+    hosts: tuple[HostSpec, ...] = ()
+    task_definitions: tuple[TaskDefinitionSpec, ...] = ()
+    services: tuple[ServiceSpec, ...] = ()
+
+
+def load(text: str, name: str) -> ClusterFile:
+    """A cluster file's content; ``name`` is what errors call it. Raises Mistake."""
+    found = read(text, ClusterFile, name)
+    if not found.hosts:
+        raise Mistake(
+            f"{name}: there are no hosts. Give some, for example:\n"
+            "  hosts:\n    - {count: 3, type: m5.large, zones: [a, b, c]}"
+        )
+    return found
+
+
+def observed(document: dict[str, Any]) -> ClusterFile:
+    """A running cluster, as its server describes it; it may have no hosts."""
+    return check(document, ClusterFile, "the server's answer")

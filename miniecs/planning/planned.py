@@ -1,0 +1,138 @@
+"""A cluster file made into what the scheduler places on, through the code that real clusters go through.
+
+Container instances and task definitions are made first and then seen as the control plane sees its own,
+so that a host or a task of a file cannot mean something else than a real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from miniecs.control.launch import demand_of, host_of, placement_request
+from miniecs.model.instance import Attribute, ContainerInstance
+from miniecs.model.scope import Scope
+from miniecs.model.service import PlacementConstraint
+from miniecs.model.task_definition import TaskDefinition
+from miniecs.planning.cluster_file import ClusterFile, RunningTasks, ServiceSpec
+from miniecs.planning.definitions import definitions_of, find_definition
+from miniecs.planning.hosts import instances_of, zone_name
+from miniecs.planning.text import Mistake
+from miniecs_scheduler import Fleet, Resources, place
+
+_ALONE = (PlacementConstraint("distinctInstance"),)  # a daemon has one task on a host
+
+
+class PlacedTask(NamedTuple):
+    """A task that holds something on a host."""
+
+    id: str
+    host: str
+    group: str
+    demand: Resources
+
+
+@dataclass(slots=True)
+class Planned:
+    """A cluster to ask about. ``notes`` say what of the file found no place."""
+
+    name: str
+    scope: Scope
+    instances: dict[str, ContainerInstance] = field(default_factory=dict)
+    definitions: dict[str, TaskDefinition] = field(default_factory=dict)  # by family:revision
+    services: dict[str, ServiceSpec] = field(default_factory=dict)
+    tasks: list[PlacedTask] = field(default_factory=list)
+    fleet: Fleet = field(default_factory=Fleet)
+    notes: list[str] = field(default_factory=list)
+
+    def definition(self, name: str) -> TaskDefinition:
+        """By family (its newest), family:revision or ARN. Raises Mistake."""
+        return find_definition(self.definitions, name)
+
+    def assign(self, host: str, group: str, demand: Resources) -> None:
+        task = PlacedTask(f"task-{len(self.tasks) + 1}", host, group, demand)
+        self.tasks.append(task)
+        self.fleet.assign(host, task.id, demand, group)
+
+
+def plan(file: ClusterFile, *, seed: int = 0) -> Planned:
+    """The cluster with all its tasks in place. Raises Mistake for names that lead nowhere."""
+    scope = Scope(file.account, file.region)
+    planned = Planned(file.cluster, scope, definitions=definitions_of(file.task_definitions, scope))
+    needed = {
+        attribute.name: attribute.value
+        for definition in planned.definitions.values()
+        for attribute in definition.requires_attributes
+    }
+    capabilities = {name: tuple(map(Attribute, names)) for name, names in file.capabilities.items()}
+    running: list[tuple[str, RunningTasks]] = []
+    for instance, spec in instances_of(file.hosts, scope, file.cluster, capabilities, needed):
+        planned.instances[instance.arn] = instance
+        planned.fleet.put_host(host_of(instance))
+        running += ((instance.arn, tasks) for tasks in spec.tasks)
+    for host, tasks in running:
+        _put(planned, host, tasks)
+    for service in file.services:
+        if service.service_name in planned.services:
+            raise Mistake(f"service {service.service_name} is described twice")
+        planned.services[service.service_name] = service
+    # Daemons come first, as in ECS.
+    for service in sorted(file.services, key=lambda each: each.scheduling_strategy != "DAEMON"):
+        _fill(planned, service, seed)
+    return planned
+
+
+def _put(planned: Planned, host: str, tasks: RunningTasks) -> None:
+    demand = Resources(cpu=tasks.cpu or 0, memory=tasks.memory or 0, gpu=tasks.gpus or 0)
+    group = tasks.group or ""
+    if tasks.task_definition is not None:
+        definition = planned.definition(tasks.task_definition)
+        usual = demand_of(definition)
+        group = group or f"family:{definition.family}"
+        demand = Resources(
+            cpu=usual.cpu if tasks.cpu is None else tasks.cpu,
+            memory=usual.memory if tasks.memory is None else tasks.memory,
+            gpu=usual.gpu if tasks.gpus is None else tasks.gpus,
+            enis=usual.enis,
+            tcp_ports=usual.tcp_ports,
+            udp_ports=usual.udp_ports,
+        )
+    for _ in range(tasks.count):
+        planned.assign(host, group, demand)
+
+
+def hosts_in(planned: Planned, zones: Iterable[str] | None) -> frozenset[str] | None:
+    """The hosts in these zones, by name or letter; None stands for all."""
+    if zones is None:
+        return None
+    named = {zone_name(zone, planned.scope.region) for zone in zones}
+    return frozenset(i.arn for i in planned.instances.values() if i.availability_zone in named)
+
+
+def _fill(planned: Planned, service: ServiceSpec, seed: int) -> None:
+    """Place those tasks of a service that no host lists."""
+    definition = planned.definition(service.task_definition)
+    there = sum(task.group == service.group for task in planned.tasks)
+    daemon = service.scheduling_strategy == "DAEMON"
+    wanted = len(planned.instances) if daemon and service.count is None else service.count or 0
+    if wanted <= there:
+        return
+    request = placement_request(
+        definition,
+        overrides=None,
+        count=wanted - there,
+        group=service.group,
+        constraints=service.placement_constraints + (_ALONE if daemon else ()),
+        strategies=service.placement_strategy,
+        seed=seed,
+        only_hosts=hosts_in(planned, service.zones),
+    )
+    decision = place(planned.fleet, request)
+    for placement in decision.placements:
+        planned.assign(placement.host, service.group, request.demand)
+    if decision.unplaced and not (daemon and service.count is None):
+        planned.notes.append(
+            f"service {service.service_name}: {decision.unplaced} of {wanted} tasks find no place: "
+            f"{decision.suggestion}"
+        )

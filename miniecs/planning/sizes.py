@@ -1,0 +1,78 @@
+"""Numbers of cluster files with their bounds: what no machine and no cluster has is a mistake, not a size."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+
+MOST_HOSTS: Final = 100_000
+MOST_TASKS: Final = 1_000_000
+
+_CPU: Final = re.compile(r"([0-9]*\.?[0-9]+)\s*vcpu", re.IGNORECASE)
+_MEMORY: Final = re.compile(r"([0-9]*\.?[0-9]+)\s*gb", re.IGNORECASE)
+_PORT: Final = re.compile(r"([0-9]{1,5})(?:/(tcp|udp))?")
+
+
+def _number(value: Any) -> Any:
+    """``yes`` is true in YAML, and true is 1 in Python: neither is a number here."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, not {str(value).lower()}")
+    return value
+
+
+def _cpu_units(value: Any) -> Any:
+    found = _CPU.fullmatch(value.strip()) if isinstance(value, str) else None
+    return round(float(found[1]) * 1024) if found else _number(value)
+
+
+def _mib(value: Any) -> Any:
+    found = _MEMORY.fullmatch(value.strip()) if isinstance(value, str) else None
+    return round(float(found[1]) * 1024) if found else _number(value)
+
+
+def _as_text(given: Any, sizes: TypeAdapter[int]) -> str | None:
+    if given is None or given == "":
+        return None
+    try:
+        return str(sizes.validate_python(given))
+    except ValidationError as problem:
+        what = problem.errors(include_url=False)[0]
+        told = what["ctx"]["error"] if what["type"] == "value_error" else f"{what['msg']}, not {given!r}"
+        raise ValueError(str(told).replace("Input should", "must")) from problem
+
+
+def _port(value: Any) -> tuple[str, int]:
+    """80, ``80/tcp`` or ``53/udp`` as (protocol, port)."""
+    if isinstance(value, tuple):
+        return value
+    found = _PORT.fullmatch(str(_number(value)))
+    if found is None or not 1 <= int(found[1]) <= 65_535:
+        raise ValueError(f"must be a port of 1 to 65535 like 80 or 53/udp, not {value!r}")
+    return found[2] or "tcp", int(found[1])
+
+
+def _text(value: Any) -> Any:
+    """A value that YAML took for a number is the text of it; true and false must be said to be texts."""
+    if isinstance(value, bool):
+        raise ValueError(f'write "{str(value).lower()}" with quotes: attributes are texts')
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+Cpu = Annotated[int, BeforeValidator(_cpu_units), Field(ge=0, le=1024 * 1024)]
+"""CPU units; ``2 vCPU`` is read as 2048. At most 1,024 vCPUs."""
+Memory = Annotated[int, BeforeValidator(_mib), Field(ge=0, le=64 * 1024 * 1024)]
+"""MiB; ``2 GB`` is read as 2048. At most 64 TiB."""
+CpuText = Annotated[str | None, BeforeValidator(lambda given: _as_text(given, _CPUS))]
+MemoryText = Annotated[str | None, BeforeValidator(lambda given: _as_text(given, _MEMORIES))]
+"""The same as the decimal strings that task definitions have."""
+Gpus = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1024)]
+HostCount = Annotated[int, BeforeValidator(_number), Field(ge=1, le=MOST_HOSTS)]
+TaskCount = Annotated[int, BeforeValidator(_number), Field(ge=0, le=MOST_TASKS)]
+Revision = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**31)]
+Port = Annotated[tuple[str, int], BeforeValidator(_port)]
+Text = Annotated[str, BeforeValidator(_text), Field(max_length=256)]
+
+_CPUS: Final[TypeAdapter[int]] = TypeAdapter(Cpu)
+_MEMORIES: Final[TypeAdapter[int]] = TypeAdapter(Memory)
