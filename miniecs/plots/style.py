@@ -1,0 +1,138 @@
+"""What all pictures have in common: colours, letters, how a figure is made, saved or refused.
+
+No state of matplotlib's own is touched (no pyplot): figures are objects, and their settings hold while one is
+drawn. The same data gives the same SVG, byte for byte, so that a picture in a repository changes only when
+what it shows does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS: Final = (
+    "#0072b2",  # blue
+    "#e69f00",  # orange
+    "#009e73",  # green
+    "#cc79a7",  # pink
+    "#56b4e9",  # light blue
+    "#d55e00",  # red
+    "#f0e442",  # yellow
+    "#7f3c8d",  # violet
+)
+"""Okabe's and Ito's colours, which people with any kind of colour blindness tell apart, and a dark violet."""
+OTHERS: Final = "#8c8c8c"
+INK: Final = "#222222"
+QUIET: Final = "#6b6b6b"  # of what is read second
+LINE: Final = "#b5b5b5"
+EMPTY: Final = "#f2f2f2"  # what is free
+PAPER: Final = "#ffffff"
+
+_SETTINGS: Final[Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "hatch.linewidth": 0.8,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "miniecs",
+    "figure.facecolor": PAPER,
+}
+_FORMATS: Final = (".svg", ".png")
+_DPI: Final = 150
+
+
+class PlotProblem(Exception):
+    """No picture can be made or written; the message says why and what to do."""
+
+
+def check_path(path: Path) -> None:
+    """Refuse at once what could not be saved at the end. Raises PlotProblem."""
+    if path.suffix.lower() not in _FORMATS:
+        raise PlotProblem(f"{path}: pictures are .svg or .png files; give the name such an end.")
+    if not path.parent.is_dir():
+        raise PlotProblem(f"{path}: there is no folder {path.parent}; make it first.")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as missing:
+        raise PlotProblem(
+            f"Pictures need matplotlib ({missing}). Install it with: pip install 'miniecs[plot]'"
+        ) from missing
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Make, fill and save figures within this: our settings and none of the user's."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(matplotlib.rcParamsDefault)
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure, its size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that its name ends in. Raises PlotProblem."""
+    check_path(path)
+    kind = path.suffix.lower()[1:]
+    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
+    try:
+        figure.savefig(path, format=kind, dpi=_DPI, metadata=metadata)
+    except OSError as problem:
+        raise PlotProblem(f"{path} cannot be written: {problem.strerror or problem}.") from problem
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name, in their order; those after the eighth share one (grey)."""
+    unique = list(dict.fromkeys(names))
+    return {name: COLOURS[n] if n < len(COLOURS) else OTHERS for n, name in enumerate(unique)}
+
+
+def short(text: str, most: int) -> str:
+    """The text, its middle left out where it is longer: ends of names tell more than middles."""
+    if len(text) <= most:
+        return text
+    front = (most - 1) * 2 // 3
+    return f"{text[:front]}…{text[len(text) - (most - 1 - front) :]}"
+
+
+def textwidth(text: str, size: float) -> float:
+    """About how wide a text is, in inches, in letters of so many points."""
+    return len(text) * size * 0.6 / 72
+
+
+def legend(figure: Figure, handles: Sequence[Any], *, top: float, columns: int) -> None:
+    """One legend for the whole figure; ``top`` is its upper edge as a part of the figure's height."""
+    figure.legend(
+        handles=list(handles),
+        loc="upper left",
+        bbox_to_anchor=(0.0, top),
+        ncols=columns,
+        handlelength=1.4,
+        handleheight=1.0,
+        columnspacing=1.4,
+    )
