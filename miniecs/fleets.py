@@ -60,8 +60,8 @@ class Fleets:
         self.of(after.cluster_arn).put_host(host_of(after))
 
     def _task_changed(self, before: Task | None, after: Task | None) -> None:
-        held = before is not None and _holds(before)
-        if after is not None and _holds(after):
+        held = before is not None and is_on_host(before)
+        if after is not None and is_on_host(after):
             assert after.container_instance_arn is not None
             stays = after.desired_status == "RUNNING"
             if not held or (before is not None and stays != (before.desired_status == "RUNNING")):
@@ -80,7 +80,7 @@ class Fleets:
         return demand_of_task(task, definition)
 
 
-def _holds(task: Task) -> bool:
+def is_on_host(task: Task) -> bool:
     """Resources are held from placement until the agent said STOPPED; Fargate's are no fleet's."""
     return (
         task.container_instance_arn is not None

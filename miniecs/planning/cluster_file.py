@@ -44,7 +44,7 @@ class RunningTasks(Document):
 
     task_definition: str | None = None
     count: TaskCount = 1
-    group: str | None = Field(None, max_length=255)  # [family:FAMILY]; a service's are service:NAME
+    group: str | None = Field(None, min_length=1, max_length=255)  # [family:FAMILY]; service:NAME
     cpu: Cpu | None = None
     memory: Memory | None = None
     gpus: Gpus | None = None

@@ -16,11 +16,14 @@ from miniecs.planning.sizes import MOST_HOSTS
 from miniecs.planning.text import Mistake
 
 AGENT_VERSION: Final = "1.0.0"
-_BUILT_IN: Final = {
+BUILT_IN: Final = {
     "ecs.os-type": "linux",
     "ecs.os-family": "LINUX",
     "ecs.cpu-architecture": "x86_64",
 }
+
+ZONES: Final = 3
+"""Over so many of the region's zones hosts are dealt that say none, as with `miniecs up`."""
 
 Capabilities = Mapping[str, tuple[Attribute, ...]]
 
@@ -37,7 +40,7 @@ def instances_of(
     needed: attributes that hosts have unless they say what they are capable of.
     """
     able = tuple(Attribute(name, value) for name, value in (needed or {}).items())
-    every_zone = cycle(zones(scope.region))
+    every_zone = cycle(zones(scope.region)[:ZONES])
     names = _Names()
     made: list[tuple[ContainerInstance, HostSpec]] = []
     for spec in specs:
@@ -97,7 +100,7 @@ def _instance(
 ) -> ContainerInstance:
     """One of a group, yet without ARN."""
     cpu, memory = spec.size
-    built_in: dict[str, str | None] = {"ecs.availability-zone": zone, **_BUILT_IN}
+    built_in: dict[str, str | None] = {"ecs.availability-zone": zone, **BUILT_IN}
     if spec.type:
         built_in["ecs.instance-type"] = spec.type
     values = built_in | spec.attributes

@@ -21,7 +21,7 @@ from miniecs.planning.hosts import instances_of, zone_name
 from miniecs.planning.text import Mistake
 from miniecs_scheduler import Fleet, Resources, place
 
-_ALONE = (PlacementConstraint("distinctInstance"),)  # a daemon has one task on a host
+ALONE = (PlacementConstraint("distinctInstance"),)  # a daemon has one task on a host
 
 
 class PlacedTask(NamedTuple):
@@ -123,7 +123,7 @@ def _fill(planned: Planned, service: ServiceSpec, seed: int) -> None:
         overrides=None,
         count=wanted - there,
         group=service.group,
-        constraints=service.placement_constraints + (_ALONE if daemon else ()),
+        constraints=service.placement_constraints + (ALONE if daemon else ()),
         strategies=service.placement_strategy,
         seed=seed,
         only_hosts=hosts_in(planned, service.zones),

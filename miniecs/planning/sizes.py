@@ -72,7 +72,7 @@ HostCount = Annotated[int, BeforeValidator(_number), Field(ge=1, le=MOST_HOSTS)]
 TaskCount = Annotated[int, BeforeValidator(_number), Field(ge=0, le=MOST_TASKS)]
 Revision = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**31)]
 Port = Annotated[tuple[str, int], BeforeValidator(_port)]
-Text = Annotated[str, BeforeValidator(_text), Field(max_length=256)]
+Text = Annotated[str, BeforeValidator(_text), Field(max_length=1024)]
 
 _CPUS: Final[TypeAdapter[int]] = TypeAdapter(Cpu)
 _MEMORIES: Final[TypeAdapter[int]] = TypeAdapter(Memory)

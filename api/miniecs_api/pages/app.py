@@ -19,6 +19,7 @@ from miniecs_api.app import ASGIApp
 from miniecs_api.pages import (
     InstanceFailed,
     PagesServer,
+    cluster,
     deployments,
     events,
     explain,
@@ -78,6 +79,13 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
     async def show_deployments(service: str, cluster: str | None = None) -> dict[str, Any]:
         now = server.clock.now()
         return deployments.page(server.store, service, now=now, timing=server.timing, cluster=cluster)
+
+    @app.get("/_miniecs/cluster")
+    async def show_cluster(
+        name: str | None = None, definition: Annotated[list[str] | None, Query()] = None
+    ) -> dict[str, Any]:
+        named = name or server.settings.cluster
+        return cluster.page(server.store, server.scope, named, definitions=definition or ())
 
     @app.get("/_miniecs/hosts")
     async def show_hosts() -> dict[str, Any]:
@@ -185,7 +193,17 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, bug)
 
 
-_PAGES = ("status", "tasks", "events", "explain", "instances", "load-balancers", "deployments", "hosts")
+_PAGES = (
+    "status",
+    "tasks",
+    "events",
+    "explain",
+    "instances",
+    "load-balancers",
+    "deployments",
+    "hosts",
+    "cluster",
+)
 _PATHS = ", ".join(f"/_miniecs/{name}" for name in _PAGES)
 
 
