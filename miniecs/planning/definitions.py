@@ -61,6 +61,6 @@ def find_definition(definitions: Mapping[str, TaskDefinition], name: str) -> Tas
     revisions = [each for each in definitions.values() if each.family == short]
     if revisions:
         return max(revisions, key=lambda each: each.revision)
-    meant = nearest(short, definitions)
+    meant = nearest(short, [*definitions, *(each.family for each in definitions.values())])
     hint = f"; did you mean {meant}?" if meant else f"; there are {', '.join(definitions) or 'none'}"
     raise Mistake(f"there is no task definition {name}{hint}")
