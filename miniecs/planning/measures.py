@@ -43,7 +43,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """zones: the group's tasks in each zone that has a usable host. CPU units and MiB."""
+    """zones: the group's tasks in each zone that has a usable host. hosts_empty: with daemons at most."""
 
     placed: int
     unplaced: int
@@ -70,11 +70,13 @@ def measure(planned: Planned, answer: Answer) -> Measures:
     for host, tasks in by_host.items():
         by_zone[planned.instances[host].availability_zone or "no zone"] += tasks
     usable_ids = [i.arn for i in usable]
+    daemons = {each.group for each in planned.services.values() if each.scheduling_strategy == "DAEMON"}
+    busy = placed.keys() | {task.host for task in planned.tasks if task.group not in daemons}
     return Measures(
         placed=len(answer.decision.placements),
         unplaced=answer.decision.unplaced,
         hosts_used=len(placed),
-        hosts_empty=sum(not planned.fleet.running(id) and id not in placed for id in usable_ids),
+        hosts_empty=sum(id not in busy for id in usable_ids),
         hosts=len(planned.instances),
         zones=dict(sorted(by_zone.items())),
         stranded_cpu=_stranded(planned, answer, usable_ids, cpu=True),

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS: Final = (
@@ -32,6 +33,11 @@ QUIET: Final = "#6b6b6b"  # of what is read second
 LINE: Final = "#b5b5b5"
 EMPTY: Final = "#f2f2f2"  # what is free
 PAPER: Final = "#ffffff"
+NEW: Final[dict[str, Any]] = {"hatch": "/////", "edgecolor": PAPER, "linewidth": 0.0}
+FRAME: Final[dict[str, Any]] = {"facecolor": "none", "edgecolor": INK}
+"""Tasks that are not there yet are hatched in white and framed, so that they keep their colour."""
+CLOSED: Final[dict[str, Any]] = {"hatch": "xxxx", "facecolor": EMPTY, "edgecolor": LINE, "linewidth": 0.6}
+"""What is free where nothing is placed: on hosts that drain or whose agent is away."""
 
 _SETTINGS: Final[Any] = {
     "font.family": "sans-serif",
@@ -122,7 +128,78 @@ def short(text: str, most: int) -> str:
 
 def textwidth(text: str, size: float) -> float:
     """About how wide a text is, in inches, in letters of so many points."""
-    return len(text) * size * 0.6 / 72
+    return len(text) * size * 0.56 / 72
+
+
+class Box(NamedTuple):
+    """A part of a figure, in inches from its lower left corner."""
+
+    left: float
+    bottom: float
+    width: float
+    height: float
+
+    def part(
+        self, figure: Figure, left: float, bottom: float, width: float, height: float
+    ) -> tuple[float, float, float, float]:
+        """What lies so far inside the box, as parts of the figure."""
+        across, up = figure.get_size_inches()
+        return (self.left + left) / across, (self.bottom + bottom) / up, width / across, height / up
+
+
+def heading_width(title: str, subtitle: str) -> float:
+    return max(textwidth(title, 11.5), textwidth(subtitle, 8))
+
+
+def heading(figure: Figure, box: Box, left: float, title: str, subtitle: str) -> None:
+    """Two lines at the top of a box."""
+    x, y, _, _ = box.part(figure, left, box.height, 0, 0)
+    _, down, _, _ = Box(0, 0, 0, 0).part(figure, 0, 1, 0, 0)
+    figure.text(x, y - 0.12 * down, title, va="top", fontsize=10, fontweight="bold")
+    figure.text(x, y - 0.33 * down, subtitle, va="top", fontsize=8, color=QUIET)
+
+
+class Rectangles:
+    """Many rectangles, each kind of them drawn at once: a thousand of them are a dozen objects."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, str, bool], list[tuple[float, float, float, float]]] = {}
+
+    def free(self, left: float, bottom: float, width: float, height: float, *, usable: bool) -> None:
+        kind = ("free", EMPTY, False) if usable else ("closed", EMPTY, False)
+        self._kinds.setdefault(kind, []).append((left, bottom, width, height))
+
+    def tasks(
+        self, left: float, bottom: float, width: float, height: float, colour: str, *, new: bool
+    ) -> None:
+        self._kinds.setdefault(("tasks", colour, new), []).append((left, bottom, width, height))
+
+    def add_to(self, axes: Axes, *, edge: float, frame: float) -> None:
+        """Points of white between tasks, and of the frame around new ones."""
+        for (what, colour, new), rectangles in sorted(self._kinds.items(), key=_layer):
+            corners = [((x, y), (x + w, y), (x + w, y + h), (x, y + h)) for x, y, w, h in rectangles]
+            look = {"free": {"facecolor": EMPTY, "edgecolor": LINE, "linewidth": 0.6}, "closed": CLOSED}.get(
+                what
+            )
+            if look is None:
+                look = {"facecolor": colour} | (NEW if new else {"edgecolor": PAPER, "linewidth": edge})
+            axes.add_collection(_polygons(corners, look, f"{'new' if new else what}-{colour[1:]}"))
+            if new:
+                axes.add_collection(_polygons(corners, FRAME | {"linewidth": frame}, f"frame-{colour[1:]}"))
+
+
+def _layer(kind: tuple[tuple[str, str, bool], Any]) -> tuple[int, int]:
+    """Free amounts at the back, new tasks in front; colours in their own order."""
+    (what, colour, new), _ = kind
+    return ("closed", "free", "tasks").index(what) + new, COLOURS.index(colour) if colour in COLOURS else -1
+
+
+def _polygons(corners: Sequence[Any], look: dict[str, Any], gid: str) -> Any:
+    from matplotlib.collections import PolyCollection
+
+    made = PolyCollection(corners, clip_on=False, **look)
+    made.set_gid(gid)
+    return made
 
 
 def legend(figure: Figure, handles: Sequence[Any], *, top: float, columns: int) -> None:
