@@ -16,7 +16,7 @@ _PORT: Final = re.compile(r"([0-9]{1,5})(?:/(tcp|udp))?")
 
 
 def _number(value: Any) -> Any:
-    """``yes`` is true in YAML, and true is 1 in Python: neither is a number here."""
+    """true is 1 in Python, and no number here."""
     if isinstance(value, bool):
         raise ValueError(f"must be a number, not {str(value).lower()}")
     return value

@@ -14,6 +14,7 @@ import yaml
 
 MAX_DEPTH: Final = 40
 _PLAIN: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str"))
+_BOOL: Final = "tag:yaml.org,2002:bool"
 _TIME: Final = "tag:yaml.org,2002:timestamp"
 
 
@@ -47,7 +48,8 @@ def parse(text: str, name: str) -> Any:
     try:
         return _Builder(text, name).build()
     except yaml.MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
+        # At the end of the text libyaml names a line more than there is.
+        line = min(problem.problem_mark.line + 1 if problem.problem_mark else 1, text.count("\n") + 1)
         what = " ".join(str(part) for part in (problem.context, problem.problem) if part)
         raise Mistake(f"{name}, line {line}: this is neither YAML nor JSON: {what}") from problem
     except yaml.YAMLError as problem:
@@ -108,6 +110,8 @@ class _Builder:
             raise self._mistake(event, f"aliases (*{event.anchor}) are not read here; write it out")
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
+        if event.tag not in (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            raise self._mistake(event, f"{event.tag} is not read here")
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise self._mistake(event, f"nested more than {MAX_DEPTH} deep")
@@ -139,8 +143,8 @@ class _Builder:
         tag = event.tag
         if tag is None or tag == "!":
             tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag == _TIME:
-            return event.value  # dates are for whoever knows what they are for
+        if tag == _TIME or (tag == _BOOL and event.value.lower() not in ("true", "false")):
+            return event.value  # whoever wants a date reads it; yes, no, on and off are words, as in YAML 1.2
         if tag not in _PLAIN:
             raise self._mistake(event, f"{tag} is not read here")
         node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
