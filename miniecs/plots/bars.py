@@ -52,7 +52,7 @@ def _flat(panel: Panel) -> bool:
     return style.textwidth("x" * longest, _LETTER) < _slot(len(panel.hosts))
 
 
-def draw(figure: Any, box: style.Box, panel: Panel, colours: dict[str, str]) -> None:
+def draw(figure: Any, box: style.Box, panel: Panel, colours: dict[str, str], name: str) -> None:
     below = _below(panel)
     axes = figure.add_axes(box.part(figure, _LEFT, below, box.width - _LEFT - _RIGHT, _PLOT_HEIGHT))
     style.heading(figure, box, _LEFT, panel.title, panel.subtitle)
@@ -61,7 +61,7 @@ def draw(figure: Any, box: style.Box, panel: Panel, colours: dict[str, str]) -> 
     for n, host in enumerate(panel.hosts):
         _bar(rectangles, host, places[n] - _BAR, "cpu", colours)
         _bar(rectangles, host, places[n] + 0.02, "memory", colours)
-    rectangles.add_to(axes, edge=0.6, frame=0.8)
+    rectangles.add_to(axes, name, edge=0.6, frame=0.8)
     axes.set_xlim(-0.7, max(places.values()) + 0.7)
     axes.set_ylim(0, 104)
     axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])

@@ -82,7 +82,7 @@ def _merged(hosts: list[HostFill]) -> HostFill:
     )
 
 
-def draw(figure: Any, box: style.Box, panel: Panel, colours: dict[str, str]) -> None:
+def draw(figure: Any, box: style.Box, panel: Panel, colours: dict[str, str], name: str) -> None:
     style.heading(figure, box, _LEFT, panel.title, panel.subtitle)
     width, height = box.width - _LEFT - _RIGHT, box.height - _TOP - _BELOW
     axes = figure.add_axes(box.part(figure, _LEFT, _BELOW, width, height))
@@ -100,7 +100,7 @@ def draw(figure: Any, box: style.Box, panel: Panel, colours: dict[str, str]) -> 
             left, bottom = (n % across) * cell, top - (n // across + 1) * row
             _cell(rectangles, host, left, bottom, cell, row, colours)
         top -= -(-len(hosts) // across) * row
-    rectangles.add_to(axes, edge=0, frame=0.7 if scale == 1 else 0.3)
+    rectangles.add_to(axes, name, edge=0, frame=0.7 if scale == 1 else 0.3)
 
 
 def _cell(

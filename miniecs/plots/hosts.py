@@ -48,7 +48,7 @@ def picture(shown: Sequence[Panel]) -> Any:
     for n, panel in enumerate(shown):
         left, top = (n % columns) * width, (n // columns) * height
         box = style.Box(left, total - top - height, width, height)
-        form.draw(figure, box, panel, colours)
+        form.draw(figure, box, panel, colours, f"panel-{n + 1}")
     style.legend(figure, keys, top=legend_height / total, columns=legend_columns)
     return figure
 

@@ -89,7 +89,9 @@ def drawing() -> Iterator[None]:
     import matplotlib
 
     with matplotlib.rc_context():
-        matplotlib.rcParams.update(matplotlib.rcParamsDefault)
+        # All but the backend, which is not used, and would import pyplot only to be set.
+        defaults: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+        matplotlib.rcParams.update(defaults)
         matplotlib.rcParams.update(_SETTINGS)
         yield
 
@@ -174,8 +176,11 @@ class Rectangles:
     ) -> None:
         self._kinds.setdefault(("tasks", colour, new), []).append((left, bottom, width, height))
 
-    def add_to(self, axes: Axes, *, edge: float, frame: float) -> None:
-        """Points of white between tasks, and of the frame around new ones."""
+    def add_to(self, axes: Axes, name: str, *, edge: float, frame: float) -> None:
+        """edge, frame: points of white between tasks, and of the line around new ones.
+
+        In an SVG the rectangles of a kind are a group whose id is the name, the kind and the colour.
+        """
         for (what, colour, new), rectangles in sorted(self._kinds.items(), key=_layer):
             corners = [((x, y), (x + w, y), (x + w, y + h), (x, y + h)) for x, y, w, h in rectangles]
             look = {"free": {"facecolor": EMPTY, "edgecolor": LINE, "linewidth": 0.6}, "closed": CLOSED}.get(
@@ -183,9 +188,11 @@ class Rectangles:
             )
             if look is None:
                 look = {"facecolor": colour} | (NEW if new else {"edgecolor": PAPER, "linewidth": edge})
-            axes.add_collection(_polygons(corners, look, f"{'new' if new else what}-{colour[1:]}"))
+            axes.add_collection(_polygons(corners, look, f"{name}-{'new' if new else what}-{colour[1:]}"))
             if new:
-                axes.add_collection(_polygons(corners, FRAME | {"linewidth": frame}, f"frame-{colour[1:]}"))
+                axes.add_collection(
+                    _polygons(corners, FRAME | {"linewidth": frame}, f"{name}-frame-{colour[1:]}")
+                )
 
 
 def _layer(kind: tuple[tuple[str, str, bool], Any]) -> tuple[int, int]:
