@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from miniecs.control.view import View
 from miniecs.model import arns
-from miniecs.model.instance import OWN_AGENT_HASH, ContainerInstance
+from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Container, Task
 from miniecs_api.pages import names
 
@@ -106,7 +106,7 @@ def target(view: View, request: Request) -> Target:
     if instance is None or instance.status == "INACTIVE":
         gone = arns.name_of(task.container_instance_arn)[:8]
         raise Refused(f"{_short(task)} was on container instance {gone}, which is gone with its containers.")
-    if instance.agent_hash not in (None, OWN_AGENT_HASH):
+    if instance.has_amazons_agent:
         raise Refused(_by_hand(task, instance, containers, request))
     return Target(task, task.container_instance_arn, containers)
 

@@ -25,6 +25,16 @@ from miniecs.model.task import Container, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_scheduler import SERVICE_DEFAULT, Constraint, Host, Request, Resources, Strategy
 
+# What Amazon's own agent does with a task execution role's credentials. It is given none, and would wait for
+# them for ever.
+_NEED_CREDENTIALS = (
+    "ecs.capability.env-files.s3",
+    "ecs.capability.execution-role-awslogs",
+    "ecs.capability.firelens.options.config.s3",
+    "ecs.capability.private-registry-authentication.",
+    "ecs.capability.secrets.",
+)
+
 _ENIS_OF_UNKNOWN_TYPES = 15  # as of the largest types that are known
 
 
@@ -52,7 +62,7 @@ def host_of(instance: ContainerInstance) -> Host:
     """The container instance as the scheduler sees it; only an ACTIVE one takes tasks."""
     return Host(
         id=instance.arn,
-        attributes=_by_name(instance.attributes),
+        attributes=(_served if instance.has_amazons_agent else _by_name)(instance.attributes),
         capacity=Resources(
             cpu=instance.cpu,
             memory=instance.memory,
@@ -80,6 +90,12 @@ def _enis_of(type: str) -> int:
 def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
     """Some 60 capabilities are the same on every host: hosts that are alike share one mapping."""
     return {attribute.name: attribute.value or "" for attribute in attributes}
+
+
+@lru_cache(maxsize=64)
+def _served(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
+    """Of what Amazon's own agent can do, that for which it is told all that it needs."""
+    return _by_name(tuple(a for a in attributes if not a.name.startswith(_NEED_CREDENTIALS)))
 
 
 class _Shape(NamedTuple):

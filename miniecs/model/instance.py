@@ -56,5 +56,10 @@ class ContainerInstance:
         return None
 
     @property
+    def has_amazons_agent(self) -> bool:
+        """Whether Amazon's own ECS agent is, or was last, connected. Before it is nobody knows."""
+        return self.agent_hash not in (None, OWN_AGENT_HASH)
+
+    @property
     def availability_zone(self) -> str | None:
         return self.attribute("ecs.availability-zone")

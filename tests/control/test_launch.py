@@ -18,6 +18,7 @@ from miniecs.control.launch import (
 )
 from miniecs.ids import Ids
 from miniecs.model.container_definition import ContainerDefinition, PortMapping, ResourceRequirement
+from miniecs.model.instance import Attribute
 from miniecs.model.scope import Tag
 from miniecs.model.service import PlacementConstraint, PlacementStrategy
 from miniecs.model.task import Task
@@ -94,6 +95,16 @@ def test_hosts() -> None:
     assert (host.capacity.tcp_ports, host.capacity.udp_ports) == (frozenset({22, 2375}), frozenset({53}))
     assert not host_of(instance(1, status="DRAINING")).active
     assert not host_of(instance(1, agent_connected=False)).connected
+
+
+def test_amazons_own_agent_is_not_given_what_needs_a_roles_credentials() -> None:
+    """1.48.1 and 1.105.1 say that they can, and then wait for the credentials for ever."""
+    needing = ("secrets.ssm.environment-variables", "env-files.s3", "execution-role-awslogs")
+    names = [f"ecs.capability.{name}" for name in (*needing, "container-ordering")]
+    given = tuple(Attribute(name) for name in names)
+    for hash, kept in (("a8b3e7d3", names[-1:]), ("miniecs", names), (None, names)):
+        host = host_of(instance(1, attributes=given, agent_hash=hash))
+        assert [name for name in host.attributes if name in names] == kept
 
 
 def test_the_question_to_the_scheduler() -> None:
