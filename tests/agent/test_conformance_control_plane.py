@@ -319,7 +319,8 @@ def test_the_ecs_agent_finds_in_our_control_plane_what_it_needs(version: str) ->
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_registration_that_nobody_answered_is_repeated_and_makes_one_instance(version: str) -> None:
     """The agent is told no cluster, so it makes ``default`` first, too."""
-    aws, arns = Aws(), []
+    aws = Aws()
+    arns: list[str] = []
     refused: list[tuple[str, Body]] = []
     said = recording(f"{version}-unanswered")
     for call in by("agent", said):
