@@ -53,8 +53,8 @@ def a_host(random: Random, number: int) -> Host:
         id=f"arn:host/{number}",
         attributes={name: value for name, value in attributes.items() if value is not None},
         capacity=Resources(
-            cpu=random.choice((256, 512, 1024)),
-            memory=random.choice((512, 1024)),
+            cpu=random.choice((256, 1024, 1024)),
+            memory=random.choice((512, 2048)),
             gpu=random.choice((0, 0, 2)),
             enis=random.choice((0, 2)),
             tcp_ports=random.choice((frozenset({22}), frozenset({22, 80}))),
@@ -93,8 +93,8 @@ def a_request(random: Random) -> Request:
     if random.random() < 0.25:
         constraints.append(Constraint("distinctInstance"))
     only = None
-    if random.random() < 0.2:
-        only = frozenset(any_host_id(random) for _ in range(random.randint(0, 6)))
+    if random.random() < 0.3:
+        only = frozenset(any_host_id(random) for _ in range(random.randint(0, 9)))
     return Request(
         demand=a_demand(random),
         count=random.randint(0, 8),

@@ -24,7 +24,7 @@ from .clusters import (
 )
 from .reference import Model
 
-CLUSTERS = [150, pytest.param(6000, marks=pytest.mark.slow)]
+CLUSTERS = [60, pytest.param(6000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=["classes", "few classes", "small blocks"])

@@ -23,6 +23,7 @@ from miniecs_scheduler import (
     Request,
     Resources,
     Strategy,
+    index,
     place,
     scale_in_order,
 )
@@ -226,7 +227,7 @@ spread an attribute: no value is a value | a,r= b | b=web | over r | 1 | a
 spread instanceId: fewest on the host | a b | a=web | spread:instanceId | 1 | b
 spread host is the same | a b | a=web | spread:host | 1 | b
 spread instanceId: other services do not count | a b | a=web b=db b=db | spread:instanceId | 1 | b
-spread instanceId: tasks of one call see each other | a b c |  | spread:instanceId | 5 |
+spread instanceId: tasks of one call see each other | a b c |  | spread:instanceId | 5 | evenly
 binpack memory: least that is left | a,mem=900 b,mem=300 c,mem=600 |  | memory | 1 | b
 binpack memory: of those that fit | a,mem=900 b,mem=99 c,mem=600 |  | memory | 1 | c
 binpack memory: what is held counts | a,mem=900 b,mem=850 | a=db | memory | 1 | a
@@ -234,6 +235,13 @@ binpack memory: not cpu | a,cpu=200,mem=900 b,mem=800 |  | memory | 1 | b
 binpack cpu: least that is left | a,cpu=900 b,cpu=300 c,cpu=600 |  | cpu | 1 | b
 binpack cpu: of those that fit | a,cpu=900 b,cpu=99 c,cpu=600 |  | cpu | 1 | c
 binpack: fills one before the next | a,mem=250 b,mem=350 |  | memory | 5 | a a b b b
+binpack cpu: fills one before the next | a,cpu=250 b,cpu=350 |  | cpu | 5 | a a b b b
+binpack memory: of equal hosts one is filled | a,mem=900 b,mem=900 |  | memory | 4 | one of them
+binpack cpu: of equal hosts one is filled | a,cpu=900 b,cpu=900 |  | cpu | 4 | one of them
+chain: cpu, memory: of equal hosts one is filled | a b c |  | cpu, memory | 4 | one of them
+chain: hosts of equal count, then the fuller one | a,mem=900 b,mem=800 c |  | hosts, memory | 5 | a a b b c
+chain: of equal counts the fuller | a,mem=900 b,mem=800 c | a=web b=web c=web | hosts, memory | 4 | a b b c
+chain: fuller by cpu, then of equal count | a,cpu=900 b,cpu=900 c |  | cpu, hosts | 4 | one of them
 binpack: a host that is full | a,mem=100 b,mem=200 |  | memory | 4 | a b b -
 chain: packs in the zone of fewest | a@a,mem=200 b1@b,mem=900 b2@b,mem=400 | a=web | zones, memory | 1 | b2
 chain: the first one rules | a@a,mem=200 b1@b,mem=900 b2@b,mem=400 | a=web | memory, zones | 1 | a
@@ -251,16 +259,37 @@ no strategy: what there is | a b,lost |  |  | 2 | a a
 
 
 @pytest.mark.parametrize(("rule", "hosts", "tasks", "strategies", "count", "expected"), rows(STRATEGIES))
-def test_strategies(rule: str, hosts: str, tasks: str, strategies: str, count: str, expected: str) -> None:
+def test_strategies(
+    monkeypatch: pytest.MonkeyPatch,
+    rule: str,
+    hosts: str,
+    tasks: str,
+    strategies: str,
+    count: str,
+    expected: str,
+) -> None:
+    """Whether hosts are searched by class, one by one or, as for StartTask, by name."""
+    names = frozenset(text.split(",")[0].split("@")[0] for text in hosts.split())
     for seed in range(5):
-        found = chosen(cluster(hosts, tasks), request(int(count), strategies=chain(strategies), seed=seed))
-        assert found == expected or (not expected and evenly(found)), seed
+        for only, classes in ((None, 64), (None, 0), (names, 64)):
+            monkeypatch.setattr(index, "MAX_CLASSES", classes)
+            fleet = cluster(hosts, tasks)
+            wanted = request(int(count), strategies=chain(strategies), seed=seed, only_hosts=only)
+            found = chosen(fleet, wanted)
+            assert FREE[expected](found) if expected in FREE else found == expected, (seed, only)
 
 
 def evenly(found: str) -> bool:
     """Five on three hosts: two, two and one."""
     return sorted(Counter(found.split()).values()) == [1, 2, 2]
 
+
+def alone(found: str) -> bool:
+    """All on one host."""
+    return len(set(found.split())) == 1
+
+
+FREE = {"evenly": evenly, "one of them": alone}
 
 SCALE_IN = """
 no strategy: the fullest zone | a1@a a2@a b@b | a1=web a2=web b=web |  | a1 a2
