@@ -101,6 +101,10 @@ def matches(text: str) -> bool:
         ("attribute:ecs.instance-type =~ t[23].*", True),
         ("(attribute:ecs.instance-type =~ (t2|m5)\\.(small|large))", True),
         ("attribute:ecs.instance-type =~ '(t2|m5)\\.(micro|large)'", False),
+        ("attribute:ecs.instance-type !~ (t2|m5)\\.(small|large)", False),
+        ("attribute:ecs.instance-type matches (t2|m5)\\.(small|large)", True),
+        ("attribute:ecs.instance-type not_matches (t2|m5)\\.(micro|large)", True),
+        ("attribute:ecs.instance-type =~ [t]2[.]small and attribute:stack exists", True),
         ("(attribute:ecs.instance-type =~ t2.* or attribute:ecs.instance-type =~ t3.*)", True),
         ("attribute:ecs.instance-type =~ m5.*||attribute:stack == prod", True),
         ("attribute:ecs.instance-type =~ m5.*|t2.*", True),
@@ -134,6 +138,11 @@ def matches(text: str) -> bool:
 )
 def test_matches(text: str, expected: bool) -> None:
     assert matches(text) is expected
+
+
+def test_a_host_of_which_nothing_is_said_has_no_tasks() -> None:
+    assert parse_expression("runningTasksCount == 0 and task:group !~ .*").matches(HOST)
+    assert parse_expression("runningTasksCount > 1").describe(HOST) == "runningTasksCount is 0"
 
 
 def test_an_agent_of_unknown_version_is_neither_older_nor_newer() -> None:
@@ -294,3 +303,149 @@ def test_every_symbol_and_word_is_in_the_table_above() -> None:
         "not",
     ):
         assert re.search(rf"[ (]{word}[ )']", table), word
+
+
+WORDS = {
+    "==": "equals",
+    "!=": "not_equals",
+    "in": "in",
+    "!in": "not_in",
+    "=~": "matches",
+    "!~": "not_matches",
+    ">": "greater_than",
+    ">=": "greater_than_equal",
+    "<": "less_than",
+    "<=": "less_than_equal",
+    "exists": "exists",
+    "!exists": "not_exists",
+}
+TEXT, ORDER, BEING = (
+    ("==", "!=", "in", "!in", "=~", "!~"),
+    ("==", "!=", ">", ">=", "<", "<="),
+    ("exists", "!exists"),
+)
+# subject: its operators, what HOST has, something else (for an order: less, more)
+SUBJECTS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
+    "attribute:stack": (TEXT + BEING, "prod", ("test",)),
+    "task:group": (TEXT, "family:batch", ("family:other",)),
+    "agentConnected": (TEXT, "true", ("false",)),
+    "ec2InstanceId": (TEXT, "i-abcd1234", ("i-0",)),
+    "agentVersion": (ORDER, "1.100.2", ("1.99.9", "1.100.10")),
+    "registeredAt": (ORDER, "2018-06-18T22:28:28Z", ("2018-06-18T22:28:27Z", "2018-06-18T22:28:29Z")),
+    "runningTasksCount": (ORDER, "3", ("2", "4")),
+}
+
+
+def outcomes(operator: str, same: str, others: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """Arguments of an operator, and whether they hold of a host that has `same`."""
+    match operator:
+        case "exists" | "!exists":
+            return [("", operator == "exists")]
+        case "in" | "!in":
+            return [(f"[{others[0]}, {same}]", operator == "in"), (f"[{others[0]}]", operator == "!in")]
+        case "==" | "=~":
+            return [(same, True), (others[0], False)]
+        case "!=" | "!~":
+            return [(same, False), (others[0], True)]
+    less, more = others
+    return [(less, ">" in operator), (same, "=" in operator), (more, "<" in operator)]
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("operator", WORDS)
+def test_every_subject_with_every_operator_in_both_spellings(subject: str, operator: str) -> None:
+    allowed, same, others = SUBJECTS[subject]
+    for spelling in {operator, WORDS[operator]}:
+        if operator not in allowed:
+            with pytest.raises(ExpressionError) as caught:
+                parse_expression(f"{subject} {spelling} {same}")
+            error = caught.value
+            assert (error.position, error.message) == (
+                len(subject) + 1,
+                f"'{spelling}' does not apply to this subject",
+            )
+            assert error.expected == f"one of {', '.join(allowed)}"
+            continue
+        for argument, holds in outcomes(operator, same, others):
+            assert matches(f"{subject} {spelling} {argument}") is holds, (spelling, argument)
+
+
+A_SUBJECT = (
+    "a subject (attribute:NAME, task:group, agentConnected, agentVersion, ec2InstanceId, registeredAt "
+    "or runningTasksCount)"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("stack == prod", A_SUBJECT),
+        ("attribute: exists", "an attribute name (letters, digits, - _ / \\ .)"),
+        ("attribute:stack", "an operator (==, !=, in, !in, =~, !~, exists, !exists)"),
+        ("attribute:stack 'in' [a]", "an operator (==, !=, in, !in, =~, !~, exists, !exists)"),
+        ("attribute:stack == ", "a value (in quotes if it has special characters)"),
+        ("attribute:stack in prod", "a list such as [a, b]"),
+        ("attribute:stack in [a b]", "',' or ']'"),
+        ("(attribute:stack exists", "')', and or or"),
+        ("attribute:stack exists attribute:a exists", "and, or, or the end"),
+        ("agentConnected == yes", "true or false"),
+        ("agentVersion > new", "a version such as 1.14.5"),
+        ("registeredAt > new", "a date such as 2018-06-18 or 2018-06-18T22:28:28Z"),
+        ("runningTasksCount > many", "a number of tasks"),
+        ("attribute:stack == 'prod", "a closing '"),
+        ('attribute:stack == "prod', 'a closing "'),
+        ("attribute:stack = prod", "an operator"),
+        ("x" * 2001, "at most 2000 characters"),
+        ("(" * 51, "at most 50 nested parentheses"),
+        ("attribute:stack =~ (a", "')'"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_was_expected(text: str, expected: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse_expression(text)
+    assert caught.value.expected == expected
+
+
+def test_fifty_parentheses_are_allowed_one_after_another_any_number() -> None:
+    assert matches("(" * 50 + "attribute:stack exists" + ")" * 50)
+    assert matches(" and ".join(["(attribute:ssd exists)"] * 70))
+
+
+def test_a_long_chain_is_answered() -> None:
+    assert matches(" or ".join(["attribute:x exists"] * 85 + ["attribute:ssd exists"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01", 0),
+        ("1970-01-02T00:00:01Z", 86401),
+        ("2000-02-29", 951782400),
+        ("2000-02-29T23:59:59.5Z", 951868799.5),
+        ("2024-02-29T12:00:00+01:00", 1709204400),
+        ("1900-02-29", None),
+        ("2100-02-29", None),
+        ("2023-02-29", None),
+        ("2024-02-30", None),
+        ("2024-00-10", None),
+        ("2024-13-10", None),
+        ("2024-01-00", None),
+        ("2024-01-32", None),
+        ("2024-04-31", None),
+        ("2024-06-31", None),
+        ("2024-09-31", None),
+        ("2024-11-31", None),
+        ("2024-12-31", 1735603200),
+        ("2024-01-01T24:00:00Z", None),
+        ("2024-01-01T23:60:00Z", None),
+        ("2024-01-01T23:59:60Z", None),
+        ("2024-01-01T23:59:59+24:00", None),
+        ("2024-01-01T23:59:59+00:60", None),
+        ("2024-01-01T00:00:00-00:30", 1704069000),
+        ("2024-1-1", None),
+        ("2024-01-01T00:00", None),
+        ("24-01-01", None),
+    ],
+)
+def test_dates(text: str, seconds: float | None) -> None:
+    assert parse_date(text) == seconds

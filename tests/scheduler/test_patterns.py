@@ -27,6 +27,84 @@ _patterns = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        # classes
+        ("\\d", "059", "/:ax"),
+        ("\\D", "/:ax", "059"),
+        ("\\w", "azAZ09_", "-./ \u00e9"),
+        ("\\W", "-./ \u00e9", "azAZ09_"),
+        ("\\s", " \t\n\x0b\f\r", "a\u00a0"),
+        ("\\S", "a\u00a0", " \t\n\x0b\f\r"),
+        (".", "a \t\u00e9", "\n\r\u0085\u2028\u2029"),
+        ("[ac-e]", "acde", "bf-"),
+        ("[^ac-e]", "bf-\n", "acde"),
+        ("[-a]", "-a", "b"),
+        ("[a-]", "-a", "b"),
+        ("[]a]", "]a", "["),
+        ("[\\]\\d]", "]7", "\\d"),
+        ("[\\d-z]", "5-z", "y"),
+        ("[\\t-\\r]", "\t\n\r", " t"),
+        ("[+-/]", "+,-./", "*0"),
+        # escapes
+        ("\\t", "\t", "t"),
+        ("\\n", "\n", "n"),
+        ("\\r", "\r", "r"),
+        ("\\f", "\f", "f"),
+        ("\\.", ".", "a"),
+        ("\\\\", "\\", "/"),
+        ("\\$", "$", "a"),
+    ],
+)
+def test_one_character(pattern: str, yes: str, no: str) -> None:
+    compiled = Pattern(pattern)
+    assert [char for char in yes if not compiled.matches(char)] == []
+    assert [char for char in no if compiled.matches(char)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        ("", [""], ["a"]),
+        ("ab", ["ab"], ["a", "abc", "xab", ""]),
+        ("a|bc|", ["a", "bc", ""], ["abc", "b"]),
+        ("a*", ["", "a", "aaa"], ["b", "ab"]),
+        ("a+", ["a", "aaa"], [""]),
+        ("a?b", ["b", "ab"], ["aab"]),
+        ("a??b", ["b", "ab"], ["aab"]),
+        ("a{0}b", ["b"], ["ab"]),
+        ("a{2}", ["aa"], ["a", "aaa"]),
+        ("a{2,}", ["aa", "aaaaa"], ["a"]),
+        ("a{1,3}", ["a", "aa", "aaa"], ["", "aaaa"]),
+        ("a{10}", ["a" * 10], ["a" * 9, "a" * 11]),
+        ("(ab){2}c", ["ababc"], ["abc", "abababc"]),
+        ("(?:ab|c)+", ["ab", "cab", "abcc"], ["", "a"]),
+        ("(a|b(c|d))e", ["ae", "bce", "bde"], ["be", "ace"]),
+        ("^a$", ["a"], ["aa"]),
+        ("(^a|b)c", ["ac", "bc"], ["c"]),
+        ("a(b|$)", ["ab", "a"], ["abb", "ac"]),
+        ("a^b", [], ["ab", "a^b"]),
+        ("a$b", [], ["ab", "a$b"]),
+        ("^$", [""], ["a"]),
+        ("t[23]\\.(micro|small)", ["t2.micro", "t3.small"], ["t2-micro", "t4.small"]),
+    ],
+)
+def test_whole_values(pattern: str, yes: list[str], no: list[str]) -> None:
+    compiled = Pattern(pattern)
+    for _ in range(2):  # the second time from memory
+        assert [value for value in yes if not compiled.matches(value)] == []
+        assert [value for value in no if compiled.matches(value)] == []
+
+
+def test_bounds_of_a_pattern() -> None:
+    assert Pattern("(" * 50 + "a" + ")" * 50).matches("a")
+    assert Pattern("()" * 300).matches("")
+    assert Pattern("a{600}").matches("a" * 600)
+    many = Pattern(".*")
+    assert all(many.matches(chr(code)) for code in range(0x4E00, 0x4E00 + 6000)), "more than is remembered"
+
+
 @given(_patterns, st.text(alphabet="abc1.-]", max_size=8))
 def test_same_as_re(pattern: str, value: str) -> None:
     assert Pattern(pattern).matches(value) == bool(re.fullmatch(pattern, value)), (pattern, value)

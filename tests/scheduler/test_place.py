@@ -315,6 +315,32 @@ def test_because(strategies: tuple[Strategy, ...], because: str) -> None:
     assert place(placed, replace(ONE, strategies=strategies)).placements[0].because == because
 
 
+@pytest.mark.parametrize("only", [None, frozenset({"h1"})])
+@pytest.mark.parametrize(
+    ("strategies", "told"),
+    [
+        ((MEMORY,), ["{m} MiB free"]),
+        ((CPU,), ["{c} CPU units free"]),
+        ((MEMORY, CPU), ["{m} MiB free", "{c} CPU units free"]),
+        ((CPU, MEMORY), ["{c} CPU units free", "{m} MiB free"]),
+        ((HOSTS, MEMORY), ["{n} task", "{m} MiB free"]),
+        ((CPU, HOSTS), ["{c} CPU units free", "{n} task"]),
+        ((ZONES, CPU), ["{n} task", "{c} CPU units free"]),
+        ((CPU, ZONES, MEMORY), ["{c} CPU units free", "{n} task", "{m} MiB free"]),
+    ],
+)
+def test_because_of_a_batch_has_each_tasks_own_numbers(
+    strategies: tuple[Strategy, ...], told: list[str], only: frozenset[str] | None
+) -> None:
+    """Three tasks of 100 CPU units and 150 MiB on a host with 900 and 2000."""
+    request = replace(ONE, demand=Resources(100, 150), count=3, strategies=strategies, only_hosts=only)
+    placements = place(fleet(host("h1", cpu=900, memory=2000)), request).placements
+    for number, placement in enumerate(placements):
+        parts = placement.because.split("; ")
+        for part, words in zip(parts, told, strict=True):
+            assert words.format(m=2000 - 150 * number, c=900 - 100 * number, n=number) in part
+
+
 def test_because_of_chance() -> None:
     (placement,) = place(fleet(host("h1")), ONE).placements
     assert placement == Placement("h1", "random among the hosts that fit")
