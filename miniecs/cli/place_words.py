@@ -31,8 +31,9 @@ def print_answer(planned: Planned, answer: Answer, measures: Measures) -> None:
         _print_hosts(planned, answer)
     print()
     print(_outcome(answer, measures))
-    for line in (_losses(measures), _left(measures)):
-        print(line)
+    if measures.host_loss.what is not None:
+        print(_losses(measures))
+    print(_left(measures))
     if measures.unplaced:
         print()
         _print_unplaced(answer)
@@ -121,7 +122,8 @@ def _print_hosts(planned: Planned, answer: Answer) -> None:
 
 def _outcome(answer: Answer, measures: Measures) -> str:
     if not measures.placed:
-        return f"None of {counted(answer.question.count, 'task')} finds a place."
+        one = measures.unplaced == 1
+        return "It finds no place." if one else f"None of {measures.unplaced} finds a place."
     by_zone = ", ".join(f"{zone} {tasks}" for zone, tasks in measures.zones.items())
     return (
         f"{measures.placed} of {counted(answer.question.count, 'task')} on {measures.hosts_used} of "
@@ -132,8 +134,6 @@ def _outcome(answer: Answer, measures: Measures) -> str:
 
 def _losses(measures: Measures) -> str:
     host, zone = measures.host_loss, measures.zone_loss
-    if host.what is None:
-        return "It has no task to lose."
     return f"Losing any one host takes down at most {_loss(host)}; any one zone {_loss(zone)}."
 
 

@@ -79,7 +79,7 @@ def test_where_tasks_go_and_why(offline: Offline) -> None:
 def test_what_finds_no_place_says_why_not(offline: Offline) -> None:
     text = offline.ok("--service", "web", "--count", "30", "--constraint", "memberOf:attribute:a exists")
     said = text.splitlines()
-    assert said[2] == "None of 30 tasks finds a place."
+    assert said[2] == "None of 30 finds a place."
     assert said[3].startswith("Losing any one host takes down at most 3 of 3 tasks, 100 % (m5.large-")
     why = said.index("30 tasks without a place. Why the next one finds none:")
     assert said[why + 1 : why + 3] == [
