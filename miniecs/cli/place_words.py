@@ -13,7 +13,7 @@ from miniecs.planning.capacity import Capacity
 from miniecs.planning.measures import Loss, Measures, Stranded
 from miniecs.planning.planned import Planned
 from miniecs.planning.question import Answer, Question
-from miniecs.planning.rules import said
+from miniecs.planning.words import said
 
 _MOST_HOSTS = 50  # that are listed
 Measured = tuple[Answer, Measures]

@@ -31,9 +31,7 @@ from miniecs.planning.sizes import (
 )
 from miniecs.planning.text import Mistake
 from miniecs.planning.validate import check, nearest, read
-
-RESERVED_PORTS = (22, 2375, 2376, 51678, 51679)
-"""What ECS's agent keeps on every host."""
+from miniecs.planning.words import RESERVED_PORTS
 
 _NAME = r"^[A-Za-z0-9_.-]+$"
 _HOST_ID = r"^[A-Za-z0-9_.:/-]+$"

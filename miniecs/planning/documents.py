@@ -11,7 +11,7 @@ from miniecs.planning.capacity import Capacity
 from miniecs.planning.measures import Loss, Measures, Stranded
 from miniecs.planning.planned import Planned
 from miniecs.planning.question import Answer, Question
-from miniecs.planning.rules import said_rule
+from miniecs.planning.words import said_rule
 from miniecs_scheduler import Rejection
 
 

@@ -14,14 +14,9 @@ from miniecs.model.scope import Scope
 from miniecs.planning.cluster_file import HostSpec
 from miniecs.planning.sizes import MOST_HOSTS
 from miniecs.planning.text import Mistake
+from miniecs.planning.words import BUILT_IN
 
 AGENT_VERSION: Final = "1.0.0"
-BUILT_IN: Final = {
-    "ecs.os-type": "linux",
-    "ecs.os-family": "LINUX",
-    "ecs.cpu-architecture": "x86_64",
-}
-
 ZONES: Final = 3
 """Over so many of the region's zones hosts are dealt that say none, as with `miniecs up`."""
 

@@ -86,16 +86,6 @@ def constraint(given: Any) -> PlacementConstraint:
     return PlacementConstraint("memberOf", expression)
 
 
-def said(rules: Iterable[PlacementStrategy | PlacementConstraint]) -> str:
-    """The rules in the form in which they are read; '' for none."""
-    return ",".join(said_rule(rule) for rule in rules)
-
-
-def said_rule(rule: PlacementStrategy | PlacementConstraint) -> str:
-    more = rule.field if isinstance(rule, PlacementStrategy) else rule.expression
-    return f"{rule.type}:{more}" if more else rule.type
-
-
 def _check_expression(expression: str) -> None:
     if not expression.strip():
         raise ValueError("memberOf needs an expression: memberOf:attribute:stack == prod")

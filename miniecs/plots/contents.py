@@ -10,7 +10,7 @@ from miniecs.model import arns
 from miniecs.planning.measures import Measures, measure
 from miniecs.planning.planned import Planned
 from miniecs.planning.question import Answer
-from miniecs.planning.rules import said
+from miniecs.planning.words import said
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from miniecs.model.service import PlacementConstraint, PlacementStrategy
-from miniecs.planning.rules import chain, constraint, said
+from miniecs.planning.rules import chain, constraint
+from miniecs.planning.words import said
 
 
 def test_a_chain_is_read_and_said_again() -> None:

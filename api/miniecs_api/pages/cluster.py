@@ -21,9 +21,7 @@ from miniecs.model.scope import Scope
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
-from miniecs.planning.cluster_file import RESERVED_PORTS
-from miniecs.planning.hosts import BUILT_IN
-from miniecs.planning.rules import said_rule
+from miniecs.planning.words import BUILT_IN, RESERVED_PORTS, said_rule
 from miniecs_api.pages import names
 
 _OF_FIELDS = ("ecs.availability-zone", "ecs.instance-type")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -204,3 +206,10 @@ def test_what_place_says_is_what_run_task_does(aws: Any, seed: int, monkeypatch:
         ]
         because = [aws.store.get(Task, task["taskArn"]).because for task in done["tasks"]]
         assert because == [each.because for each in answer.decision.placements]
+
+
+def test_the_server_does_not_import_what_reads_cluster_files() -> None:
+    """Its start would wait for a YAML parser and for models that it does not use."""
+    code = "import sys, miniecs_api.pages.app; print([n for n in sys.modules if 'planning' in n])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "['miniecs.planning', 'miniecs.planning.words']\n"
