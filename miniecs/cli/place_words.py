@@ -97,8 +97,8 @@ def _rules(question: Question) -> str:
 
 
 def _print_hosts(planned: Planned, answer: Answer) -> None:
-    demand, group = answer.question.demand, answer.question.group
-    before = Counter(task.host for task in planned.tasks if task.group == group)
+    demand = answer.question.demand
+    before = Counter(task.host for task in planned.of_group(answer.question.group))
     rows = []
     for each in answer.hosts[:_MOST_HOSTS]:
         free, has = planned.fleet.free(each.host), planned.instances[each.host]

@@ -38,7 +38,10 @@ _HOST_ID = r"^[A-Za-z0-9_.:/-]+$"
 
 
 class RunningTasks(Document):
-    """Tasks of one kind on one host. Without a definition, cpu and memory say what each holds."""
+    """Tasks of one kind on one host. Without a definition, cpu and memory say what each holds.
+
+    Those whose desiredStatus is STOPPED still hold it, and count for no rule.
+    """
 
     task_definition: str | None = None
     count: TaskCount = 1
@@ -46,6 +49,7 @@ class RunningTasks(Document):
     cpu: Cpu | None = None
     memory: Memory | None = None
     gpus: Gpus | None = None
+    desired_status: Literal["RUNNING", "STOPPED"] = "RUNNING"
 
     @model_validator(mode="after")
     def _has_size(self) -> RunningTasks:

@@ -65,7 +65,7 @@ class Measures:
 def measure(planned: Planned, answer: Answer) -> Measures:
     usable = [i for i in planned.instances.values() if i.status == "ACTIVE" and i.agent_connected]
     placed = answer.placed
-    by_host = Counter(task.host for task in planned.tasks if task.group == answer.question.group) + placed
+    by_host = Counter(task.host for task in planned.of_group(answer.question.group)) + placed
     by_zone = Counter({zone: 0 for i in usable if (zone := i.availability_zone) is not None})
     for host, tasks in by_host.items():
         by_zone[planned.instances[host].availability_zone or "no zone"] += tasks

@@ -25,12 +25,13 @@ ALONE = (PlacementConstraint("distinctInstance"),)  # a daemon has one task on a
 
 
 class PlacedTask(NamedTuple):
-    """A task that holds something on a host."""
+    """A task that holds something on a host; one that is being stopped is no part of its group any more."""
 
     id: str
     host: str
     group: str
     demand: Resources
+    stopping: bool = False
 
 
 @dataclass(slots=True)
@@ -50,10 +51,14 @@ class Planned:
         """By family (its newest), family:revision or ARN. Raises Mistake."""
         return find_definition(self.definitions, name)
 
-    def assign(self, host: str, group: str, demand: Resources) -> None:
-        task = PlacedTask(f"task-{len(self.tasks) + 1}", host, group, demand)
+    def assign(self, host: str, group: str, demand: Resources, *, stopping: bool = False) -> None:
+        task = PlacedTask(f"task-{len(self.tasks) + 1}", host, group, demand, stopping)
         self.tasks.append(task)
-        self.fleet.assign(host, task.id, demand, group)
+        self.fleet.assign(host, task.id, demand, None if stopping else group)
+
+    def of_group(self, group: str) -> list[PlacedTask]:
+        """Its tasks, those that are being stopped left out."""
+        return [task for task in self.tasks if task.group == group and not task.stopping]
 
 
 def plan(file: ClusterFile, *, seed: int = 0) -> Planned:
@@ -99,7 +104,7 @@ def _put(planned: Planned, host: str, tasks: RunningTasks) -> None:
             udp_ports=usual.udp_ports,
         )
     for _ in range(tasks.count):
-        planned.assign(host, group, demand)
+        planned.assign(host, group, demand, stopping=tasks.desired_status == "STOPPED")
 
 
 def hosts_in(planned: Planned, zones: Iterable[str] | None) -> frozenset[str] | None:
@@ -113,7 +118,7 @@ def hosts_in(planned: Planned, zones: Iterable[str] | None) -> frozenset[str] | 
 def _fill(planned: Planned, service: ServiceSpec, seed: int) -> None:
     """Place those tasks of a service that no host lists."""
     definition = planned.definition(service.task_definition)
-    there = sum(task.group == service.group for task in planned.tasks)
+    there = len(planned.of_group(service.group))
     daemon = service.scheduling_strategy == "DAEMON"
     wanted = len(planned.instances) if daemon and service.count is None else service.count or 0
     if wanted <= there:

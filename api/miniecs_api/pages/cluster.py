@@ -52,7 +52,8 @@ def page(view: View, scope: Scope, name: str, *, definitions: Sequence[str] = ()
         for service in view.find(Service, "cluster", cluster.arn)
         if service.status == "ACTIVE" and service.revision.launch_type != fargate.LAUNCH_TYPE
     ]
-    placed = Counter(task.service_arn for each in tasks.values() for task in each)
+    staying = [task for each in tasks.values() for task in each if task.desired_status == "RUNNING"]
+    placed = Counter(task.service_arn for task in staying)
     known = {task.task_definition_arn for each in tasks.values() for task in each}
     known |= {service.revision.task_definition_arn for service in services}
     known |= {_definition_arn(scope, each) for each in definitions}
@@ -123,20 +124,24 @@ def _tasks(view: View, tasks: Iterable[Task]) -> list[dict[str, Any]]:
     """The tasks of a host, equal ones together."""
     counted = Counter((task.task_definition_arn, task.group, _unusual(view, task)) for task in tasks)
     return [
-        {"taskDefinition": arns.name_of(arn), "count": count, "group": group, **dict(unusual)}
-        if view.get(TaskDefinition, arn) is not None
-        else {"count": count, "group": group, **dict(unusual)}
+        {
+            **({"taskDefinition": arns.name_of(arn)} if view.get(TaskDefinition, arn) is not None else {}),
+            "count": count,
+            "group": group,
+            **dict(unusual),
+        }
         for (arn, group, unusual), count in counted.items()
     ]
 
 
-def _unusual(view: View, task: Task) -> tuple[tuple[str, int], ...]:
-    """What a task holds, where that is not what its definition says."""
+def _unusual(view: View, task: Task) -> tuple[tuple[str, Any], ...]:
+    """That a task is to stop, and what it holds, where that is not what its definition says."""
+    stopping = () if task.desired_status == "RUNNING" else (("desiredStatus", "STOPPED"),)
     definition = view.get(TaskDefinition, task.task_definition_arn)
     held = demand_of_task(task, definition)
     if definition is not None and held == demand_of(definition):
-        return ()
-    return (("cpu", held.cpu), ("memory", held.memory), ("gpus", held.gpu))
+        return stopping
+    return (*stopping, ("cpu", held.cpu), ("memory", held.memory), ("gpus", held.gpu))
 
 
 def _definition_arn(scope: Scope, name: str) -> str:

@@ -112,6 +112,18 @@ def test_tasks_hold_what_they_hold(site: Site) -> None:
     assert sorted(task.group for task in planned.tasks) == ["family:web", "mine", "mine", "mine"]
 
 
+def test_tasks_that_are_being_stopped_hold_on_and_count_for_no_rule(site: Site) -> None:
+    site.change(site.run_task(last_status="RUNNING").arn, desired_status="STOPPED")
+    site.run_task(last_status="RUNNING")
+    planned = shown(site.aws)
+    real = site.aws.fleets.of(arns.cluster(site.server.scope, "default"))
+    assert planned.fleet.free(site.instance) == real.free(site.instance)
+    assert sorted(task.stopping for task in planned.tasks) == [False, True]
+    zone = "ecs.availability-zone"
+    assert planned.fleet.spread(zone, "family:web") == real.spread(zone, "family:web") == {"us-east-1a": 1}
+    assert len(planned.of_group("family:web")) == 1
+
+
 def test_definitions_are_those_in_use_the_newest_and_those_asked_for(site: Site) -> None:
     for _ in range(3):
         site.aws.register_task_definition("web")
@@ -206,6 +218,9 @@ def test_what_place_says_is_what_run_task_does(aws: Any, seed: int, monkeypatch:
         ]
         because = [aws.store.get(Task, task["taskArn"]).because for task in done["tasks"]]
         assert because == [each.because for each in answer.decision.placements]
+        for task in done["tasks"]:
+            if chance.random() < 0.3:
+                aws.ecs("StopTask", task=task["taskArn"])
 
 
 def test_the_server_does_not_import_what_reads_cluster_files() -> None:
