@@ -109,6 +109,8 @@ def question(
     known = planned.services.get(service or "")
     if known is None and task_definition is None:
         raise _nothing_to_place(planned, service)
+    if known is not None and known.scheduling_strategy == "DAEMON":
+        raise Mistake(f"service {service} is a DAEMON: it has one task on every host that can take one")
     definition = planned.definition(task_definition or (known.task_definition if known else ""))
     _refuse_unplaceable(definition)
     if group is not None and group.startswith("service:"):

@@ -126,6 +126,7 @@ def test_what_finds_no_place_says_why(planned: Planned) -> None:
         ({"task_definition": "web", "count": 10**9}, "--count must be 1 to 100,000, not 1,000,000,000"),
         ({"task_definition": "web", "group": "service:x"}, "groups that begin with service: belong"),
         ({"task_definition": "web", "zones": ["x"]}, "no host is in x; there are hosts in us-east-1a, us-"),
+        ({"task_definition": None, "service": "log"}, "service log is a DAEMON: it has one task on"),
         ({"task_definition": "far"}, "far:1 is for Fargate only, and Fargate has no hosts to choose from"),
         ({"task_definition": "old"}, "task definition old:1 is INACTIVE: ECS would not run it"),
     ],

@@ -122,26 +122,31 @@ def _host(
 
 def _tasks(view: View, tasks: Iterable[Task]) -> list[dict[str, Any]]:
     """The tasks of a host, equal ones together."""
-    counted = Counter((task.task_definition_arn, task.group, _unusual(view, task)) for task in tasks)
-    return [
-        {
-            **({"taskDefinition": arns.name_of(arn)} if view.get(TaskDefinition, arn) is not None else {}),
-            "count": count,
-            "group": group,
-            **dict(unusual),
-        }
-        for (arn, group, unusual), count in counted.items()
-    ]
+    kinds: dict[tuple[object, ...], list[Task]] = {}
+    for task in tasks:
+        amounts = task.reserved_cpu, task.reserved_memory, repr(task.overrides) if task.overrides else None
+        kind = task.task_definition_arn, task.group, task.desired_status, amounts
+        kinds.setdefault(kind, []).append(task)
+    return [_alike(view, alike[0], len(alike)) for alike in kinds.values()]
 
 
-def _unusual(view: View, task: Task) -> tuple[tuple[str, Any], ...]:
+def _alike(view: View, task: Task, count: int) -> dict[str, Any]:
+    return {**_definition(view, task), "count": count, "group": task.group, **_unusual(view, task)}
+
+
+def _definition(view: View, task: Task) -> dict[str, Any]:
+    arn = task.task_definition_arn
+    return {} if view.get(TaskDefinition, arn) is None else {"taskDefinition": arns.name_of(arn)}
+
+
+def _unusual(view: View, task: Task) -> dict[str, Any]:
     """That a task is to stop, and what it holds, where that is not what its definition says."""
-    stopping = () if task.desired_status == "RUNNING" else (("desiredStatus", "STOPPED"),)
+    stopping = {} if task.desired_status == "RUNNING" else {"desiredStatus": "STOPPED"}
     definition = view.get(TaskDefinition, task.task_definition_arn)
     held = demand_of_task(task, definition)
     if definition is not None and held == demand_of(definition):
         return stopping
-    return (*stopping, ("cpu", held.cpu), ("memory", held.memory), ("gpus", held.gpu))
+    return {**stopping, "cpu": held.cpu, "memory": held.memory, "gpus": held.gpu}
 
 
 def _definition_arn(scope: Scope, name: str) -> str:
