@@ -1,0 +1,123 @@
+"""Plays a story in a simulated world: real operations, loops, scheduler and agents, on a clock that jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from miniecs.control.explain import explain_service
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.service import Service
+from miniecs.scenarios.acts import ACTS
+from miniecs.scenarios.document import Place
+from miniecs.scenarios.recording import Recording
+from miniecs.scenarios.sampler import Sampler
+from miniecs.scenarios.stage import Stage
+from miniecs.scenarios.story import Step, Story
+from miniecs.scenarios.watcher import Watcher
+from miniecs.sim import World
+from miniecs.sim.world import ControlPlaneDown
+from miniecs_api.wire.errors import AwsError
+
+_SAMPLES = 1200  # of one run, at most about so many
+_JOINED_WITHIN = 120.0  # seconds, for the first hosts
+_AGAIN = 1.0  # seconds after which someone who found ECS away asks again
+
+Progress = Callable[[float], None]
+"""Told from time to time how many seconds have been played."""
+
+
+class Player:
+    """One run of a story, from when its first hosts have joined."""
+
+    def __init__(self, story: Story, progress: Progress = lambda at: None) -> None:
+        self._story = story
+        self._progress = progress
+        self._world = World(story.seed, hosts=0, checked=False)
+        self.recording = Recording(story.title, story.variant, story.seed)
+        watcher = Watcher(self._world, self.recording)
+        self.stage = Stage(self._world, watcher, story)
+        self._join()
+        self._begun = watcher.begun = self._world.now
+        self._sampler = Sampler(self._world, watcher, self._begun)
+        self._last = max((step.at for step in story.steps), default=0.0)
+
+    def play(self, looks: dict[float, Callable[[Stage], None]] | None = None) -> Recording:
+        """Play it to its end. looks: moments (seconds) and what is to be done then. Raises Mistake."""
+        world, story = self._world, self._story
+        for at, look in sorted((looks or {}).items()):
+            world.timeline.call_at(self._begun + at, partial(look, self.stage))
+        self._set_up()
+        for step in story.steps:
+            world.timeline.call_at(self._begun + step.at, partial(self._act, step))
+        every = max(1.0, story.duration / _SAMPLES)
+        at = 0.0
+        self._sample()
+        while at < story.duration and not self._has_ended(at):
+            at = min(at + every, story.duration)
+            world.run(until=self._begun + at)
+            self._sample()
+            self._progress(at)
+        self.recording.duration = at
+        self.recording.happenings.sort(key=lambda each: each.at)
+        self.recording.marks.sort(key=lambda each: each.at)
+        self.recording.stuck = self._stuck()
+        return self.recording
+
+    def _join(self) -> None:
+        for plan in self._story.hosts:
+            self.stage.add_host(plan)
+        wanted = len(self._story.hosts)
+        world = self._world
+
+        def are_there() -> bool:
+            found = world.store.find(ContainerInstance, "cluster", world.cluster_arn)
+            return sum(1 for each in found if each.agent_connected) == wanted
+
+        if not world.run_until(are_there, _JOINED_WITHIN):
+            raise RuntimeError(f"{wanted} simulated hosts did not join within {_JOINED_WITHIN:g} s")
+
+    def _set_up(self) -> None:
+        for index, params in enumerate(self._story.definitions.values()):
+            place: Place = ("taskDefinitions", index)
+            self._refusable(place, partial(self._world.ecs, "RegisterTaskDefinition", **params))
+        for place, params in self._story.services:
+            self._refusable(place, partial(self._world.ecs, "CreateService", **params))
+
+    def _act(self, step: Step) -> None:
+        try:
+            self._refusable(step.place, partial(ACTS[step.kind], self.stage, step))
+        except ControlPlaneDown:
+            self._world.timeline.call_at(self._world.now + _AGAIN, partial(self._act, step))
+
+    def _refusable(self, place: Place, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except AwsError as refused:
+            hint = f" ({refused.hint})" if refused.hint else ""
+            raise self._story.document.mistake(place, f"ECS refuses it: {refused}{hint}") from None
+
+    def _sample(self) -> None:
+        self.recording.samples.append(self._sampler.sample(self.stage.waiting))
+
+    def _has_ended(self, at: float) -> bool:
+        """Whether everything has happened and is as wanted, where that is to be the end."""
+        if not self._story.until_steady or at <= self._last or self.stage.waiting:
+            return False
+        sample = self.recording.samples[-1]
+        services = list(self._world.store.all(Service))
+        return not sample.loose_pending and all(
+            service.steady for service in services if service.status == "ACTIVE"
+        )
+
+    def _stuck(self) -> dict[str, list[str]]:
+        """Why services are not steady, in the words of `miniecs explain`."""
+        world = self._world
+        return {
+            service.name: [
+                self.stage.watcher.readable(line)
+                for line in explain_service(world.store, service, now=world.now, timing=world.timing)
+            ]
+            for service in world.store.all(Service)
+            if service.status == "ACTIVE" and not service.steady
+        }
