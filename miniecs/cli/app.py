@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from miniecs import __version__
-from miniecs.cli import containers, hosts, pictures, placing
+from miniecs.cli import containers, hosts, pictures, placing, playing
 from miniecs.cli.internal import data_folder
 from miniecs.cli.options import DataDir, Format, OfCluster, Output, group
 from miniecs.cli.problem import FAILED
@@ -234,6 +234,7 @@ def explain(
 pictures.add_to(app)
 placing.add_to(app)
 containers.add_to(app)
+playing.add_to(app)
 
 
 @instance.command("add")

@@ -49,6 +49,7 @@ class ZoneSample:
     cpu_reserved: int = 0
     memory_reserved: int = 0
     used: int = 0  # hosts with a task
+    tasks: int = 0  # placed there and not yet stopped
 
 
 @dataclass(frozen=True, slots=True)

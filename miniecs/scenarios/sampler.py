@@ -55,14 +55,15 @@ class Sampler:
                 continue
             zone = instance.availability_zone or ""
             before = found.get(zone, ZoneSample())
-            cpu, memory = self._watcher.reserved[instance.arn]
+            cpu, memory, tasks = self._watcher.reserved[instance.arn]
             found[zone] = ZoneSample(
                 before.hosts + 1,
                 before.cpu + instance.cpu,
                 before.memory + instance.memory,
                 before.cpu_reserved + cpu,
                 before.memory_reserved + memory,
-                before.used + bool(cpu or memory),
+                before.used + bool(tasks),
+                before.tasks + tasks,
             )
         return dict(sorted(found.items()))
 

@@ -143,6 +143,7 @@ def whole(sample: Sample, zone: str = "") -> ZoneSample:
         sum(each.cpu_reserved for each in every),
         sum(each.memory_reserved for each in every),
         sum(each.used for each in every),
+        sum(each.tasks for each in every),
     )
 
 

@@ -22,13 +22,13 @@ _KINDS = {EventKind.SERVICE_MESSAGE: "service", EventKind.DECISION: "decision"}
 
 
 class Watcher:
-    """Fills a recording. ``reserved``: container instance -> CPU units and MiB of the tasks placed on it."""
+    """Fills a recording. ``reserved``: container instance -> CPU units, MiB and number of the tasks on it."""
 
     def __init__(self, world: World, recording: Recording) -> None:
         self.recording = recording
         self._world = world
         self.tasks: dict[str, TaskRecord] = {}
-        self.reserved: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self.reserved: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         self.loose: Counter[str] = Counter()  # lastStatus -> tasks of no service
         self.names: dict[str, str] = {}  # container instance id, and its first 8 digits -> name of the host
         self._expected: dict[str, str] = {}  # EC2 instance id -> name of the host
@@ -85,6 +85,7 @@ class Watcher:
             reserved = self.reserved[task.container_instance_arn]
             reserved[0] += sign * task.reserved_cpu
             reserved[1] += sign * task.reserved_memory
+            reserved[2] += sign
         if task.service_arn is None:
             self.loose[task.last_status] += sign
 

@@ -1,0 +1,247 @@
+"""What happened over time: one column for each story, one row for each thing that is looked at.
+
+Plain series in, a figure out: of a scenario, of several side by side, or of one service's deployment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from miniecs.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOSS, CHANGE, DEPLOYMENT = "loss", "change", "deployment"
+_MARK_COLOURS: Final = {LOSS: style.COLOURS[5], CHANGE: style.QUIET, DEPLOYMENT: style.COLOURS[7]}
+_MOST_MARKS: Final = 14  # in one column; with more nobody could tell them apart
+_COLUMN_WIDTH: Final = 4.6  # inches; one column alone is wider
+_ALONE_WIDTH: Final = 8.4
+_ROW_HEIGHT: Final = 1.35
+_KEY_LINE: Final = 0.17
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values at the times of the column, each holding until the next; nan: nothing is drawn. look: how.
+
+    ``area``s of a panel are stacked on each other in their order; lines are not.
+    """
+
+    label: str
+    values: Sequence[float]
+    colour: str
+    look: Literal["area", "hatched", "faint", "line", "dashed", "dotted"] = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One diagram. percent: values are shares from 0 to 1, and all of the height is 1."""
+
+    title: str
+    series: Sequence[Series]
+    percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened: a line through the column, with a number that is explained below it."""
+
+    at: float
+    text: str
+    kind: str = CHANGE
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One story. times in seconds; every series has as many values."""
+
+    title: str
+    times: Sequence[float]
+    panels: Sequence[Panel]
+    moments: Sequence[Moment] = ()
+
+
+def timeline(title: str, columns: Sequence[Column]) -> Figure:
+    """The figure, to be made within style.drawing. Panels of one title stand in a row and share their scale."""
+    rows = list(dict.fromkeys(panel.title for column in columns for panel in column.panels))
+    keys = [_shown(column.moments) for column in columns]
+    key_height = _KEY_LINE * (max(map(len, keys), default=0) + 1)
+    width = _ALONE_WIDTH if len(columns) == 1 else _COLUMN_WIDTH * len(columns)
+    top, legend_height = 0.75, 0.5
+    height = top + _ROW_HEIGHT * len(rows) + 0.42 * (len(rows) - 1) + legend_height + key_height
+    figure = style.figure(width, height)
+    bottom = legend_height + key_height
+    grid = figure.add_gridspec(
+        len(rows), len(columns), left=0.62 / width, right=1 - 0.15 / width,
+        top=1 - top / height, bottom=bottom / height, hspace=0.31, wspace=0.16,
+    )  # fmt: skip
+    figure.text(0.08 / width, 1 - 0.08 / height, title, va="top", fontsize=11, fontweight="bold")
+    for across, column in enumerate(columns):
+        _draw_column(figure, grid, across, column, rows, columns, keys[across])
+        left = grid[0, across].get_position(figure).x0
+        _explain(figure, keys[across], left - 0.3 / width, (key_height - 0.04) / height, height)
+    return figure
+
+
+def _draw_column(
+    figure: Figure, grid: Any, across: int, column: Column, rows: list[str], columns: Sequence[Column],
+    key: list[Moment],
+) -> None:  # fmt: skip
+    panels = {panel.title: panel for panel in column.panels}
+    for down, name in enumerate(rows):
+        axes = figure.add_subplot(grid[down, across])
+        panel = panels.get(name)
+        if panel is None:
+            axes.set_axis_off()
+            continue
+        _draw_panel(axes, column, panel, _highest(columns, name))
+        axes.set_title(name, loc="left", fontsize=9, pad=3)
+        axes.set_xlim(column.times[0], max(column.times[-1], column.times[0] + 1))
+        _time_axis(axes, column.times[-1] - column.times[0], labelled=down == len(rows) - 1)
+        for number, moment in enumerate(key, 1):
+            colour = _MARK_COLOURS.get(moment.kind, style.QUIET)
+            axes.axvline(moment.at, color=colour, linewidth=0.9, linestyle=(0, (3, 2)), zorder=3)
+            if down == 0:
+                _number(axes, number, moment.at, colour, raised=_crowded(key, number, column.times))
+        if across > 0:
+            axes.set_yticklabels([])
+        _panel_legend(axes, across == len(columns) - 1)
+    if len(columns) > 1:
+        first = grid[0, across].get_position(figure)
+        figure.text(
+            first.x0, first.y1 + 0.36 / figure.get_figheight(), column.title,
+            fontsize=10, fontweight="bold", color=style.INK, va="bottom",
+        )  # fmt: skip
+
+
+def _draw_panel(axes: Axes, column: Column, panel: Panel, highest: float) -> None:
+    base = [0.0] * len(column.times)
+    for series in panel.series:
+        if series.look in ("area", "hatched", "faint"):
+            raised = [low + value for low, value in zip(base, series.values, strict=True)]
+            _fill(axes, column.times, base, raised, series)
+            base = raised
+        else:
+            dash = {"line": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.5))}[series.look]
+            times, values = _turns(column.times, series.values)
+            axes.step(
+                times, values, where="post", color=series.colour, linestyle=dash,
+                linewidth=1.3, label=series.label, zorder=4,
+            )  # fmt: skip
+    axes.set_ylim(0, 1.02 if panel.percent else max(1.0, highest * 1.12))
+    if panel.percent:
+        axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    else:
+        axes.locator_params(axis="y", integer=True, nbins=4)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color=style.EMPTY, linewidth=0.8)
+
+
+def _fill(
+    axes: Axes, times: Sequence[float], low: Sequence[float], high: Sequence[float], series: Series
+) -> None:
+    hatched = series.look == "hatched"
+    times, low, high = _turns(times, low, high)
+    axes.fill_between(
+        times, low, high, step="post", label=series.label, linewidth=0.0, zorder=2,
+        facecolor=style.PAPER if hatched else series.colour,
+        edgecolor=series.colour if hatched else "none",
+        hatch="/////" if hatched else None,
+        alpha=0.35 if series.look == "faint" else 1.0,
+    )  # fmt: skip
+
+
+def _turns(times: Sequence[float], *values: Sequence[float]) -> tuple[Sequence[float], ...]:
+    """Only the moments at which something changes, and the last one: a small picture of a long story."""
+    kept = [
+        n
+        for n in range(len(times))
+        if n in (0, len(times) - 1) or any(series[n] != series[n - 1] for series in values)
+    ]
+    return tuple([series[n] for n in kept] for series in (times, *values))
+
+
+def _highest(columns: Sequence[Column], name: str) -> float:
+    """Over all columns, so that a row has one scale."""
+    highest = 0.0
+    for column in columns:
+        for panel in column.panels:
+            if panel.title == name:
+                areas = [s.values for s in panel.series if s.look in ("area", "hatched", "faint")]
+                lines = [s.values for s in panel.series if s.look not in ("area", "hatched", "faint")]
+                stacked = max(map(sum, zip(*areas, strict=True)), default=0.0) if areas else 0.0
+                # Not a number: nothing is drawn there.
+                tall = [max((v for v in values if v == v), default=0.0) for values in lines]
+                highest = max(highest, stacked, *tall)
+    return highest
+
+
+def _time_axis(axes: Axes, length: float, *, labelled: bool) -> None:
+    """Ticks at whole seconds, minutes or hours."""
+    steps = (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+    step = next((each for each in steps if length / each <= 8), steps[-1])
+    unit, name = (3600, "h") if step >= 3600 else (60, "min") if step >= 60 else (1, "s")
+    ticks = [n * step for n in range(int(length // step) + 1)]
+    axes.set_xticks(ticks, [f"{tick / unit:g}" for tick in ticks] if labelled else [""] * len(ticks))
+    if labelled:
+        axes.set_xlabel(name, loc="right", fontsize=8, labelpad=1, color=style.QUIET)
+
+
+def _shown(moments: Sequence[Moment]) -> list[Moment]:
+    """Those that are drawn: losses and deployments before the rest where there are too many."""
+    if len(moments) <= _MOST_MARKS:
+        return list(moments)
+    first = [moment for moment in moments if moment.kind != CHANGE][:_MOST_MARKS]
+    rest = [moment for moment in moments if moment.kind == CHANGE][: _MOST_MARKS - len(first)]
+    return sorted([*first, *rest], key=lambda moment: moment.at)
+
+
+def _crowded(key: list[Moment], number: int, times: Sequence[float]) -> int:
+    """How many numbers before this one stand so close that it must be raised over them."""
+    near = (times[-1] - times[0]) * 0.035
+    raised = 0
+    while number - 1 - raised > 0 and key[number - 1].at - key[number - 2 - raised].at < near * (raised + 1):
+        raised += 1
+    return raised % 3
+
+
+def _number(axes: Axes, number: int, at: float, colour: str, *, raised: int) -> None:
+    axes.annotate(
+        str(number), (at, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 19 + raised * 10),
+        textcoords="offset points", ha="center", va="center", fontsize=7, color=style.PAPER,
+        bbox={"boxstyle": "circle,pad=0.25", "facecolor": colour, "edgecolor": "none"},
+        annotation_clip=False, zorder=6,
+    )  # fmt: skip
+
+
+def _explain(figure: Figure, key: list[Moment], left: float, top: float, height: float) -> None:
+    """The numbers' meanings, under the column."""
+    for number, moment in enumerate(key, 1):
+        colour = _MARK_COLOURS.get(moment.kind, style.QUIET)
+        y = top - (number - 1) * _KEY_LINE / height
+        figure.text(
+            max(left, 0.02), y, f"{number}  {clock(moment.at)}  {style.short(moment.text, 56)}",
+            fontsize=8, va="top", color=colour,
+        )  # fmt: skip
+
+
+def clock(seconds: float) -> str:
+    """``5:00``, ``1:02:05``."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _panel_legend(axes: Axes, shown: bool) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if not shown or not handles:
+        return
+    unique = dict(zip(labels, handles, strict=True))
+    axes.legend(
+        unique.values(), unique.keys(), loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(unique),
+        fontsize=7, handlelength=1.3, handletextpad=0.4, columnspacing=0.9, borderaxespad=0.0, borderpad=0.1,
+    )  # fmt: skip
