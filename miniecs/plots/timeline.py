@@ -71,7 +71,7 @@ def timeline(title: str, columns: Sequence[Column]) -> Figure:
     keys = [_shown(column.moments) for column in columns]
     key_height = _KEY_LINE * (max(map(len, keys), default=0) + 1)
     width = _ALONE_WIDTH if len(columns) == 1 else _COLUMN_WIDTH * len(columns)
-    top, legend_height = 0.75, 0.5
+    top, legend_height = 0.75 if len(columns) == 1 else 1.05, 0.5
     height = top + _ROW_HEIGHT * len(rows) + 0.42 * (len(rows) - 1) + legend_height + key_height
     figure = style.figure(width, height)
     bottom = legend_height + key_height
@@ -113,7 +113,7 @@ def _draw_column(
     if len(columns) > 1:
         first = grid[0, across].get_position(figure)
         figure.text(
-            first.x0, first.y1 + 0.36 / figure.get_figheight(), column.title,
+            first.x0, first.y1 + 0.55 / figure.get_figheight(), column.title,
             fontsize=10, fontweight="bold", color=style.INK, va="bottom",
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -129,7 +130,7 @@ def create_service(stage: Stage, step: Step) -> None:
 def update_service(stage: Stage, step: Step) -> None:
     stage.world.ecs("UpdateService", **step.what)
     name = arns.name_of(step.what["service"])
-    what = ", ".join(f"{key}={value}" for key, value in step.what.items() if key != "service")
+    what = ", ".join(f"{key}={_said(value)}" for key, value in step.what.items() if key != "service")
     stage.say(f"update service {name}: {what}", about=name, mark="change")
 
 
@@ -259,6 +260,10 @@ ACTS: Mapping[str, Act] = {
     "slowPulls": slow_pulls,
     "killControlPlane": kill_control_plane,
 }
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _names(step: Step) -> str:

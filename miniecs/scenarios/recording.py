@@ -75,6 +75,7 @@ class TaskRecord:
     asked_at: float
     created_at: float
     zone: str = ""
+    host: str = ""  # by its name in the scenario
     running_at: float | None = None
     stopped_at: float | None = None
     stop_code: str = ""

@@ -12,7 +12,9 @@ from miniecs.scenarios.recording import Happening
 from miniecs.scenarios.summary import Disruption, Rollout, Share, Summary, Use, Wait
 
 Row = tuple[str, ...]  # what it is, then a cell for each summary
-_UNHARMED = Disruption(0, 0, 0, 0.0, 0.0, 0.0)
+_UNHARMED = Disruption(0, None, 0, 0.0, 0.0, 0.0)
+_UNUSED = Use(Share(0, 0), Share(0, 0), 0, 0)
+_NEVER = Wait(0, 0, 0, 0, 0)
 
 
 def headings(summaries: Sequence[Summary]) -> Row:
@@ -28,26 +30,25 @@ def rows(summaries: Sequence[Summary]) -> Iterator[Row]:
 
 
 def _utilisation(summaries: Sequence[Summary]) -> Iterator[Row]:
-    zones = sorted({zone for each in summaries for zone in each.use})
-    for zone in zones if len(zones) > 2 else [""]:
-        where = f" in {zone}" if zone else ""
-        nothing = Use(Share(0, 0), Share(0, 0), 0, 0)
-        uses = [each.use.get(zone, nothing) for each in summaries]
-        yield (f"CPU reserved{where}, mean and peak", *(_shares(use.cpu) for use in uses))
-        yield (f"memory reserved{where}, mean and peak", *(_shares(use.memory) for use in uses))
-        if not zone:
-            yield ("hosts with tasks, mean", *(f"{use.used:.1f} of {use.hosts:.1f}" for use in uses))
+    wholes = [each.use[""] for each in summaries]
+    yield ("CPU reserved, mean and peak", *(_shares(use.cpu) for use in wholes))
+    yield ("memory reserved, mean and peak", *(_shares(use.memory) for use in wholes))
+    zones = sorted({zone for each in summaries for zone in each.use if zone})
+    for zone in zones if len(zones) > 1 else []:
+        uses = [each.use.get(zone, _UNUSED) for each in summaries]
+        cells = [f"{use.cpu.mean:.0%} and {use.memory.mean:.0%}" for use in uses]
+        yield (f"  in {zone}, mean of CPU and memory", *cells)
+    yield ("hosts with tasks, mean", *(f"{use.used:.1f} of {use.hosts:.1f}" for use in wholes))
 
 
 def _waiting(summaries: Sequence[Summary]) -> Iterator[Row]:
-    owners = sorted({owner for each in summaries for owner in each.waits})
-    for owner in owners if len(owners) > 2 else [""]:
-        whose = f" of {owner}" if owner else ""
-        waits = [each.waits.get(owner, Wait(0, 0, 0, 0, 0)) for each in summaries]
-        yield (f"tasks{whose} that ran", *(str(wait.tasks) for wait in waits))
-        yield (f"pending{whose}, mean, p95 and longest", *(_lengths(wait) for wait in waits))
+    owners = sorted({owner for each in summaries for owner in each.waits if owner})
+    for owner in owners:
+        waits = [each.waits.get(owner, _NEVER) for each in summaries]
+        yield (f"{owner}: tasks that ran", *(str(wait.tasks) for wait in waits))
         if any(wait.never for wait in waits):
-            yield (f"tasks{whose} that never ran", *(str(wait.never) for wait in waits))
+            yield (f"{owner}: tasks that never ran", *(str(wait.never) for wait in waits))
+        yield ("  pending, mean, p95 and longest", *(_lengths(wait) for wait in waits))
 
 
 def _placement(summaries: Sequence[Summary]) -> Iterator[Row]:
@@ -68,10 +69,12 @@ def _placement(summaries: Sequence[Summary]) -> Iterator[Row]:
 def _disruption(summaries: Sequence[Summary]) -> Iterator[Row]:
     for name in sorted({name for each in summaries for name in each.disruption}):
         every = [each.disruption.get(name, _UNHARMED) for each in summaries]
-        yield (f"{name}: tasks lost", *(str(d.lost) for d in every))
-        yield (f"{name}: fewest at work", *(f"{d.least} of {d.desired}" for d in every))
-        yield (f"{name}: below minimumHealthyPercent", *(_length(d.below_floor) for d in every))
-        yield (f"{name}: task-seconds short", *(f"{d.short:.0f}" for d in every))
+        yield (f"{name}: tasks lost", *(str(each.lost) for each in every))
+        yield ("  fewest at work", *(_least(each) for each in every))
+        if any(each.below_floor for each in every):
+            yield ("  below minimumHealthyPercent", *(_length(each.below_floor) for each in every))
+        if any(each.short for each in every):
+            yield ("  task-seconds missing", *(f"{each.short:.0f}" for each in every))
 
 
 def _deployments(summaries: Sequence[Summary]) -> Iterator[Row]:
@@ -96,6 +99,12 @@ def _lengths(wait: Wait) -> str:
     if not wait.tasks:
         return "-"
     return ", ".join(map(told, (wait.mean, wait.p95, wait.most)))
+
+
+def _least(disruption: Disruption) -> str:
+    if disruption.least is None:
+        return "never had all"
+    return f"{disruption.least} of {disruption.desired}"
 
 
 def _length(seconds: float) -> str:

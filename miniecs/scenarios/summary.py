@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from miniecs.scenarios.recording import Recording, Sample, ServiceSample, TaskRecord, ZoneSample
+from miniecs.scenarios.recording import Recording, Sample, TaskRecord, ZoneSample
 
 # Stops that someone wanted; every other end of a task that ran is a loss.
 _WANTED_STOPS = frozenset({"ServiceSchedulerInitiated", "UserInitiated"})
@@ -40,16 +40,17 @@ class Wait(NamedTuple):
 
 
 class Disruption(NamedTuple):
-    """What a service suffered. The floor counts from when it was first reached.
+    """What a service suffered. Tasks that it never had are not missed: a count holds once it was reached.
 
-    short: task-seconds by which working tasks were fewer than desired, from then on. blocked: seconds in
-    which no host took its next task, from the beginning.
+    least, of desired: the worst moment, None where the service never had all its tasks. below_floor: seconds
+    in which fewer than minimumHealthyPercent were healthy and at work. short: task-seconds that were missed.
+    blocked: seconds in which no host took its next task, those of its beginning too.
     """
 
     lost: int
-    least: int  # working tasks, from then on
-    desired: int  # at that moment
-    below_floor: float  # seconds in which fewer than minimumHealthyPercent worked
+    least: int | None
+    desired: int
+    below_floor: float
     short: float
     blocked: float
 
@@ -183,24 +184,24 @@ def disruption(
     name: str, samples: Sequence[Sample], losses: Iterable[TaskRecord], end: float
 ) -> Disruption:
     below = short = blocked = 0.0
-    worst: ServiceSample | None = None
-    reached = False
+    floor = count = 0  # that were reached, and hold until less is wanted
+    worst: tuple[int, int, int] | None = None  # missing, at work, of
     for sample, length in steps(samples, end):
         service = sample.services.get(name)
         if service is None:
+            floor = count = 0
             continue
+        safe = min(service.healthy, service.working)
+        floor = service.floor if safe >= service.floor else min(floor, service.floor)
+        count = service.desired if service.working >= service.desired else min(count, service.desired)
+        missing = max(0, count - service.working)
         blocked += length if service.blocked else 0.0
-        reached = reached or service.healthy >= service.floor > 0
-        if not reached:
-            continue
-        lacking = max(0, service.desired - service.working)
-        short += lacking * length
-        if min(service.healthy, service.working) < service.floor:
-            below += length
-        if worst is None or lacking > worst.desired - worst.working:
-            worst = service
+        below += length if safe < floor else 0.0
+        short += missing * length
+        if count and (worst is None or missing > worst[0]):
+            worst = (missing, service.working, service.desired)
     lost = sum(1 for task in losses if task.of_service and task.owner == name)
-    least, desired = (worst.working, worst.desired) if worst is not None else (0, 0)
+    _, least, desired = worst if worst is not None else (0, None, 0)
     return Disruption(lost, least, desired, below, short, blocked)
 
 

@@ -73,6 +73,8 @@ class Watcher:
             record = self.tasks[after.arn] = self._new(after)
             self.recording.tasks.append(record)
         record.zone = after.availability_zone or record.zone
+        if after.container_instance_arn is not None and not record.host:
+            record.host = self.names.get(arns.name_of(after.container_instance_arn), "")
         if after.started_at is not None and record.running_at is None:
             record.running_at = after.started_at - self.begun
         if after.is_stopped and record.stopped_at is None:
