@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 LOSS, CHANGE, DEPLOYMENT = "loss", "change", "deployment"
 _MARK_COLOURS: Final = {LOSS: style.COLOURS[5], CHANGE: style.QUIET, DEPLOYMENT: style.COLOURS[7]}
+_AREAS: Final = ("area", "hatched", "faint")
+_DASHES: Final[dict[str, Any]] = {"line": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.5))}
 _MOST_MARKS: Final = 14  # in one column; with more nobody could tell them apart
-_COLUMN_WIDTH: Final = 4.6  # inches; one column alone is wider
-_ALONE_WIDTH: Final = 8.4
+_COLUMN_WIDTH: Final = 3.9  # inches; one column alone is wider
+_ALONE_WIDTH: Final = 6.6
+_LEFT: Final = 0.62
+_GAP: Final = 0.55  # between columns
+_LEGEND: Final = 1.6  # to the right of the last one
 _ROW_HEIGHT: Final = 1.35
 _KEY_LINE: Final = 0.17
 
@@ -66,18 +71,19 @@ class Column:
 
 
 def timeline(title: str, columns: Sequence[Column]) -> Figure:
-    """The figure, to be made within style.drawing. Panels of one title stand in a row and share their scale."""
+    """The figure, made within style.drawing. Panels of one title stand in a row and share their scale."""
     rows = list(dict.fromkeys(panel.title for column in columns for panel in column.panels))
     keys = [_shown(column.moments) for column in columns]
     key_height = _KEY_LINE * (max(map(len, keys), default=0) + 1)
-    width = _ALONE_WIDTH if len(columns) == 1 else _COLUMN_WIDTH * len(columns)
-    top, legend_height = 0.75 if len(columns) == 1 else 1.05, 0.5
-    height = top + _ROW_HEIGHT * len(rows) + 0.42 * (len(rows) - 1) + legend_height + key_height
+    each = _ALONE_WIDTH if len(columns) == 1 else _COLUMN_WIDTH
+    width = _LEFT + each * len(columns) + _GAP * (len(columns) - 1) + _LEGEND
+    top = 0.75 if len(columns) == 1 else 1.05
+    bottom = key_height + 0.45
+    height = top + _ROW_HEIGHT * len(rows) + 0.42 * (len(rows) - 1) + bottom
     figure = style.figure(width, height)
-    bottom = legend_height + key_height
     grid = figure.add_gridspec(
-        len(rows), len(columns), left=0.62 / width, right=1 - 0.15 / width,
-        top=1 - top / height, bottom=bottom / height, hspace=0.31, wspace=0.16,
+        len(rows), len(columns), left=_LEFT / width, right=1 - _LEGEND / width,
+        top=1 - top / height, bottom=bottom / height, hspace=0.31, wspace=_GAP / each,
     )  # fmt: skip
     figure.text(0.08 / width, 1 - 0.08 / height, title, va="top", fontsize=11, fontweight="bold")
     for across, column in enumerate(columns):
@@ -96,8 +102,8 @@ def _draw_column(
         axes = figure.add_subplot(grid[down, across])
         panel = panels.get(name)
         if panel is None:
-            axes.set_axis_off()
-            continue
+            axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=style.QUIET)
+            panel = Panel(name, [])
         _draw_panel(axes, column, panel, _highest(columns, name))
         axes.set_title(name, loc="left", fontsize=9, pad=3)
         axes.set_xlim(column.times[0], max(column.times[-1], column.times[0] + 1))
@@ -109,7 +115,8 @@ def _draw_column(
                 _number(axes, number, moment.at, colour, raised=_crowded(key, number, column.times))
         if across > 0:
             axes.set_yticklabels([])
-        _panel_legend(axes, across == len(columns) - 1)
+        if across == len(columns) - 1:
+            _row_legend(axes, columns, name)
     if len(columns) > 1:
         first = grid[0, across].get_position(figure)
         figure.text(
@@ -121,16 +128,15 @@ def _draw_column(
 def _draw_panel(axes: Axes, column: Column, panel: Panel, highest: float) -> None:
     base = [0.0] * len(column.times)
     for series in panel.series:
-        if series.look in ("area", "hatched", "faint"):
+        if series.look in _AREAS:
             raised = [low + value for low, value in zip(base, series.values, strict=True)]
             _fill(axes, column.times, base, raised, series)
             base = raised
         else:
-            dash = {"line": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.5))}[series.look]
             times, values = _turns(column.times, series.values)
             axes.step(
-                times, values, where="post", color=series.colour, linestyle=dash,
-                linewidth=1.3, label=series.label, zorder=4,
+                times, values, where="post", color=series.colour, linestyle=_DASHES[series.look],
+                linewidth=1.3, zorder=4,
             )  # fmt: skip
     axes.set_ylim(0, 1.02 if panel.percent else max(1.0, highest * 1.12))
     if panel.percent:
@@ -147,7 +153,7 @@ def _fill(
     hatched = series.look == "hatched"
     times, low, high = _turns(times, low, high)
     axes.fill_between(
-        times, low, high, step="post", label=series.label, linewidth=0.0, zorder=2,
+        times, low, high, step="post", linewidth=0.0, zorder=2,
         facecolor=style.PAPER if hatched else series.colour,
         edgecolor=series.colour if hatched else "none",
         hatch="/////" if hatched else None,
@@ -171,8 +177,8 @@ def _highest(columns: Sequence[Column], name: str) -> float:
     for column in columns:
         for panel in column.panels:
             if panel.title == name:
-                areas = [s.values for s in panel.series if s.look in ("area", "hatched", "faint")]
-                lines = [s.values for s in panel.series if s.look not in ("area", "hatched", "faint")]
+                areas = [s.values for s in panel.series if s.look in _AREAS]
+                lines = [s.values for s in panel.series if s.look not in _AREAS]
                 stacked = max(map(sum, zip(*areas, strict=True)), default=0.0) if areas else 0.0
                 # Not a number: nothing is drawn there.
                 tall = [max((v for v in values if v == v), default=0.0) for values in lines]
@@ -236,12 +242,29 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _panel_legend(axes: Axes, shown: bool) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if not shown or not handles:
-        return
-    unique = dict(zip(labels, handles, strict=True))
-    axes.legend(
-        unique.values(), unique.keys(), loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(unique),
-        fontsize=7, handlelength=1.3, handletextpad=0.4, columnspacing=0.9, borderaxespad=0.0, borderpad=0.1,
-    )  # fmt: skip
+def _row_legend(axes: Axes, columns: Sequence[Column], name: str) -> None:
+    """Of everything that a row shows, to the right of its last panel."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: dict[str, Any] = {}
+    panels = [panel for column in columns for panel in column.panels if panel.title == name]
+    shown = {series.label: series for panel in panels for series in panel.series}
+    for series in sorted(shown.values(), key=lambda each: each.look not in _AREAS):
+        if series.look in _AREAS:
+            hatched = series.look == "hatched"
+            handles[series.label] = Patch(
+                facecolor=style.PAPER if hatched else series.colour,
+                edgecolor=series.colour if hatched else "none",
+                hatch="/////" if hatched else None,
+                alpha=0.35 if series.look == "faint" else 1.0,
+                linewidth=0.0,
+            )
+        else:
+            dash = _DASHES[series.look]
+            handles[series.label] = Line2D([], [], color=series.colour, linestyle=dash, linewidth=1.3)
+    if handles:
+        axes.legend(
+            handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(1.02, 1.04), fontsize=7.5,
+            handlelength=1.6, handletextpad=0.6, labelspacing=0.35, borderaxespad=0.0, borderpad=0.1,
+        )  # fmt: skip

@@ -30,7 +30,10 @@ _BEHAVIOUR = {
 def run_task(stage: Stage, step: Step) -> None:
     arrival: Arrival = step.what
     stage.say(f"run {arrival.params.get('count', 1)} of {arrival.params['taskDefinition']}", mark="change")
+    before = stage.watcher.recording.refused
     _ask(stage, arrival, arrival.params.get("count", 1))
+    if refused := stage.watcher.recording.refused - before:
+        stage.mark(f"{refused} of {arrival.params['taskDefinition']} refused", "loss")
 
 
 def arrive(stage: Stage, step: Step) -> None:

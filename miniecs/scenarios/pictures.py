@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from math import nan
 
 from miniecs.plots import style
@@ -13,6 +14,7 @@ from miniecs.scenarios.summary import whole
 _MOST_SERVICES = 5  # with a panel each; the others share one
 _BLUE, _ORANGE, _GREEN = style.COLOURS[:3]
 _NOTHING = ServiceSample(0, 0, 0, 0, 0, 0)
+_ZONES = (style.COLOURS[4], style.COLOURS[3], style.COLOURS[6], style.COLOURS[7], style.QUIET)
 _REVISIONS = (style.COLOURS[0], style.COLOURS[2], style.COLOURS[1], style.COLOURS[3], style.COLOURS[4])
 
 
@@ -80,14 +82,12 @@ def _zones(samples: Sequence[Sample]) -> Iterator[Panel]:
     names = sorted({zone for sample in samples for zone in sample.zones})
     if len(names) < 2:
         return
-    colours = style.colours(names)
-    yield Panel(
-        "tasks by zone",
-        [
-            Series(name, [s.zones[name].tasks if name in s.zones else 0 for s in samples], colours[name], "area")
-            for name in names
-        ],
-    )
+    colours = dict(zip(names, cycle(_ZONES), strict=False))
+    series = []
+    for name in names:
+        tasks = [sample.zones[name].tasks if name in sample.zones else 0 for sample in samples]
+        series.append(Series(name, tasks, colours[name], "area"))
+    yield Panel("tasks by zone", series)
 
 
 def _hosts(samples: Sequence[Sample]) -> Panel:

@@ -37,7 +37,11 @@ class Stage:
         """Note what someone did; mark: how it is shown on the time axis, if at all."""
         self.watcher.recording.happenings.append(Happening(self.now, "scenario", about, text))
         if mark:
-            self.watcher.recording.marks.append(Mark(self.now, text, mark))
+            self.mark(text, mark)
+
+    def mark(self, text: str, kind: str) -> None:
+        """Note something for the time axis alone."""
+        self.watcher.recording.marks.append(Mark(self.now, text, kind))
 
     # Hosts
 
