@@ -19,6 +19,7 @@ from miniecs.scenarios.checked import checked
 from miniecs.scenarios.document import Document, Place, nearest
 from miniecs.scenarios.event_kinds import Hosts, LoseHost, LoseZone, RunTask
 from miniecs.scenarios.scenario_file import Event, HostGroup, Variant
+from miniecs_agent.sim.behaviours import VARIABLE, UnknownBehaviour, behaviour_of
 
 REGION = "us-east-1"
 
@@ -262,6 +263,10 @@ class _Teller:
             raise self._document.mistake(
                 (*place, "revision"), f"no container of {family} has a healthCheck that could fail"
             )
+        try:
+            behaviour_of({"environment": {VARIABLE: what.simulate}})
+        except UnknownBehaviour as unknown:
+            raise self._document.mistake((*place, "simulate"), str(unknown)) from None
         return [Step(at, kind, what, place)]
 
     def _lose_host(self, place: Place, at: float, kind: str, what: LoseHost) -> Iterable[Step]:

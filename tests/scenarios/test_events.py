@@ -1,0 +1,202 @@
+"""Each kind of event has its effect: seen in what was recorded, not in what the scenario says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from miniecs.scenarios.acts import ACTS
+from miniecs.scenarios.recording import Recording, TaskRecord
+from miniecs.scenarios.scenario_file import KINDS
+from miniecs.scenarios.summary import whole
+
+from .playing import BASE, at, play, texts
+
+See = Callable[[Recording], bool]
+
+TINY = "  - {family: tiny, containerDefinitions: [{name: tiny, image: tiny, memory: 6}]}\n"
+
+
+def ran(task: TaskRecord) -> float:
+    """When it began to run; longer than any scenario where it never did."""
+    return task.running_at if task.running_at is not None else 1e9
+
+
+CASES: dict[str, tuple[str, See]] = {
+    "runTask": (
+        "{at: 1m, runTask: {taskDefinition: batch, count: 2, lifetime: 1m}}",
+        lambda seen: at(seen, 90).loose_running == 2 and at(seen, 150).loose_running == 0,
+    ),
+    "arrivals": (
+        "{at: 1m, arrivals: {every: 30s, for: 1m, runTask: {taskDefinition: batch}}}",
+        lambda seen: [round(t.created_at) for t in seen.tasks if t.owner == "batch"] == [60, 90, 120],
+    ),
+    "createService": (
+        "{at: 1m, createService: {serviceName: more, taskDefinition: web, desiredCount: 2}}",
+        lambda seen: "more" not in at(seen, 59).services and at(seen, 70).services["more"].running == 2,
+    ),
+    "updateService": (
+        "{at: 1m, updateService: {service: web, desiredCount: 5}}",
+        lambda seen: at(seen, 59).services["web"].desired == 3 and at(seen, 70).services["web"].running == 5,
+    ),
+    "deleteService": (
+        "{at: 1m, deleteService: {service: web, force: true}}",
+        lambda seen: "web" in at(seen, 59).services and "web" not in at(seen, 70).services,
+    ),
+    "scale": (
+        "{at: 1m, scale: {service: web, steps: [4, 6, 2], every: 1m}}",
+        lambda seen: [at(seen, s).services["web"].running for s in (90, 150, 210)] == [4, 6, 2],
+    ),
+    "deploy": (
+        "{at: 1m, deploy: {service: web}}",
+        lambda seen: [(d.definition, d.state) for d in seen.deployments]
+        == [("web:1", "COMPLETED"), ("web:2", "COMPLETED")],
+    ),
+    "loseHost": (
+        "{at: 1m, loseHost: {host: host-2, noticedAfter: 30s}}",
+        lambda seen: [at(seen, s).services["web"].working for s in (59, 61, 89, 100)] == [3, 2, 2, 3]
+        and at(seen, 89).services["web"].running == 3,
+    ),
+    "loseZone": (
+        "{at: 1m, loseZone: b}",
+        lambda seen: "us-east-1b" in at(seen, 59).zones and "us-east-1b" not in at(seen, 61).zones,
+    ),
+    "restore": (
+        "{at: 1m, loseZone: b}\n{at: 3m, restore: {zone: b}}",
+        lambda seen: "us-east-1b" not in at(seen, 179).zones and at(seen, 185).zones["us-east-1b"].hosts == 1,
+    ),
+    "drain": (
+        "{at: 1m, drain: host-1}",
+        lambda seen: [at(seen, s).zones["us-east-1a"].tasks for s in (59, 180)] == [1, 0],
+    ),
+    "activate": (
+        "{at: 1m, drain: {zone: a}}\n{at: 3m, activate: host-1}\n"
+        "{at: 4m, scale: {service: web, desiredCount: 4}}",
+        lambda seen: [at(seen, s).zones["us-east-1a"].tasks for s in (230, 260)] == [0, 1],
+    ),
+    "addHosts": (
+        "{at: 1m, addHosts: {type: m5.xlarge, count: 2, zone: d}}",
+        lambda seen: at(seen, 70).zones["us-east-1d"].hosts == 2 and whole(at(seen, 70)).cpu == 14336,
+    ),
+    "stopTask": (
+        "{at: 1m, stopTask: {service: web, count: 2}}",
+        lambda seen: [t.stop_code for t in seen.tasks if t.stopped_at] == ["UserInitiated"] * 2,
+    ),
+    "crashTask": (
+        "{at: 1m, crashTask: {service: web, exitCode: 9}}",
+        lambda seen: [(t.stop_code, t.exit_code) for t in seen.tasks if t.stopped_at]
+        == [("EssentialContainerExited", 9)],
+    ),
+    "failHealthCheck": (
+        "{at: 0s, createService: {serviceName: checked, taskDefinition: checked, desiredCount: 1}}\n"
+        "{at: 2m, failHealthCheck: {service: checked}}",
+        lambda seen: [t.owner for t in seen.tasks if t.stopped_at] == ["checked"],
+    ),
+    "cutLink": (
+        "{at: 1m, cutLink: {host: host-1, for: 2m}}\n{at: 65s, scale: {service: web, desiredCount: 6}}",
+        # What was placed behind the cut runs when the link is back.
+        lambda seen: [ran(t) > 175 for t in seen.tasks[3:]].count(True) == 1
+        and all(t.host == "host-1" for t in seen.tasks if ran(t) > 175),
+    ),
+    "slowPulls": (
+        "{at: 1m, slowPulls: {by: 20s, for: 2m}}\n{at: 2m, deploy: {service: web}}",
+        lambda seen: min(ran(t) - t.created_at for t in seen.tasks if t.definition == "web:2") > 20,
+    ),
+    "killControlPlane": (
+        "{at: 1m, killControlPlane: 30s}\n{at: 65s, scale: {service: web, desiredCount: 5}}",
+        lambda seen: at(seen, 85).services["web"].desired == 3 and at(seen, 130).services["web"].running == 5,
+    ),
+}
+
+
+def test_there_is_a_case_for_every_kind_of_event() -> None:
+    assert set(CASES) == set(KINDS)
+    assert set(ACTS) == set(KINDS) - {"arrivals"} | {"arrival"}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_an_event_has_its_effect(kind: str, tmp_path: Path) -> None:
+    events, is_seen = CASES[kind]
+    recording = play(tmp_path, events)
+    assert is_seen(recording), texts(recording)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_and_without_it_the_effect_is_not_there(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, is_seen = CASES[kind]
+    name = "arrival" if kind == "arrivals" else kind
+    monkeypatch.setitem(ACTS, name, lambda stage, step: None)
+    recording = play(tmp_path, events)
+    try:
+        assert not is_seen(recording)
+    except (KeyError, ValueError):
+        pass  # what it looks for is not even there
+
+
+@pytest.mark.parametrize(
+    ("revision", "states"),
+    [("crashing", {"IN_PROGRESS"}), ("failing", {"IN_PROGRESS"}), ("healthy", {"COMPLETED"})],
+)
+def test_a_bad_revision_does_not_complete(revision: str, states: set[str], tmp_path: Path) -> None:
+    recording = play(tmp_path, f"{{at: 1m, deploy: {{service: web, revision: {revision}}}}}")
+    assert {each.state for each in recording.deployments if each.definition == "web:2"} == states
+    ran = [task.running_at is not None for task in recording.tasks if task.definition == "web:2"]
+    assert ran and all(ran) is (revision != "failing")
+
+
+def test_an_unhealthy_revision_trips_the_circuit_breaker(tmp_path: Path) -> None:
+    breaker = "deploymentConfiguration: {deploymentCircuitBreaker: {enable: true, rollback: true}}"
+    base = BASE.replace("web, desiredCount: 3", f"checked, desiredCount: 3, {breaker}")
+    recording = play(tmp_path, "{at: 1m, deploy: {service: web, revision: unhealthy}}", base)
+    [bad] = [each for each in recording.deployments if each.definition == "checked:2"]
+    assert (bad.state, bad.failed_tasks) == ("FAILED", 3)
+
+
+def test_words_of_simulated_containers_can_be_deployed(tmp_path: Path) -> None:
+    recording = play(tmp_path, "{at: 1m, deploy: {service: web, simulate: oom-after-30}}")
+    codes = {task.exit_code for task in recording.tasks if task.definition == "web:2" and task.stopped_at}
+    assert codes == {137}
+
+
+def test_a_lost_host_can_be_replaced(tmp_path: Path) -> None:
+    recording = play(tmp_path, "{at: 1m, loseHost: {host: host-2, noticedAfter: 30s, replace: true}}")
+    assert "us-east-1b" not in at(recording, 80).zones
+    assert at(recording, 100).zones["us-east-1b"].hosts == 1
+
+
+def test_who_was_refused_asks_again_and_has_waited_since_the_first_time(tmp_path: Path) -> None:
+    recording = play(
+        tmp_path,
+        "{at: 1m, runTask: {taskDefinition: batch, count: 9, lifetime: 1m}}\n"
+        "{at: 80s, arrivals: {every: 10m, retryEvery: 10s, runTask: {taskDefinition: batch, count: 2}}}",
+    )
+    late = [task for task in recording.tasks if task.owner == "batch"][9:]
+    assert [(task.asked_at, task.created_at > 115) for task in late] == [(80.0, True)] * 2
+    assert recording.refusals == {"RESOURCE:CPU": recording.refused}
+    assert recording.refused >= 6
+    assert at(recording, 100).waiting == 2
+    assert recording.samples[-1].waiting == 0
+
+
+def test_a_trace_says_when_what_and_how_long(tmp_path: Path) -> None:
+    (tmp_path / "load.csv").write_text("at,taskDefinition,count,lifetime\n1m,batch,2,30s\n90,web,,\n")
+    recording = play(tmp_path, "{at: 1m, arrivals: {trace: load.csv, runTask: {lifetime: 10s}}}")
+    found = [(t.definition, round(t.created_at), round((t.stopped_at or 0) - (t.running_at or 0)))
+             for t in recording.tasks if not t.of_service]  # fmt: skip
+    assert found == [("batch:1", 120, 30), ("batch:1", 120, 30), ("web:1", 150, 10)]
+
+
+def test_poisson_arrivals_have_their_mean_and_exponential_lifetimes_theirs(tmp_path: Path) -> None:
+    recording = play(
+        tmp_path,
+        "{at: 0s, arrivals: {poisson: 2s, runTask: {taskDefinition: tiny, lifetime: {exponential: 5s}}}}",
+        BASE.replace("  - family: checked", TINY + "  - family: checked"),
+    )
+    tiny = [task for task in recording.tasks if task.owner == "tiny"]
+    lived = [t.stopped_at - ran(t) for t in tiny if t.stopped_at is not None]
+    assert 140 < len(tiny) < 220
+    assert 4 < sum(lived) / len(lived) < 6.5
