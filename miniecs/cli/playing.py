@@ -27,6 +27,14 @@ def sim(
         Path | None,
         typer.Option(metavar="FILE", help="Draw it over time, as .svg or .png.", show_default=False),
     ] = None,
+    plot_hosts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the hosts with their tasks at --at.", show_default=False),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TIME", help="A moment such as 5m; repeat it. [the end]", show_default=False),
+    ] = None,
     events: Annotated[bool, typer.Option("--events", help="Also tell what happened, in order.")] = False,
     data_dir: DataDir = None,
     output: Format = Output.TEXT,
@@ -34,15 +42,10 @@ def sim(
     """Play a scenario on simulated time: hosts, services, arrivals, losses, deployments. Needs no server."""
     from miniecs.cli import sim as playing
 
-    playing.sim(
-        file,
-        seed=seed,
-        settings=set or (),
-        variants=variant or (),
-        plot=plot,
-        events=events,
-        as_json=output is Output.JSON,
-    )
+    if at and plot_hosts is None:
+        raise typer.BadParameter("--at says when --plot-hosts looks: give both.")
+    wanted = playing.Wanted(seed, set or (), variant or (), plot, plot_hosts, at or (), events)
+    playing.sim(file, wanted, as_json=output is Output.JSON)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,66 +13,90 @@ from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.clock import SystemClock
 from miniecs.planning.text import Mistake
 from miniecs.plots import style
+from miniecs.plots.contents import Panel
+from miniecs.plots.hosts import picture
 from miniecs.plots.timeline import timeline
 from miniecs.scenarios import report
-from miniecs.scenarios.durations import told
+from miniecs.scenarios.durations import seconds, told
 from miniecs.scenarios.overrides import setting
 from miniecs.scenarios.pictures import column
 from miniecs.scenarios.player import Player
 from miniecs.scenarios.recording import Recording
-from miniecs.scenarios.scenario_file import Variant, load
+from miniecs.scenarios.scenario_file import load
+from miniecs.scenarios.snapshot import snapshot
 from miniecs.scenarios.story import Story, story
 from miniecs.scenarios.summary import Summary, summary
 
 _PATIENCE = 2.0  # seconds between lines that say how far it is
 
 
-def sim(
-    file: Path,
-    *,
-    seed: int | None,
-    settings: Sequence[str],
-    variants: Sequence[str],
-    plot: Path | None,
-    events: bool,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be played of a file, and what to tell of it."""
+
+    seed: int | None
+    settings: Sequence[str]
+    variants: Sequence[str]
+    plot: Path | None
+    plot_hosts: Path | None
+    at: Sequence[str]
+    events: bool
+
+    @property
+    def pictures(self) -> list[Path]:
+        return [each for each in (self.plot, self.plot_hosts) if each is not None]
+
+
+def sim(file: Path, wanted: Wanted, *, as_json: bool) -> None:
     """Play the file's variants one after the other, then print what they came to. Raises Problem."""
     try:
-        if plot is not None:
-            style.check_path(plot)
-        stories = _stories(file, seed, settings, variants)
-        recordings = [_played(each, len(stories) > 1) for each in stories]
-        if plot is not None:
-            _draw(recordings, plot)
+        for picture in wanted.pictures:
+            style.check_path(picture)
+        stories = _stories(file, wanted)
+        panels: list[Panel] = []
+        moments = [_moment(text, stories) for text in wanted.at]
+        recordings = [_played(each, len(stories) > 1, moments, panels) for each in stories]
+        _draw(wanted, recordings, panels)
     except (Mistake, style.PlotProblem) as problem:
         raise Problem(str(problem), ASKED_WRONGLY) from None
     summaries = [summary(recording) for recording in recordings]
     if as_json:
-        output.print_json(_document(recordings, summaries, with_events=events))
+        output.print_json(_document(recordings, summaries, with_events=wanted.events))
         return
-    for recording in recordings if events else ():
+    for recording in recordings if wanted.events else ():
         _print_story(recording)
     _print_summaries(summaries)
-    if plot is not None:
-        print(f"\n{plot} shows it over time.")
+    for picture in wanted.pictures:
+        print(f"Drawn: {picture}")
 
 
-def _stories(
-    file: Path, seed: int | None, settings: Sequence[str], wanted: Sequence[str]
-) -> list[Story]:
+def _stories(file: Path, wanted: Wanted) -> list[Story]:
     """Everything is read and checked before anything is played. Raises Mistake."""
-    found = load(file, dict(map(setting, settings)))
+    found = load(file, dict(map(setting, wanted.settings)))
     names = [variant.name for variant in found]
-    for name in wanted:
+    for name in wanted.variants:
         if name not in names:
             there = f"there are {', '.join(names)}" if names != [""] else "the file has none"
             raise Mistake(f"{file}: there is no variant {name}; {there}")
-    chosen: list[Variant] = [each for each in found if not wanted or each.name in wanted]
-    return [story(each, seed) for each in chosen]
+    chosen = [each for each in found if not wanted.variants or each.name in wanted.variants]
+    return [story(each, wanted.seed) for each in chosen]
 
 
-def _played(story: Story, is_one_of_several: bool) -> Recording:
+def _moment(text: str, stories: Sequence[Story]) -> float:
+    try:
+        moment = seconds(text)
+    except ValueError as wrong:
+        raise Mistake(f"--at: {wrong}") from None
+    for each in stories:
+        if moment > each.duration:
+            raise Mistake(f"--at {text} is after the end: the duration is {told(each.duration)}")
+    return moment
+
+
+def _played(
+    story: Story, is_one_of_several: bool, moments: Sequence[float], panels: list[Panel]
+) -> Recording:
+    """Panels are added for each moment, or for the end."""
     clock = SystemClock()
     said = clock.elapsed()
     name = f" {story.variant}" if is_one_of_several else ""
@@ -83,12 +107,24 @@ def _played(story: Story, is_one_of_several: bool) -> Recording:
             said = clock.elapsed()
             print(f"playing{name}: {told(at)} of {told(story.duration)}", file=sys.stderr, flush=True)
 
-    return Player(story, progress).play()
+    player = Player(story, progress)
+    recording = player.play(looks=moments, look=lambda stage: panels.append(snapshot(stage)))
+    if not moments:
+        panels.append(snapshot(player.stage))
+    return recording
 
 
-def _draw(recordings: Sequence[Recording], path: Path) -> None:
+def _draw(wanted: Wanted, recordings: Sequence[Recording], panels: Sequence[Panel]) -> None:
+    if not wanted.pictures:
+        return  # and no plotting library is asked for
     with style.drawing():
-        style.save(timeline(recordings[0].title, [column(each) for each in recordings]), path)
+        if wanted.plot is not None:
+            columns = [column(each) for each in recordings]
+            style.save(timeline(recordings[0].title, columns), wanted.plot)
+        if wanted.plot_hosts is not None:
+            if not any(panel.hosts for panel in panels):
+                raise style.PlotProblem(f"{wanted.plot_hosts}: no host is left to draw at that moment.")
+            style.save(picture(panels), wanted.plot_hosts)
 
 
 def _print_story(recording: Recording) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from miniecs.control.explain import explain_service
@@ -25,6 +25,7 @@ _AGAIN = 1.0  # seconds after which someone who found ECS away asks again
 
 Progress = Callable[[float], None]
 """Told from time to time how many seconds have been played."""
+Look = Callable[[Stage], None]
 
 
 class Player:
@@ -42,14 +43,14 @@ class Player:
         self._sampler = Sampler(self._world, watcher, self._begun)
         self._last = max((step.at for step in story.steps), default=0.0)
 
-    def play(self, looks: dict[float, Callable[[Stage], None]] | None = None) -> Recording:
-        """Play it to its end. looks: moments (seconds) and what is to be done then. Raises Mistake."""
+    def play(self, *, looks: Sequence[float] = (), look: Look = lambda stage: None) -> Recording:
+        """Play it to its end, and look at it at some moments, in seconds. Raises Mistake."""
         world, story = self._world, self._story
-        for at, look in sorted((looks or {}).items()):
-            world.timeline.call_at(self._begun + at, partial(look, self.stage))
         self._set_up()
         for step in story.steps:
             world.timeline.call_at(self._begun + step.at, partial(self._act, step))
+        for moment in looks:
+            world.timeline.call_at(self._begun + moment, partial(look, self.stage))
         every = max(1.0, story.duration / _SAMPLES)
         at = 0.0
         self._sample()
