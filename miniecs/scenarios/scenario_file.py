@@ -124,20 +124,23 @@ class Variant:
 
 
 def load(path: Path, settings: Mapping[str, Any] | None = None) -> list[Variant]:
-    """The file's variants, or its one scenario; with more values set. Raises Mistake."""
+    """The file's variants, or its one scenario; settings are values that stand over both. Raises Mistake."""
     document = read(path)
-    for place, value in (settings or {}).items():
-        document = with_value(document, place, value, said_at=())
-    whole = _scenario(document)
+    plain = _with_all(document, settings or {}, ())
+    whole = _scenario(plain)
     if not whole.variants:
-        return [Variant("", whole, document)]
+        return [Variant("", whole, plain)]
     found = []
     for name, changes in whole.variants.items():
-        changed = document
-        for place, value in changes.items():
-            changed = with_value(changed, place, value, said_at=("variants", name, place))
+        changed = _with_all(_with_all(document, changes, ("variants", name)), settings or {}, ())
         found.append(Variant(name, _scenario(changed), changed))
     return found
+
+
+def _with_all(document: Document, values: Mapping[str, Any], said_at: tuple[str, ...]) -> Document:
+    for path, value in values.items():
+        document = with_value(document, path, value, said_at=(*said_at, path) if said_at else ())
+    return document
 
 
 def _scenario(document: Document) -> Scenario:

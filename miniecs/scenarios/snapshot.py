@@ -22,7 +22,9 @@ def snapshot(stage: Stage) -> Panel:
     used = sum(1 for host in hosts if host.parts)
     name = stage.story.variant or stage.story.title
     subtitle = f"{tasks} tasks on {used} of {len(hosts)} hosts"
-    return Panel(f"{name} at {told(stage.now)}", subtitle, tuple(sorted(hosts, key=lambda host: host.zone)))
+    order = list(stage.hosts())
+    hosts.sort(key=lambda host: (host.zone, order.index(host.name)))
+    return Panel(f"{name} at {told(stage.now)}", subtitle, tuple(hosts))
 
 
 def _fill(stage: Stage, instance: ContainerInstance, is_alive: bool) -> HostFill:
