@@ -61,6 +61,10 @@ bench: $(STAMP)  ## all benchmarks, or one: B=api
 docs: $(STAMP)  ## bring the README's coverage table up to date with the code
 	@$(BIN)/python -m miniecs_api.coverage --write
 
+.PHONY: lessons
+lessons: $(STAMP)  ## play every page of docs/lessons, and draw its pictures anew
+	@$(BIN)/python tests/lessons/pages.py
+
 .PHONY: samples
 samples: $(STAMP)  ## provide the images of samples/, and build those that are ours (see docs/walkthrough.md)
 	@$(BIN)/miniecs images

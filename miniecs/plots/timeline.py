@@ -6,7 +6,7 @@ Plain series in, a figure out: of a scenario, of several side by side, or of one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from miniecs.plots import style
@@ -19,6 +19,7 @@ LOSS, CHANGE, DEPLOYMENT = "loss", "change", "deployment"
 _MARK_COLOURS: Final = {LOSS: style.COLOURS[5], CHANGE: style.QUIET, DEPLOYMENT: style.COLOURS[7]}
 _AREAS: Final = ("area", "hatched", "faint")
 _DASHES: Final[dict[str, Any]] = {"line": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.5))}
+_MOST_TURNS: Final = 240  # of one series; about one a point on paper
 _MOST_MARKS: Final = 14  # in one column; with more nobody could tell them apart
 _COLUMN_WIDTH: Final = 3.9  # inches; one column alone is wider
 _ALONE_WIDTH: Final = 6.6
@@ -126,14 +127,15 @@ def _draw_column(
 
 
 def _draw_panel(axes: Axes, column: Column, panel: Panel, highest: float) -> None:
-    base = [0.0] * len(column.times)
+    every, panel = _thinned(column.times, panel)
+    base = [0.0] * len(every)
     for series in panel.series:
         if series.look in _AREAS:
             raised = [low + value for low, value in zip(base, series.values, strict=True)]
-            _fill(axes, column.times, base, raised, series)
+            _fill(axes, every, base, raised, series)
             base = raised
         else:
-            times, values = _turns(column.times, series.values)
+            times, values = _turns(every, series.values)
             axes.step(
                 times, values, where="post", color=series.colour, linestyle=_DASHES[series.look],
                 linewidth=1.3, zorder=4,
@@ -169,6 +171,16 @@ def _turns(times: Sequence[float], *values: Sequence[float]) -> tuple[Sequence[f
         if n in (0, len(times) - 1) or any(series[n] != series[n - 1] for series in values)
     ]
     return tuple([series[n] for n in kept] for series in (times, *values))
+
+
+def _thinned(times: Sequence[float], panel: Panel) -> tuple[Sequence[float], Panel]:
+    """A panel with no more turns than can be told apart; all of its series keep the same moments."""
+    if all(len(_turns(times, series.values)[0]) <= _MOST_TURNS for series in panel.series):
+        return times, panel
+    last = len(times) - 1
+    kept = [*range(0, last, -(-last // _MOST_TURNS)), last]
+    series = [replace(each, values=[each.values[n] for n in kept]) for each in panel.series]
+    return [times[n] for n in kept], replace(panel, series=series)
 
 
 def _highest(columns: Sequence[Column], name: str) -> float:
