@@ -168,14 +168,19 @@ def _turns(times: Sequence[float], *values: Sequence[float]) -> tuple[Sequence[f
     kept = [
         n
         for n in range(len(times))
-        if n in (0, len(times) - 1) or any(series[n] != series[n - 1] for series in values)
+        if n in (0, len(times) - 1) or any(_differ(series[n - 1], series[n]) for series in values)
     ]
     return tuple([series[n] for n in kept] for series in (times, *values))
 
 
+def _differ(one: float, other: float) -> bool:
+    """Not a number is like itself here."""
+    return one != other and (one == one or other == other)
+
+
 def _thinned(times: Sequence[float], panel: Panel) -> tuple[Sequence[float], Panel]:
     """A panel with no more turns than can be told apart; all of its series keep the same moments."""
-    if all(len(_turns(times, series.values)[0]) <= _MOST_TURNS for series in panel.series):
+    if len(_turns(times, *(series.values for series in panel.series))[0]) <= _MOST_TURNS:
         return times, panel
     last = len(times) - 1
     kept = [*range(0, last, -(-last // _MOST_TURNS)), last]

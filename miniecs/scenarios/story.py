@@ -13,7 +13,7 @@ from typing import Any
 
 from miniecs.ids import Ids
 from miniecs.model.network import zones
-from miniecs.planning.hosts import zone_name
+from miniecs.planning.hosts import ZONES, zone_name
 from miniecs.scenarios.arrivals import Arrival, arrivals, drawn
 from miniecs.scenarios.checked import checked
 from miniecs.scenarios.document import Document, Place, nearest
@@ -85,7 +85,7 @@ class _Teller:
         self._document = story.document
         self._choices = choices
         self._numbers: dict[str, int] = {}
-        self._every_zone = cycle(zones(REGION))
+        self._every_zone = cycle(zones(REGION)[:ZONES])
         self._hosts: dict[str, HostPlan] = {}
         self._lost: set[str] = set()
         self._services: dict[str, str] = {}  # -> its task definition's family

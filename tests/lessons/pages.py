@@ -113,7 +113,7 @@ def main() -> int:
                     print(f"{page.relative_to(ROOT)}: `{command.line}` does not print: {line}")
             for name in pictures(page):
                 shutil.copy(folder / name, LESSONS / name)
-    print(f"docs/lessons: {len(pages())} pages played" + (f", {wrong} lines to be corrected" if wrong else ""))
+    print(f"docs/lessons: {len(pages())} pages played, {wrong} lines to be corrected")
     return 1 if wrong else 0
 
 
