@@ -8,8 +8,9 @@ from typing import Any
 from miniecs.model import arns
 from miniecs.model.service import Service
 from miniecs.model.task import Task
+from miniecs.scenarios.cast import HostPlan
 from miniecs.scenarios.recording import Happening, Mark
-from miniecs.scenarios.story import HostPlan, Story
+from miniecs.scenarios.story import Story
 from miniecs.scenarios.watcher import Watcher
 from miniecs.sim import World
 from miniecs.sim.faults import Faults

@@ -81,7 +81,7 @@ def test_a_wrong_event_is_told_with_its_line(event: str, said: str, tmp_path: Pa
 FILES = [
     ("", "this is empty"),
     ("- 1", "this is not a mapping"),
-    ("duration: 5m\nhosts: [", "line 3: this is neither YAML nor JSON"),
+    ("duration: 5m\nhosts: [", "this is neither YAML nor JSON"),
     ("duration: 5m\nduration: 6m", "line 2: 'duration' is given twice"),
     (BASE.replace("duration: 6m", ""), "duration: is missing"),
     (BASE.replace("duration: 6m", "duration: 0"), "line 2: duration: must be longer than nothing"),

@@ -39,7 +39,8 @@ def test_a_seed_is_a_story(tmp_path: Path) -> None:
 
 
 def test_variants_meet_the_same_load(tmp_path: Path) -> None:
-    variants = "variants: {packed: {services.web.placementStrategy: binpack:cpu}, wide: {hosts.host.count: 9}}"
+    packing = "{services.web.placementStrategy: binpack:cpu}"
+    variants = f"variants: {{packed: {packing}, wide: {{hosts.host.count: 9}}}}"
     packed, wide = stories(tmp_path, BASE + LOAD + variants)
     assert [each.variant for each in (packed, wide)] == ["packed", "wide"]
     arrivals = [[step for step in each.steps if step.kind == "arrival"] for each in (packed, wide)]
@@ -108,7 +109,8 @@ def test_hosts_are_named_and_dealt_as_in_cluster_files(tmp_path: Path) -> None:
         {"id": "other", "count": 2, "type": "t3.small", "attributes": {"disk": "ssd"}},
     ]
     [told] = stories(tmp_path, json.dumps({"duration": 60, "hosts": groups}))
-    planned = instances_of(map(HostSpec.model_validate, groups), Scope("000000000000", "us-east-1"), "default")
+    specs = [HostSpec.model_validate(group) for group in groups]
+    planned = instances_of(specs, Scope("000000000000", "us-east-1"), "default")
     assert [(h.name, h.zone) for h in told.hosts] == [(i.arn, i.availability_zone) for i, _ in planned]
     assert [host.attributes for host in told.hosts][-1] == (("disk", "ssd"),)
 
@@ -177,7 +179,8 @@ def test_an_hour_on_fifty_hosts_is_played_in_seconds(tmp_path: Path) -> None:
     """Not a benchmark: that it is no matter of minutes."""
     import time
 
-    base = BASE.replace("6m", "1h").replace("count: 3", "count: 50").replace("desiredCount: 3", "desiredCount: 150")
+    base = BASE.replace("6m", "1h").replace("count: 3", "count: 50")
+    base = base.replace("desiredCount: 3", "desiredCount: 150")
     begun = time.process_time()
     [told] = stories(tmp_path, base + LOAD)
     found = summary(Player(told).play())
