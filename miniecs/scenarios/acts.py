@@ -10,12 +10,14 @@ from typing import Any
 from miniecs.model import arns
 from miniecs.scenarios.arrivals import Arrival
 from miniecs.scenarios.durations import told
-from miniecs.scenarios.stage import Stage, first_essential, simulating
+from miniecs.scenarios.stage import NotYet, Stage, first_essential, simulating
 from miniecs.scenarios.story import Step
 from miniecs.sim.world import ControlPlaneDown
+from miniecs_api.wire.errors import AwsError
 
 Act = Callable[[Stage, Step], None]
 
+NO_INSTANCES = "No Container Instances were found in your cluster."
 _BEHAVIOUR = {
     "healthy": "",
     "crashing": "exit-1-after-5",
@@ -45,7 +47,7 @@ def _ask(stage: Stage, arrival: Arrival, count: int) -> None:
     params = arrival.params | {"count": count}
     if arrival.lifetime is not None:
         params["overrides"] = _living(stage, params, arrival.lifetime)
-    answer = stage.world.ecs("RunTask", **params)
+    answer = _run(stage, params)
     for task in answer["tasks"]:
         stage.watcher.tasks[task["taskArn"]].asked_at = arrival.at
     left = count - len(answer["tasks"])
@@ -56,6 +58,16 @@ def _ask(stage: Stage, arrival: Arrival, count: int) -> None:
         stage.waiting += left
         again = stage.world.now + arrival.retry_every
         stage.world.timeline.call_at(again, partial(_ask_again, stage, arrival, left))
+
+
+def _run(stage: Stage, params: dict[str, Any]) -> dict[str, Any]:
+    """RunTask's answer. That there is no instance at all is an error there, and a refusal here."""
+    try:
+        return stage.world.ecs("RunTask", **params)
+    except AwsError as refused:
+        if refused.message != NO_INSTANCES:
+            raise
+        return {"tasks": [], "failures": [{"arn": "", "reason": NO_INSTANCES.rstrip(".")}]}
 
 
 def _ask_again(stage: Stage, arrival: Arrival, count: int) -> None:
@@ -214,6 +226,8 @@ def activate(stage: Stage, step: Step) -> None:
 
 def _set_status(stage: Stage, step: Step, status: str) -> None:
     named = [stage.host(plan.name).arn for plan in step.hosts]
+    if not all(named):
+        raise NotYet("a host has not registered yet")
     for first in range(0, len(named), 10):  # ECS takes ten at a time
         batch = named[first : first + 10]
         stage.world.ecs("UpdateContainerInstancesState", containerInstances=batch, status=status)
@@ -238,6 +252,8 @@ def slow_pulls(stage: Stage, step: Step) -> None:
 
 
 def kill_control_plane(stage: Stage, step: Step) -> None:
+    if not stage.world.is_up:
+        raise ControlPlaneDown("it is away already")
     stage.faults.kill_control_plane(step.what.lasting)
     stage.say(f"ECS is away for {told(step.what.lasting)}", mark="loss")
 

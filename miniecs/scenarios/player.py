@@ -12,7 +12,7 @@ from miniecs.scenarios.acts import ACTS
 from miniecs.scenarios.document import Place
 from miniecs.scenarios.recording import Recording
 from miniecs.scenarios.sampler import Sampler
-from miniecs.scenarios.stage import Stage
+from miniecs.scenarios.stage import NotYet, Stage
 from miniecs.scenarios.story import Step, Story
 from miniecs.scenarios.watcher import Watcher
 from miniecs.sim import World
@@ -21,7 +21,7 @@ from miniecs_api.wire.errors import AwsError
 
 _SAMPLES = 1200  # of one run, at most about so many
 _JOINED_WITHIN = 120.0  # seconds, for the first hosts
-_AGAIN = 1.0  # seconds after which someone who found ECS away asks again
+_AGAIN = 1.0  # seconds after which someone who found ECS away, or a host not yet there, tries again
 
 Progress = Callable[[float], None]
 """Told from time to time how many seconds have been played."""
@@ -88,7 +88,7 @@ class Player:
     def _act(self, step: Step) -> None:
         try:
             self._refusable(step.place, partial(ACTS[step.kind], self.stage, step))
-        except ControlPlaneDown:
+        except (ControlPlaneDown, NotYet):
             self._world.timeline.call_at(self._world.now + _AGAIN, partial(self._act, step))
 
     def _refusable(self, place: Place, do: Callable[[], object]) -> None:

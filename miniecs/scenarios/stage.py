@@ -18,6 +18,10 @@ from miniecs_agent.sim.behaviours import VARIABLE
 from miniecs_agent.sim.instances import SimulatedHost
 
 
+class NotYet(Exception):
+    """It cannot be done at this moment; whoever wants it tries again."""
+
+
 class Stage:
     """One world. waiting: callers of RunTask who were refused and will ask again."""
 

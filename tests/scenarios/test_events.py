@@ -200,3 +200,36 @@ def test_poisson_arrivals_have_their_mean_and_exponential_lifetimes_theirs(tmp_p
     lived = [t.stopped_at - ran(t) for t in tiny if t.stopped_at is not None]
     assert 140 < len(tiny) < 220
     assert 4 < sum(lived) / len(lived) < 6.5
+
+
+def test_with_no_host_left_callers_are_refused_and_served_when_there_is_one(tmp_path: Path) -> None:
+    recording = play(
+        tmp_path,
+        "{at: 1m, loseZone: a}\n{at: 1m, loseZone: b}\n{at: 1m, loseZone: c}\n"
+        "{at: 150s, arrivals: {every: 10m, retryEvery: 10s, runTask: {taskDefinition: batch}}}\n"
+        "{at: 3m, restore: {zone: b}}",
+    )
+    assert recording.refusals == {"No Container Instances were found in your cluster": 4}
+    assert [task.host for task in recording.tasks if task.owner == "batch"] == ["host-2"]
+    assert recording.samples[-1].services["web"].working == 3
+
+
+def test_a_host_that_has_just_been_added_can_be_drained(tmp_path: Path) -> None:
+    recording = play(
+        tmp_path,
+        "{at: 1m, addHosts: {id: new, type: m5.large, zone: d}}\n{at: 1m, drain: new}\n"
+        "{at: 2m, scale: {service: web, desiredCount: 20}}",
+    )
+    assert recording.samples[-1].services["web"].running == 20
+    assert recording.samples[-1].zones["us-east-1d"].tasks == 0
+
+
+def test_ecs_can_be_away_twice_at_once(tmp_path: Path) -> None:
+    recording = play(tmp_path, "{at: 1m, killControlPlane: 30s}\n{at: 70s, killControlPlane: 30s}")
+    assert [round(each.at) for each in recording.happenings if "away" in each.text] == [60, 90]
+
+
+def test_many_hosts_are_drained_ten_at_a_time(tmp_path: Path) -> None:
+    base = BASE.replace("count: 3", "count: 36")
+    recording = play(tmp_path, "{at: 1m, drain: {zone: a}}", base)
+    assert "drain host-1, host-4, host-7 and 9 more" in texts(recording)
