@@ -6,21 +6,31 @@ Plain series in, a figure out: of a scenario, of several side by side, or of one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from miniecs.plots import style
+from miniecs.plots.series import (
+    AREAS,
+    CHANGE,
+    DEPLOYMENT,
+    LOSS,
+    Column,
+    Moment,
+    Panel,
+    Series,
+    crowded,
+    highest,
+    shown,
+    thinned,
+    turns,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LOSS, CHANGE, DEPLOYMENT = "loss", "change", "deployment"
 _MARK_COLOURS: Final = {LOSS: style.COLOURS[5], CHANGE: style.QUIET, DEPLOYMENT: style.COLOURS[7]}
-_AREAS: Final = ("area", "hatched", "faint")
 _DASHES: Final[dict[str, Any]] = {"line": "-", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.5))}
-_MOST_TURNS: Final = 240  # of one series; about one a point on paper
-_MOST_MARKS: Final = 14  # in one column; with more nobody could tell them apart
 _COLUMN_WIDTH: Final = 3.9  # inches; one column alone is wider
 _ALONE_WIDTH: Final = 6.6
 _LEFT: Final = 0.62
@@ -30,51 +40,10 @@ _ROW_HEIGHT: Final = 1.35
 _KEY_LINE: Final = 0.17
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Values at the times of the column, each holding until the next; nan: nothing is drawn. look: how.
-
-    ``area``s of a panel are stacked on each other in their order; lines are not.
-    """
-
-    label: str
-    values: Sequence[float]
-    colour: str
-    look: Literal["area", "hatched", "faint", "line", "dashed", "dotted"] = "line"
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One diagram. percent: values are shares from 0 to 1, and all of the height is 1."""
-
-    title: str
-    series: Sequence[Series]
-    percent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Something that happened: a line through the column, with a number that is explained below it."""
-
-    at: float
-    text: str
-    kind: str = CHANGE
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One story. times in seconds; every series has as many values."""
-
-    title: str
-    times: Sequence[float]
-    panels: Sequence[Panel]
-    moments: Sequence[Moment] = ()
-
-
 def timeline(title: str, columns: Sequence[Column]) -> Figure:
     """The figure, made within style.drawing. Panels of one title stand in a row and share their scale."""
     rows = list(dict.fromkeys(panel.title for column in columns for panel in column.panels))
-    keys = [_shown(column.moments) for column in columns]
+    keys = [shown(column.moments) for column in columns]
     key_height = _KEY_LINE * (max(map(len, keys), default=0) + 1)
     each = _ALONE_WIDTH if len(columns) == 1 else _COLUMN_WIDTH
     width = _LEFT + each * len(columns) + _GAP * (len(columns) - 1) + _LEGEND
@@ -105,7 +74,7 @@ def _draw_column(
         if panel is None:
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=style.QUIET)
             panel = Panel(name, [])
-        _draw_panel(axes, column, panel, _highest(columns, name))
+        _draw_panel(axes, column, panel, highest(columns, name))
         axes.set_title(name, loc="left", fontsize=9, pad=3)
         axes.set_xlim(column.times[0], max(column.times[-1], column.times[0] + 1))
         _time_axis(axes, column.times[-1] - column.times[0], labelled=down == len(rows) - 1)
@@ -113,7 +82,7 @@ def _draw_column(
             colour = _MARK_COLOURS.get(moment.kind, style.QUIET)
             axes.axvline(moment.at, color=colour, linewidth=0.9, linestyle=(0, (3, 2)), zorder=3)
             if down == 0:
-                _number(axes, number, moment.at, colour, raised=_crowded(key, number, column.times))
+                _number(axes, number, moment.at, colour, raised=crowded(key, number, column.times))
         if across > 0:
             axes.set_yticklabels([])
         if across == len(columns) - 1:
@@ -126,21 +95,21 @@ def _draw_column(
         )  # fmt: skip
 
 
-def _draw_panel(axes: Axes, column: Column, panel: Panel, highest: float) -> None:
-    every, panel = _thinned(column.times, panel)
+def _draw_panel(axes: Axes, column: Column, panel: Panel, most: float) -> None:
+    every, panel = thinned(column.times, panel)
     base = [0.0] * len(every)
     for series in panel.series:
-        if series.look in _AREAS:
+        if series.look in AREAS:
             raised = [low + value for low, value in zip(base, series.values, strict=True)]
             _fill(axes, every, base, raised, series)
             base = raised
         else:
-            times, values = _turns(every, series.values)
+            times, values = turns(every, series.values)
             axes.step(
                 times, values, where="post", color=series.colour, linestyle=_DASHES[series.look],
                 linewidth=1.3, zorder=4,
             )  # fmt: skip
-    axes.set_ylim(0, 1.02 if panel.percent else max(1.0, highest * 1.12))
+    axes.set_ylim(0, 1.02 if panel.percent else max(1.0, most * 1.12))
     if panel.percent:
         axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
     else:
@@ -153,7 +122,7 @@ def _fill(
     axes: Axes, times: Sequence[float], low: Sequence[float], high: Sequence[float], series: Series
 ) -> None:
     hatched = series.look == "hatched"
-    times, low, high = _turns(times, low, high)
+    times, low, high = turns(times, low, high)
     axes.fill_between(
         times, low, high, step="post", linewidth=0.0, zorder=2,
         facecolor=style.PAPER if hatched else series.colour,
@@ -161,46 +130,6 @@ def _fill(
         hatch="/////" if hatched else None,
         alpha=0.35 if series.look == "faint" else 1.0,
     )  # fmt: skip
-
-
-def _turns(times: Sequence[float], *values: Sequence[float]) -> tuple[Sequence[float], ...]:
-    """Only the moments at which something changes, and the last one: a small picture of a long story."""
-    kept = [
-        n
-        for n in range(len(times))
-        if n in (0, len(times) - 1) or any(_differ(series[n - 1], series[n]) for series in values)
-    ]
-    return tuple([series[n] for n in kept] for series in (times, *values))
-
-
-def _differ(one: float, other: float) -> bool:
-    """Not a number is like itself here."""
-    return one != other and (one == one or other == other)
-
-
-def _thinned(times: Sequence[float], panel: Panel) -> tuple[Sequence[float], Panel]:
-    """A panel with no more turns than can be told apart; all of its series keep the same moments."""
-    if len(_turns(times, *(series.values for series in panel.series))[0]) <= _MOST_TURNS:
-        return times, panel
-    last = len(times) - 1
-    kept = [*range(0, last, -(-last // _MOST_TURNS)), last]
-    series = [replace(each, values=[each.values[n] for n in kept]) for each in panel.series]
-    return [times[n] for n in kept], replace(panel, series=series)
-
-
-def _highest(columns: Sequence[Column], name: str) -> float:
-    """Over all columns, so that a row has one scale."""
-    highest = 0.0
-    for column in columns:
-        for panel in column.panels:
-            if panel.title == name:
-                areas = [s.values for s in panel.series if s.look in _AREAS]
-                lines = [s.values for s in panel.series if s.look not in _AREAS]
-                stacked = max(map(sum, zip(*areas, strict=True)), default=0.0) if areas else 0.0
-                # Not a number: nothing is drawn there.
-                tall = [max((v for v in values if v == v), default=0.0) for values in lines]
-                highest = max(highest, stacked, *tall)
-    return highest
 
 
 def _time_axis(axes: Axes, length: float, *, labelled: bool) -> None:
@@ -212,24 +141,6 @@ def _time_axis(axes: Axes, length: float, *, labelled: bool) -> None:
     axes.set_xticks(ticks, [f"{tick / unit:g}" for tick in ticks] if labelled else [""] * len(ticks))
     if labelled:
         axes.set_xlabel(name, loc="right", fontsize=8, labelpad=1, color=style.QUIET)
-
-
-def _shown(moments: Sequence[Moment]) -> list[Moment]:
-    """Those that are drawn: losses and deployments before the rest where there are too many."""
-    if len(moments) <= _MOST_MARKS:
-        return list(moments)
-    first = [moment for moment in moments if moment.kind != CHANGE][:_MOST_MARKS]
-    rest = [moment for moment in moments if moment.kind == CHANGE][: _MOST_MARKS - len(first)]
-    return sorted([*first, *rest], key=lambda moment: moment.at)
-
-
-def _crowded(key: list[Moment], number: int, times: Sequence[float]) -> int:
-    """How many numbers before this one stand so close that it must be raised over them."""
-    near = (times[-1] - times[0]) * 0.035
-    raised = 0
-    while number - 1 - raised > 0 and key[number - 1].at - key[number - 2 - raised].at < near * (raised + 1):
-        raised += 1
-    return raised % 3
 
 
 def _number(axes: Axes, number: int, at: float, colour: str, *, raised: int) -> None:
@@ -266,9 +177,9 @@ def _row_legend(axes: Axes, columns: Sequence[Column], name: str) -> None:
 
     handles: dict[str, Any] = {}
     panels = [panel for column in columns for panel in column.panels if panel.title == name]
-    shown = {series.label: series for panel in panels for series in panel.series}
-    for series in sorted(shown.values(), key=lambda each: each.look not in _AREAS):
-        if series.look in _AREAS:
+    unique = {series.label: series for panel in panels for series in panel.series}
+    for series in sorted(unique.values(), key=lambda each: each.look not in AREAS):
+        if series.look in AREAS:
             hatched = series.look == "hatched"
             handles[series.label] = Patch(
                 facecolor=style.PAPER if hatched else series.colour,

@@ -7,7 +7,7 @@ from itertools import cycle
 from math import nan
 
 from miniecs.plots import style
-from miniecs.plots.timeline import Column, Moment, Panel, Series
+from miniecs.plots.series import Column, Moment, Panel, Series
 from miniecs.scenarios.recording import Recording, RevisionSample, Sample, ServiceSample
 from miniecs.scenarios.summary import whole
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from miniecs.plots import style
-from miniecs.plots.timeline import LOSS, Column, Moment, Panel, Series, clock, timeline
+from miniecs.plots.series import LOSS, Column, Moment, Panel, Series
+from miniecs.plots.timeline import clock, timeline
 
 
 def column(title: str = "one", times: Any = (0, 60, 120), **more: Any) -> Column:
