@@ -34,7 +34,7 @@ from miniecs.control.transitions import advanced, instance_is_told, is_told, ver
 from miniecs.ids import Ids
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
-from miniecs.model.event import Event, EventKind
+from miniecs.model.event import PLACED, Event, EventKind
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Deployment, PlacementConstraint, Service
@@ -128,6 +128,29 @@ def service_message(
             id=ids.uuid(),
         )
     )
+
+
+def keep_decision(
+    tx: Transaction, resource: str, decision: Decision, *, now: float, because: str = ""
+) -> None:
+    """Keep what tasks were placed by, for `miniecs explain` of a service, or of a task that is in none."""
+    count, considered = len(decision.placements), decision.considered
+    text = f"{count} task{'' if count == 1 else 's'} placed; {considered} container instances considered"
+    tx.emit(
+        Event(EventKind.DECISION, resource, now, text, because, name=PLACED, record=decision.record)
+    )
+
+
+def keep_failure(tx: Transaction, resource: str, decision: Decision, *, now: float) -> None:
+    """Keep why tasks found no host, unless that is what was kept last."""
+    because, suggestion = why_unplaced(decision), decision.suggestion
+    _keep_once(tx, Event(EventKind.DECISION, resource, now, because, suggestion, record=decision.record))
+
+
+def _keep_once(tx: Transaction, decision: Event) -> None:
+    told = tx.events(decision.resource, (EventKind.DECISION,), limit=1)
+    if not told or told[-1].message != decision.message:
+        tx.emit(decision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +292,8 @@ class Applier:
             instance = self.tx.get(ContainerInstance, placement.host)
             because = f"{action.because}; {placement.because}"
             launched.append(self._task_of(spec, instance, chooser, because))
+        if launched:
+            keep_decision(self.tx, service.arn, decision, now=self.now, because=action.because)
         self._launched(service, action, launched)
         blocked_until = 0.0
         if decision.unplaced:
@@ -295,9 +320,8 @@ class Applier:
 
     def _tell_unplaced(self, service: Service, decision: Decision) -> None:
         reason = decision.closest.reason if decision.closest else "NO ACTIVE INSTANCES"
-        self._tell(
-            service, messages.unplaced(decision), why_unplaced(decision), messages.advice(decision), reason
-        )
+        because, record = why_unplaced(decision), "" if decision.placements else decision.record
+        self._tell(service, messages.unplaced(decision), because, messages.advice(decision), reason, record)
 
     def _tell_without_subnet(self, service: Service, configuration: Mapping[str, Any]) -> None:
         """None of the subnets is there any more: an EC2 call deleted the last one."""
@@ -305,12 +329,11 @@ class Applier:
         suggestion = "UpdateService can name other subnets in its networkConfiguration."
         self._tell(service, messages.no_subnet(first), f"there is no subnet {first}", suggestion, "LOCATION")
 
-    def _tell(self, service: Service, text: str, because: str, suggestion: str, reason: str) -> None:
-        told = self.tx.events(service.arn, (EventKind.DECISION,), limit=1)
-        if not told or told[-1].message != because:
-            self.tx.emit(
-                Event(EventKind.DECISION, service.arn, self.now, message=because, because=suggestion)
-            )
+    def _tell(
+        self, service: Service, text: str, because: str, suggestion: str, reason: str, record: str = ""
+    ) -> None:
+        decision = Event(EventKind.DECISION, service.arn, self.now, because, suggestion, record=record)
+        _keep_once(self.tx, decision)
         if messages.is_unsaid(self.tx, service, text, now=self.now, timing=self.timing):
             service_message(self.tx, service, text, now=self.now, ids=self.ids, because=because)
             self._service_action(

@@ -24,7 +24,7 @@ from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Commit, Stale, Store
-from miniecs_scheduler import Decision, Request, Strategy, place, scale_in_order
+from miniecs_scheduler import Decision, Request, Strategy, decide, scale_in_order
 
 OnPlanned = Callable[[Key, Plan], bool]
 """Told of each plan before it is applied; False drops it, as a crash at that moment would."""
@@ -193,7 +193,7 @@ class Reconciler:
         return None
 
     def _place(self, cluster_arn: str, request: Request) -> Decision:
-        return place(self._fleets.of(cluster_arn), request)
+        return decide(self._fleets.of(cluster_arn), request)
 
     def _scale_in_order(self, service: Service, candidates: Sequence[Task]) -> list[Task]:
         by_arn = {task.arn: task for task in candidates}

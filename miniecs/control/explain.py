@@ -12,6 +12,7 @@ from miniecs.config import Timing
 from miniecs.control import census, deployments, waits
 from miniecs.control.census import Cohort
 from miniecs.control.explain_balancing import balancing
+from miniecs.control.explain_placement import last_placement, placement_of_task
 from miniecs.control.target_words import why
 from miniecs.control.view import View
 from miniecs.model import arns, fargate
@@ -40,7 +41,7 @@ def explain_service(view: View, service: Service, *, now: float, timing: Timing)
         lines += (f"  {wait}" for wait in waits.of_stopping(view, counted.stopping, now=now))
     if service.steady:
         lines.append("It is steady: nothing is left to do.")
-    return lines
+    return lines + last_placement(view, service.arn, now=now)
 
 
 def explain_task(view: View, task: Task, *, now: float, timing: Timing) -> list[str]:
@@ -52,6 +53,7 @@ def explain_task(view: View, task: Task, *, now: float, timing: Timing) -> list[
     if task.because:
         lines.append(f"It was started: {task.because}.")
     lines += _where(view, task)
+    lines += placement_of_task(view, task)
     if task.is_stopped:
         return lines + _ended(task)
     if not task.wanted:

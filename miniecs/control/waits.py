@@ -14,7 +14,7 @@ from miniecs.control.rolling import anchor_of
 from miniecs.control.target_words import why
 from miniecs.control.view import View
 from miniecs.model import arns, fargate
-from miniecs.model.event import Event, EventKind
+from miniecs.model.event import PLACED, Event, EventKind
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target, TargetGroup
 from miniecs.model.service import Service, ServiceLoadBalancer
@@ -153,8 +153,8 @@ def _retires(service: Service, cohort: Cohort, counted: Census, *, kept: bool) -
 
 
 def _rejection(view: View, service: Service) -> Iterator[str]:
-    decisions: list[Event] = view.events(service.arn, (EventKind.DECISION,), limit=1)
-    for decision in decisions:
+    decisions: list[Event] = view.events(service.arn, (EventKind.DECISION,))
+    for decision in [each for each in decisions if each.name != PLACED][-1:]:
         yield f"{decision.message}."
         if decision.because:
             yield f"{decision.because}{'' if decision.because.endswith('.') else '.'}"

@@ -22,6 +22,10 @@ class EventKind(StrEnum):
     DECISION = "Decision"  # what was decided and why; miniecs's own
 
 
+PLACED = "TASKS_PLACED"
+"""The name of a decision that placed tasks; one that found no host for some has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One entry. ``resource`` is the ARN it is about; ``state`` the object as the transition left it."""
@@ -36,4 +40,5 @@ class Event:
     reason: str = ""
     state: Task | ContainerInstance | None = None
     id: str = ""  # uuid of a service message
+    record: str = ""  # of a decision: what it was made by, the scheduler's JSON document
     seq: int = 0  # given by the store

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from miniecs.control.plan import Key, Plan
 from miniecs.model import arns
-from miniecs.model.event import EventKind
+from miniecs.model.event import PLACED, EventKind
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
@@ -361,9 +361,9 @@ class Invariants:
         """Every service whose placement is blocked has said why."""
         for service in self._store.all(Service):
             for deployment in service.deployments:
-                if deployment.blocked_until > self._world.now and not self._store.events(
-                    service.arn, (EventKind.DECISION,), limit=1
-                ):
+                kept = self._store.events(service.arn, (EventKind.DECISION,))
+                unplaced = [decision for decision in kept if decision.name != PLACED]
+                if deployment.blocked_until > self._world.now and not unplaced:
                     broken("whatever is not placed says why", service.name)
         for task in self._store.find(Task, "cluster", self._world.cluster_arn):
             if task.last_status == "PENDING" and not task.because:

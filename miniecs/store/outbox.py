@@ -18,7 +18,8 @@ SERVICE_MESSAGES = 100
 """Kept of each service: DescribeServices shows no more ("Only the 100 most recent events are displayed")."""
 DECISIONS = 20
 """Kept of each resource."""
-DECISIONS_OVERALL = 100_000
+DECISIONS_OVERALL = 20_000
+"""With a record each takes some 1.5 kB."""
 OTHERS = 10_000
 """Kept of state changes and service actions, of all resources together."""
 DEPARTED = 1_000

@@ -7,6 +7,8 @@ request give the same answer in the control plane, in a simulation and in a less
 from miniecs_scheduler.expressions import Expression, parse_expression
 from miniecs_scheduler.index import Fleet
 from miniecs_scheduler.place import place
+from miniecs_scheduler.record import decide, record
+from miniecs_scheduler.record_words import told
 from miniecs_scheduler.scale_in import scale_in_order
 from miniecs_scheduler.tokens import ExpressionError
 from miniecs_scheduler.types import (
@@ -38,7 +40,10 @@ __all__ = [
     "Request",
     "Resources",
     "Strategy",
+    "decide",
     "parse_expression",
     "place",
+    "record",
     "scale_in_order",
+    "told",
 ]

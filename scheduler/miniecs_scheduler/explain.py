@@ -18,7 +18,7 @@ from miniecs_scheduler.index import Fleet
 from miniecs_scheduler.types import Decision, Host, Reason, Rejection, Request
 
 MAX_REJECTIONS: Final = 100
-_STAGES: Final[dict[Reason, int]] = {reason: stage for stage, reason in enumerate(get_args(Reason))}
+STAGES: Final[dict[Reason, int]] = {reason: stage for stage, reason in enumerate(get_args(Reason))}
 _AMOUNTS: Final[dict[Reason, str]] = {
     "RESOURCE:CPU": "CPU units",
     "RESOURCE:MEMORY": "MiB",
@@ -36,7 +36,7 @@ class _Failure(NamedTuple):
 _Distance = tuple[bool, int, int, float, int]
 
 
-class _Refusal(NamedTuple):
+class Refusal(NamedTuple):
     """All checks that one host failed, in the order of checking, and how far it is from taking the task."""
 
     distance: _Distance
@@ -55,12 +55,12 @@ def _distance(slot: Slot, failures: tuple[_Failure, ...]) -> _Distance:
     for failure in failures:
         if failure.needed:
             lacking += (failure.needed - failure.available) / failure.needed
-    return reason == "INACTIVE", len(failures), -_STAGES[reason], lacking, slot.place
+    return reason == "INACTIVE", len(failures), -STAGES[reason], lacking, slot.place
 
 
 def explain(fleet: Fleet, request: Request, rules: Rules, fit: Fit) -> Decision:
     """A decision without placements that says why the next task finds no host."""
-    asker = _Asker(request, rules, fit)
+    asker = HostChecks(request, rules, fit)
     slots: Iterable[Slot] = fleet.slots.values()
     if request.only_hosts is not None:
         known = (fleet.slots.get(host_id) for host_id in request.only_hosts)
@@ -68,21 +68,27 @@ def explain(fleet: Fleet, request: Request, rules: Rules, fit: Fit) -> Decision:
     refusals = []
     for slot in slots:
         if slot.host is not None:
-            failures = asker.failures(slot, slot.host)
-            refusals.append(_Refusal(_distance(slot, failures), slot, slot.host, failures))
+            refusals.append(asker.refusal(slot, slot.host))
     closest = nsmallest(MAX_REJECTIONS, refusals)  # by distance, in which no two hosts are equal
     counted = Counter(refusal.failures[0].reason for refusal in refusals)
-    rejected: dict[str, int] = {reason: counted[reason] for reason in _STAGES if counted[reason]}
+    rejected: dict[str, int] = {reason: counted[reason] for reason in STAGES if counted[reason]}
     rejections = tuple(asker.rejection(refusal) for refusal in closest)
     suggestion = _suggest(asker, refusals, closest[0] if closest else None)
     return Decision((), 0, len(refusals), rejected, rejections, next(iter(rejections), None), suggestion)
 
 
-class _Asker:
+class HostChecks:
+    """The checks of a request, one by one and with their numbers, of a host at a time."""
+
     def __init__(self, request: Request, rules: Rules, fit: Fit) -> None:
         self.request = request
         self.rules = rules
         self.fit = fit
+
+    def refusal(self, slot: Slot, host: Host) -> Refusal:
+        """All that keeps a host from taking one more task; it must fail something."""
+        failures = self.failures(slot, host)
+        return Refusal(_distance(slot, failures), slot, host, failures)
 
     def failures(self, slot: Slot, host: Host) -> tuple[_Failure, ...]:
         """Every check that the host fails for one more task."""
@@ -137,14 +143,20 @@ class _Asker:
     def of_group(self, slot: Slot) -> int:
         return slot.groups.get(self.request.group, 0) + self.fit.placed.get(slot, 0)
 
-    def rejection(self, refusal: _Refusal) -> Rejection:
+    def rejection(self, refusal: Refusal) -> Rejection:
         first = refusal.failures[0]
         details = [self.detail(refusal, failure) for failure in refusal.failures]
         return Rejection(
             refusal.slot.id, first.reason, "; ".join(details), first.needed, max(first.available, 0)
         )
 
-    def detail(self, refusal: _Refusal, failure: _Failure) -> str:
+    def first(self, refusal: Refusal) -> Rejection:
+        """The first check that the host failed, alone."""
+        failure = refusal.failures[0]
+        detail = self.detail(refusal, failure)
+        return Rejection(refusal.slot.id, failure.reason, detail, failure.needed, max(failure.available, 0))
+
+    def detail(self, refusal: Refusal, failure: _Failure) -> str:
         slot, host = refusal.slot, refusal.host
         unit = _AMOUNTS.get(failure.reason)
         if unit is not None:
@@ -183,30 +195,31 @@ def _total(host: Host, reason: Reason) -> int:
     return host.capacity.enis
 
 
-def _suggest(asker: _Asker, refusals: list[_Refusal], closest: _Refusal | None) -> str:
+def _suggest(asker: HostChecks, refusals: list[Refusal], closest: Refusal | None) -> str:
     """The changes of one thing that would each have made the task fit."""
     if closest is None:
         return "there is no container instance to place tasks on"
-    single: dict[Reason, list[_Refusal]] = {}
+    single: dict[Reason, list[Refusal]] = {}
     for refusal in refusals:
         if len(refusal.failures) == 1:
             single.setdefault(refusal.failures[0].reason, []).append(refusal)
     changes = []
-    for reason in sorted(single, key=_STAGES.__getitem__):
+    for reason in sorted(single, key=STAGES.__getitem__):
         changes.extend(_change(asker, reason, single[reason]))
     changes.extend(_too_large(refusals))
     if not changes:
-        changes.append(f"{_short(closest.host)} comes closest: {asker.rejection(closest).detail}")
+        changes.append(f"{short_id(closest.host.id)} comes closest: {asker.rejection(closest).detail}")
     return "; ".join(changes)
 
 
-def _change(asker: _Asker, reason: Reason, refusals: list[_Refusal]) -> list[str]:
+def _change(asker: HostChecks, reason: Reason, refusals: list[Refusal]) -> list[str]:
     hosts = _hosts(len(refusals))
     unit = _AMOUNTS.get(reason)
     if unit is not None:
         best = min(refusals)
         failure = best.failures[0]
-        return [f"{failure.needed - failure.available} {unit} short on the best host, {_short(best.host)}"]
+        short = failure.needed - failure.available
+        return [f"{short} {unit} short on the best host, {short_id(best.host.id)}"]
     match reason:
         case "INACTIVE":
             return [f"{hosts} would fit if ACTIVE"]
@@ -222,7 +235,7 @@ def _change(asker: _Asker, reason: Reason, refusals: list[_Refusal]) -> list[str
     return _alone(refusals, "without", lambda r: [f"memberOf ({t})" for t in asker.unmatched(r.slot, r.host)])
 
 
-def _alone(refusals: list[_Refusal], word: str, unmet: Callable[[_Refusal], list[str]]) -> list[str]:
+def _alone(refusals: list[Refusal], word: str, unmet: Callable[[Refusal], list[str]]) -> list[str]:
     """For each rule how many hosts fail nothing else; or, if all fail several, for the fewest together."""
     counts = Counter(tuple(unmet(refusal)) for refusal in refusals)
     fewest = min(map(len, counts))
@@ -230,11 +243,11 @@ def _alone(refusals: list[_Refusal], word: str, unmet: Callable[[_Refusal], list
     return [f"{_hosts(hosts)} would fit {word} {', '.join(rules)}" for rules, hosts in best]
 
 
-def _too_large(refusals: list[_Refusal]) -> list[str]:
+def _too_large(refusals: list[Refusal]) -> list[str]:
     """Amounts that no considered host offers even when empty."""
     needed = {f.reason: f.needed for r in refusals for f in r.failures if f.reason in _AMOUNTS}
     changes = []
-    for reason in sorted(needed, key=_STAGES.__getitem__):
+    for reason in sorted(needed, key=STAGES.__getitem__):
         unit, most = _AMOUNTS[reason], max(_total(refusal.host, reason) for refusal in refusals)
         if needed[reason] > most:
             changes.append(
@@ -247,6 +260,6 @@ def _hosts(count: int) -> str:
     return "1 host" if count == 1 else f"{count} hosts"
 
 
-def _short(host: Host) -> str:
+def short_id(host_id: str) -> str:
     """The last part of a container instance's ARN."""
-    return host.id.rpartition("/")[2]
+    return host_id.rpartition("/")[2]

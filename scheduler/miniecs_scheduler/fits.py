@@ -52,6 +52,11 @@ class Fit:
         self._plain = not (self._once or demand.gpu or demand.enis or self._required or self._expressions)
         self.placed: dict[Slot, int] = {}
 
+    @property
+    def plain(self) -> bool:
+        """Whether CPU and memory are all that differs between the usable hosts of an eligible class."""
+        return self._plain
+
     def fits(self, slot: Slot) -> bool:
         """Whether one more task fits on a host of an eligible class."""
         if not slot.usable:

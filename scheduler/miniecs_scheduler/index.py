@@ -131,6 +131,10 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.ring)
 
+    def classes(self) -> Iterable[HostClass]:
+        """All hosts, class by class."""
+        return self._classes.values()
+
     def task(self, task_id: str) -> tuple[Slot, Resources, str | None] | None:
         """Where a task is, what it holds and its group."""
         return self._tasks.get(task_id)

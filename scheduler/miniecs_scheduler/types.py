@@ -152,7 +152,8 @@ class Decision:
     """Where the tasks go, and for those that go nowhere, why.
 
     `rejected`, `rejections` (at most 100, closest first), `closest` and `suggestion` describe the
-    moment at which the first task found no host; they are empty when all were placed.
+    moment at which the first task found no host; they are empty when all were placed. `record` is a
+    JSON document of what the decision was made by, where it was asked for.
     """
 
     placements: tuple[Placement, ...]
@@ -162,3 +163,4 @@ class Decision:
     rejections: tuple[Rejection, ...]
     closest: Rejection | None
     suggestion: str
+    record: str = ""

@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import Any
 
-from miniecs.apply import write_task
+from miniecs.apply import keep_decision, keep_failure, write_task
 from miniecs.control import messages
 from miniecs.control.interfaces import Chooser, subnets_of
 from miniecs.control.launch import LaunchSpec, launched_task, placement_request
@@ -30,7 +30,7 @@ from miniecs_api.ecs.render_task import render_task
 from miniecs_api.ecs.tagging import to_tags
 from miniecs_api.operation import operation, read_operation
 from miniecs_api.wire.errors import AwsError
-from miniecs_scheduler import Decision, Rejection, place
+from miniecs_scheduler import Decision, Rejection, decide
 
 _RUN_LIMIT = 10
 _DESCRIBE_LIMIT = 100
@@ -69,6 +69,7 @@ def run_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         tasks = [
             _start(ctx, spec, placement.host, subnets, placement.because) for placement in decision.placements
         ]
+        _keep(ctx, cluster, decision, tasks, "RunTask was called")
         if decision.suggestion:
             ctx.hint(messages.advice(decision))
         failures = [_failure(rejection) for rejection in decision.rejections]
@@ -107,10 +108,10 @@ def start_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         failures.extend(_failure(rejection) for rejection in decision.rejections)
         if decision.suggestion:
             ctx.hint(messages.advice(decision))
-        tasks.extend(
-            _start(ctx, spec, placement.host, subnets, "StartTask named this container instance")
-            for placement in decision.placements
-        )
+        because = "StartTask named this container instance"
+        started = [_start(ctx, spec, each.host, subnets, because) for each in decision.placements]
+        _keep(ctx, cluster, decision, started, "StartTask was called")
+        tasks.extend(started)
     return {"tasks": [render_task(ctx, task, tags=True) for task in tasks], "failures": failures}
 
 
@@ -254,7 +255,15 @@ def _place(
         seed=ctx.ids.number(2**32),
         only_hosts=only_hosts,
     )
-    return place(ctx.fleets.of(spec.cluster.arn), request)
+    return decide(ctx.fleets.of(spec.cluster.arn), request)
+
+
+def _keep(ctx: Context, cluster: Cluster, decision: Decision, tasks: list[Task], because: str) -> None:
+    """What the tasks were placed by, once, with the first of them; where there are none, with the cluster."""
+    if tasks:
+        keep_decision(ctx.tx, tasks[0].arn, decision, now=ctx.now, because=because)
+    elif decision.unplaced:
+        keep_failure(ctx.tx, cluster.arn, decision, now=ctx.now)
 
 
 def _subnets(ctx: Context, spec: LaunchSpec) -> Chooser:

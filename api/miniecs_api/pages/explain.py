@@ -7,6 +7,7 @@ from typing import Any
 from miniecs.config import Timing
 from miniecs.control.explain import explain_service, explain_task
 from miniecs.control.explain_balancing import explain_load_balancer, explain_target_group
+from miniecs.control.explain_placement import decision_of, decisions, document, last_placement
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
@@ -79,7 +80,7 @@ def _explained(
         case ContainerInstance():
             return names.kind_of(thing), *_instance(view, thing)
         case Cluster():
-            return names.kind_of(thing), *_cluster(view, thing)
+            return names.kind_of(thing), *_cluster(view, thing, now)
 
 
 def _task(
@@ -88,7 +89,9 @@ def _task(
     pulling = tasks.pulling(task, pulls)
     lines = explain_task(view, task, now=now, timing=timing)
     lines += (f"Container {pull['container']}: {pull['text']}." for pull in pulling)
-    return lines, tasks.render(view, task, now) | {"pulling": pulling}
+    decision = decision_of(view, task)
+    placement = document(decision) if decision is not None else None
+    return lines, tasks.render(view, task, now) | {"pulling": pulling, "placement": placement}
 
 
 def _service(view: View, service: Service, now: float, timing: Timing) -> tuple[list[str], dict[str, Any]]:
@@ -111,6 +114,7 @@ def _service(view: View, service: Service, now: float, timing: Timing) -> tuple[
         ],
         "tasks": [tasks.render(view, task, now) for task in view.find(Task, "service", service.arn)],
         "events": [events.render(event) for event in view.events(service.arn, limit=10)],
+        "placements": [document(decision) for decision in decisions(view, service.arn)],
     }
     return explain_service(view, service, now=now, timing=timing), details
 
@@ -137,7 +141,7 @@ def _instance(view: View, instance: ContainerInstance) -> tuple[list[str], dict[
     return lines, details
 
 
-def _cluster(view: View, cluster: Cluster) -> tuple[list[str], dict[str, Any]]:
+def _cluster(view: View, cluster: Cluster, now: float) -> tuple[list[str], dict[str, Any]]:
     details = instances.page(view, cluster=cluster.arn)
     shown = details["instances"]
     noun = "container instance" if len(shown) == 1 else "container instances"
@@ -149,4 +153,8 @@ def _cluster(view: View, cluster: Cluster) -> tuple[list[str], dict[str, Any]]:
     )
     if not shown:
         lines.append("Nothing can be placed in it. `miniecs instance add` adds a container instance.")
+    refused = last_placement(view, cluster.arn, now=now)
+    if refused:
+        lines += ["The last RunTask or StartTask that found no host for any task:", *refused]
+    details["placements"] = [document(decision) for decision in decisions(view, cluster.arn)]
     return lines, details

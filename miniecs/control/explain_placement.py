@@ -1,0 +1,66 @@
+"""Which kept decision put a task where it is, and what it says.
+
+A decision is kept once for all tasks that it placed, with their service or with the first of them, and is
+found by its moment, which is the one at which they were made. The outbox keeps so many and no more.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from miniecs.control.view import View
+from miniecs.model import arns
+from miniecs.model.event import Event, EventKind
+from miniecs.model.task import Task
+from miniecs_scheduler import told
+
+_ALL = 100_000  # more than the outbox keeps
+
+
+def decisions(view: View, resource: str) -> list[Event]:
+    """Decisions about a service, a task or a cluster of which the record is kept, oldest first."""
+    kept = view.events(resource, (EventKind.DECISION,))
+    return [decision for decision in kept if decision.record]
+
+
+def decision_of(view: View, task: Task) -> Event | None:
+    """The decision that placed the task."""
+    kept = decisions(view, task.service_arn or task.arn)
+    if task.service_arn is None and not kept:
+        kept = [each for each in view.events(kinds=(EventKind.DECISION,), limit=_ALL) if each.record]
+    together = [each for each in kept if each.at == task.created_at and _is_near(each, task)]
+    host = arns.name_of(task.container_instance_arn or "")
+    return next((each for each in together if host in each.record), next(iter(together), None))
+
+
+def _is_near(decision: Event, task: Task) -> bool:
+    """Of the task's own service or cluster: names of things elsewhere say nothing of it."""
+    if task.service_arn is not None:
+        return decision.resource == task.service_arn
+    return decision.resource.startswith(task.arn.removesuffix(arns.name_of(task.arn)))
+
+
+def document(decision: Event) -> dict[str, Any]:
+    """A kept decision for a program."""
+    return {
+        "at": decision.at,
+        "because": decision.because,
+        "message": decision.message,
+        **json.loads(decision.record),
+    }
+
+
+def placement_of_task(view: View, task: Task) -> list[str]:
+    """How the task's host was found, in lines."""
+    decision = decision_of(view, task)
+    return told(json.loads(decision.record)) if decision is not None else []
+
+
+def last_placement(view: View, about: str, *, now: float) -> list[str]:
+    """The last decision about a service or a cluster, in lines."""
+    kept = decisions(view, about)
+    if not kept:
+        return []
+    first, *others = told(json.loads(kept[-1].record))
+    return [f"{now - kept[-1].at:.0f} s ago: {first}", *others]

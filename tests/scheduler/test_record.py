@@ -1,0 +1,263 @@
+"""Records of decisions: they agree with the decision and with the rules, and say it in readable lines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+
+from miniecs_scheduler import (
+    SERVICE_DEFAULT,
+    Constraint,
+    Decision,
+    Fleet,
+    Host,
+    Request,
+    Resources,
+    Strategy,
+    decide,
+    place,
+    told,
+)
+from miniecs_scheduler import record as make_record
+
+from . import reference
+from .clusters import a_model, a_request, fleet_of
+from .reference import Model
+from .test_reference import check_accounts
+
+CASES = range(400)
+record_module = __import__("miniecs_scheduler.record", fromlist=["record"])
+
+
+def drawn(seed: int) -> tuple[Model, Request]:
+    random = Random(f"record {seed}")
+    return a_model(random), a_request(random)
+
+
+def decided(model: Model, request: Request) -> tuple[Decision, dict[str, Any]]:
+    decision = decide(fleet_of(model), request)
+    return decision, json.loads(decision.record)
+
+
+def considered_by(model: Model, request: Request) -> list[Host]:
+    only = request.only_hosts
+    return [host for host in model.hosts.values() if only is None or host.id in only]
+
+
+def fitting(model: Model, request: Request) -> list[Host]:
+    return [h for h in considered_by(model, request) if not reference.reasons(model, request, h)]
+
+
+def id_of(host: str) -> str:
+    return host.rpartition("/")[2]
+
+
+def test_the_record_changes_neither_the_decision_nor_the_fleet() -> None:
+    for seed in CASES:
+        model, request = drawn(seed)
+        fleet = fleet_of(model)
+        decision = decide(fleet, request)
+        check_accounts(fleet, model)
+        plain = place(fleet, request)
+        assert (decision.placements, decision.rejections) == (plain.placements, plain.rejections), seed
+        assert plain.record == "", "who wants none pays for none"
+        assert json.loads(decision.record) == make_record(fleet, request, plain), seed
+
+
+def test_every_host_is_removed_by_its_first_failed_check_or_fits() -> None:
+    for seed in CASES:
+        model, request = drawn(seed)
+        _, kept = decided(model, request)
+        considered = considered_by(model, request)
+        if not kept["placed"] and not request.count:
+            continue
+        found = {host.id: reference.reasons(model, request, host) for host in considered}
+        removed = {each["reason"]: each["hosts"] for each in kept["removed"]}
+        assert removed == Counter(reasons[0] for reasons in found.values() if reasons), seed
+        assert kept["fitting"] == sum(not reasons for reasons in found.values()), seed
+        assert sum(removed.values()) + kept["fitting"] == kept["considered"] == len(considered), seed
+        for each in kept["removed"]:
+            (host,) = [host for host in considered if id_of(host.id) == each["closest"]]
+            assert found[host.id][0] == each["reason"], seed
+            assert each["detail"]
+
+
+def test_the_numbers_of_what_is_short_are_those_of_the_closest_host() -> None:
+    for seed in CASES:
+        model, request = drawn(seed)
+        _, kept = decided(model, request)
+        for each in kept["removed"] if kept["placed"] else ():
+            name = {"RESOURCE:CPU": "cpu", "RESOURCE:MEMORY": "memory"}.get(each["reason"])
+            if name is None:
+                continue
+            short = [
+                getattr(model.free(host), name)
+                for host in considered_by(model, request)
+                if reference.reasons(model, request, host)[:1] == [each["reason"]]
+            ]
+            assert each["needed"] == getattr(request.demand, name)
+            assert each["available"] == max(*short, 0, 0), seed
+
+
+def test_the_first_of_the_ranking_is_the_pick_and_each_step_narrows_it_down() -> None:
+    for seed in CASES:
+        model, request = drawn(seed)
+        decision, kept = decided(model, request)
+        if not decision.placements:
+            continue
+        ranked = kept["ranked"]
+        assert ranked[0]["host"] == id_of(decision.placements[0].host), seed
+        values = [each["values"] for each in ranked]
+        assert values == sorted(values), seed
+        assert [step["best"] for step in kept["steps"]] == values[0], seed
+        assert len(ranked) == min(5, kept["fitting"]) == len({each["host"] for each in ranked}), seed
+        candidates = fitting(model, request)
+        strategies = list(dict.fromkeys(_until_random(request.strategies)))
+        left_out = [host for host in candidates if id_of(host.id) not in {each["host"] for each in ranked}]
+        for host in left_out:
+            numbers = [reference.rank(model, request, strategy, host) for strategy in strategies]
+            assert numbers >= values[-1], f"{seed}: a better host was left out"
+        for strategy, step in zip(strategies, kept["steps"], strict=True):
+            least = min(reference.rank(model, request, strategy, host) for host in candidates)
+            candidates = [h for h in candidates if reference.rank(model, request, strategy, h) == least]
+            assert (step["best"], step["tied"]) == (least, len(candidates)), seed
+
+
+def _until_random(strategies: tuple[Strategy, ...]) -> list[Strategy]:
+    """As they count: host is another word for instanceId, and what follows chance decides nothing."""
+    counted = []
+    for strategy in strategies:
+        if strategy.type == "random":
+            break
+        counted.append(Strategy("spread", "instanceId") if strategy.field == "host" else strategy)
+    return counted
+
+
+def test_what_was_picked_and_what_was_not_placed() -> None:
+    for seed in CASES:
+        model, request = drawn(seed)
+        decision, kept = decided(model, request)
+        assert (kept["tasks"], kept["placed"]) == (request.count, len(decision.placements))
+        if decision.placements:
+            tasks = Counter(id_of(placement.host) for placement in decision.placements)
+            assert kept["hosts"] == len(tasks)
+            assert {each["host"]: each["tasks"] for each in kept["picked"]}.items() <= tasks.items()
+        unplaced = kept.get("unplaced")
+        assert (unplaced is None) == (decision.unplaced == 0), seed
+        if unplaced is not None:
+            assert unplaced["tasks"] == decision.unplaced
+            assert unplaced["suggestion"] == decision.suggestion
+            assert {each["reason"]: each["hosts"] for each in unplaced["removed"]} == decision.rejected
+
+
+def test_where_hosts_are_too_many_rules_and_picks_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_module, "LOOKS", 0)
+    monkeypatch.setattr(record_module, "LOOKS_PER_TASK", 0)
+    by_rules = {"ATTRIBUTE", "RESOURCE:GPU", "MemberOf placement constraint unsatisfied."}
+    for seed in CASES:
+        model, request = drawn(seed)
+        decision, kept = decided(model, request)
+        if not decision.placements:
+            continue
+        assert kept["looked"] is False
+        assert kept["ranked"][0]["host"] == id_of(decision.placements[0].host), seed
+        assert [step["best"] for step in kept["steps"]] == kept["ranked"][0]["values"]
+        excluded = sum(
+            not by_rules.isdisjoint(reference.reasons(model, request, host)) for host in model.hosts.values()
+        )
+        assert sum(each["hosts"] for each in kept["removed"]) <= excluded, seed
+        assert {each["reason"] for each in kept["removed"]} <= by_rules
+        assert told(kept)
+
+
+def fleet(*hosts: tuple[str, str, int, int], group: str = "service:web") -> Fleet:
+    """Hosts as (id, zone, free MiB, tasks of the group)."""
+    made = Fleet()
+    for id, zone, memory, tasks in hosts:
+        host = Host(f"arn:host/{id}", {"ecs.availability-zone": zone}, Resources(2048, memory))
+        made.put_host(host)
+        for n in range(tasks):
+            made.assign(host.id, f"{id}-{n}", Resources(), group)
+    return made
+
+
+def lines(made: Fleet, **fields: Any) -> list[str]:
+    fields = {"count": 1, "demand": Resources(256, 512), "group": "service:web", "seed": 1, **fields}
+    return told(json.loads(decide(made, Request(**fields)).record))
+
+
+def test_a_record_in_words() -> None:
+    hosts = fleet(("aaaaaaaa1", "a", 300, 0), ("bbbbbbbb1", "a", 1024, 2), ("cccccccc1", "b", 2048, 1))
+    assert lines(hosts, strategies=SERVICE_DEFAULT) == [
+        "Placement of 1 task of service:web with 256 CPU units, 512 MiB.",
+        "  3 container instances considered, 1 removed, 2 left.",
+        "  removed 1 by RESOURCE:MEMORY (aaaaaaaa: needs 512 MiB, 300 MiB free of 300)",
+        "  1. spread attribute:ecs.availability-zone: least is 1 task, 1 host left",
+        "  2. spread instanceId: least is 1 task, 1 host left",
+        "  HOST      ZONE  TASKS IN ZONE  TASKS ON HOST",
+        "  cccccccc  b     1              1              picked",
+        "  bbbbbbbb  a     2              2",
+        "  Picked: cccccccc1.",
+    ]
+
+
+def test_a_batch_is_one_record() -> None:
+    hosts = fleet(("a", "a", 1100, 0), ("b", "b", 1100, 0))
+    told_lines = lines(hosts, count=5, strategies=(Strategy("binpack", "memory"),))
+    assert told_lines[0] == (
+        "Placement of 5 tasks of service:web, each with 256 CPU units, 512 MiB: 4 placed."
+    )
+    assert told_lines[2:4] == ["  1. binpack memory: least is 1100 MiB free, 2 hosts left", "  2. chance"]
+    assert told_lines[-3] == "  4 tasks went to 2 hosts: a 2, b 2."
+    assert told_lines[-2].startswith("  No host was left for 1 more task: 2 by RESOURCE:MEMORY (closest, ")
+    assert told_lines[-1].startswith("  What would help: 436 MiB short on the best host, ")
+
+
+def test_nothing_placed_in_words() -> None:
+    hosts = fleet(("a", "a", 2048, 0), ("b", "b", 100, 0))
+    constraints = (Constraint("memberOf", "attribute:ecs.availability-zone == c"),)
+    rule = "memberOf (attribute:ecs.availability-zone == c)"
+    assert lines(hosts, constraints=constraints) == [
+        "Placement of 1 task of service:web with 256 CPU units, 512 MiB: none placed.",
+        "  2 container instances considered, 2 removed, none left.",
+        "  removed 1 by RESOURCE:MEMORY (b: needs 512 MiB, 100 MiB free of 100;"
+        f" {rule}: attribute:ecs.availability-zone is b)",
+        "  removed 1 by MemberOf placement constraint unsatisfied"
+        f" (a: {rule}: attribute:ecs.availability-zone is a)",
+        f"  What would help: 1 host would fit without {rule}.",
+    ]
+    assert lines(Fleet())[1:] == [
+        "  0 container instances considered, none removed, none left.",
+        "  What would help: there is no container instance to place tasks on.",
+    ]
+
+
+def test_a_table_of_many_hosts_has_five_and_says_how_many_were_tied() -> None:
+    hosts = fleet(*((f"{n:08x}", "abc"[n % 3], 4096, 0) for n in range(300)))
+    told_lines = lines(hosts, strategies=SERVICE_DEFAULT)
+    assert told_lines[1:5] == [
+        "  300 container instances considered, none removed, 300 left.",
+        "  1. spread attribute:ecs.availability-zone: least is 0 tasks, 300 hosts left",
+        "  2. spread instanceId: least is 0 tasks, 300 hosts left",
+        "  3. chance",
+    ]
+    assert len(told_lines) == 12
+    many = fleet(*((f"{n:08x}", "abc"[n % 3], 4096, 0) for n in range(400)))
+    assert lines(many, strategies=SERVICE_DEFAULT)[1] == (
+        "  400 container instances considered; too many to compare each of them for so few tasks."
+    )
+    assert lines(many, count=200, strategies=SERVICE_DEFAULT)[1].endswith(", none removed, 400 left.")
+
+
+def test_demands_in_words() -> None:
+    demand = Resources(0, 64, 1, 1, frozenset({80, 443}), frozenset({53}))
+    first, *_ = lines(fleet(), demand=demand, group="family:job")
+    assert first == (
+        "Placement of 1 task of family:job with 64 MiB, 1 GPUs, 1 network interfaces, tcp ports 80, 443,"
+        " udp port 53: none placed."
+    )
+    assert "with no demands" in lines(fleet(), demand=Resources())[0]
