@@ -7,7 +7,7 @@ from typing import Any
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
-from miniecs.model.event import Event, EventKind
+from miniecs.model.event import PLACED, Event, EventKind
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
 from miniecs.model.task import Task
@@ -37,8 +37,12 @@ def page(view: View, *, resource: str | None = None, after: int = 0, limit: int 
 
 
 def _page(events: list[Event], after: int) -> dict[str, Any]:
-    """``last`` is what to give as ``after`` to get what follows."""
-    return {"events": [render(event) for event in events], "last": events[-1].seq if events else after}
+    """``last`` is what to give as ``after`` to get what follows.
+
+    Where a task was placed, its own event says why; `explain` has the whole decision.
+    """
+    shown = [render(event) for event in events if event.name != PLACED]
+    return {"events": shown, "last": events[-1].seq if events else after}
 
 
 def _is_of(view: View, event: Event, thing: Service | Cluster) -> bool:

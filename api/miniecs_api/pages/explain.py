@@ -11,6 +11,7 @@ from miniecs.control.explain_placement import decision_of, decisions, document, 
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
+from miniecs.model.event import PLACED
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import LoadBalancer, TargetGroup
 from miniecs.model.service import Service
@@ -113,7 +114,9 @@ def _service(view: View, service: Service, now: float, timing: Timing) -> tuple[
             for deployment in service.deployments
         ],
         "tasks": [tasks.render(view, task, now) for task in view.find(Task, "service", service.arn)],
-        "events": [events.render(event) for event in view.events(service.arn, limit=10)],
+        "events": [
+            events.render(event) for event in view.events(service.arn, limit=20) if event.name != PLACED
+        ][-10:],
         "placements": [document(decision) for decision in decisions(view, service.arn)],
     }
     return explain_service(view, service, now=now, timing=timing), details

@@ -376,3 +376,26 @@ def test_a_bug_is_an_answer_too(site: Site) -> None:
     assert status == 500
     assert message.startswith("/_miniecs/status failed: ")
     assert message.endswith(" The server's log says more.")
+
+
+def test_explain_has_the_record_of_a_placement(site: Site) -> None:
+    task = site.run_task()
+    answer = site.get("explain", name=task.arn)
+    kept = answer["details"]["placement"]
+    assert (kept["because"], kept["considered"], kept["removed"]) == ("RunTask was called", 1, [])
+    assert [each["host"] for each in kept["ranked"]] == [arns.name_of(site.instance)]
+    assert "Placement of 1 task of family:web with 128 CPU units, 128 MiB." in answer["lines"]
+    assert answer["lines"].index("  1 container instance considered, none removed, 1 left.") > 1
+
+
+def test_explain_of_a_cluster_tells_of_the_last_task_that_found_no_host(site: Site) -> None:
+    assert site.get("explain", name="default")["details"]["placements"] == []
+    site.aws.register_task_definition("huge", memory=100_000)
+    site.aws.ecs("RunTask", taskDefinition="huge")
+    site.aws.clock.time += 4
+    answer = site.get("explain", name="default")
+    assert answer["details"]["placements"][0]["unplaced"]["tasks"] == 1
+    first = answer["lines"].index("The last RunTask or StartTask that found no host for any task:")
+    told = answer["lines"][first:]
+    assert told[1].startswith("4 s ago: Placement of 1 task of family:huge with 128 CPU units, 100000 MiB")
+    assert "no host is large enough: a task needs 100000 MiB, the largest has 3953" in told[-2]

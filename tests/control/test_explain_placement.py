@@ -1,0 +1,140 @@
+"""Kept decisions: of every launch, found from the task and the service, bounded, there after a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from miniecs.apply import keep_decision, keep_failure
+from miniecs.control.explain import explain_service, explain_task
+from miniecs.control.explain_placement import decision_of, decisions, document, last_placement
+from miniecs.fleets import Fleets
+from miniecs.model import arns
+from miniecs.model.service import Revision
+from miniecs.store import MemoryStore
+from miniecs.store.outbox import DECISIONS
+from miniecs.store.sqlite import SqliteStore
+from miniecs_scheduler import Request, Resources, decide
+
+from .cases import CLUSTER, NOW, SCOPE, TIMING, definition, instance, service, task
+from .lab import WEB, Lab
+
+HEADLINE = "Placement of 3 tasks of service:web, each with 128 CPU units, 128 MiB."
+
+
+def a_lab(desired: int = 3, **fields: Any) -> Lab:
+    lab = Lab(definition(1), definition(2), **fields)
+    lab.deploy(service(desired), Revision(arns.task_definition(SCOPE, "web", 1)))
+    lab.settle()
+    return lab
+
+
+def test_a_batch_is_kept_once_and_explains_the_service_and_each_task() -> None:
+    lab = a_lab()
+    (kept,) = decisions(lab.store, WEB)
+    assert (kept.message, kept.because) == (
+        "3 tasks placed; 3 container instances considered",
+        "0 of 3 tasks are in order; maximumPercent 200 allows 6 at once and 0 are there: starts 3",
+    )
+    lines = explain_service(lab.store, lab.service, now=lab.now, timing=lab.timing)
+    assert f"{lab.now - kept.at:.0f} s ago: {HEADLINE}" in lines
+    shown = document(kept)
+    assert (shown["tasks"], shown["placed"], shown["considered"], shown["hosts"]) == (3, 3, 3, 3)
+    for each in lab.tasks():
+        assert decision_of(lab.store, each) == kept
+        assert HEADLINE in explain_task(lab.store, each, now=lab.now, timing=lab.timing)
+
+
+def test_each_task_is_explained_by_the_decision_that_placed_it() -> None:
+    lab = a_lab(1)
+    (first,) = lab.tasks()
+    lab.start_pending()
+    lab.run(50)
+    lab.put(service(1))
+    lab.deploy(lab.service, Revision(arns.task_definition(SCOPE, "web", 2)))
+    lab.settle()
+    (second,) = [each for each in lab.tasks() if each.arn != first.arn]
+    kept = decisions(lab.store, WEB)
+    assert [decision_of(lab.store, each) for each in (first, second)] == kept
+    assert len(kept) == 2
+
+
+def test_what_found_no_host_is_kept_with_what_would_help() -> None:
+    lab = a_lab(2, instances=1, memory=200)
+    (kept,) = decisions(lab.store, WEB)
+    shown = document(kept)
+    assert (shown["tasks"], shown["placed"], shown["unplaced"]["tasks"]) == (2, 1, 1)
+    assert shown["unplaced"]["suggestion"] == "56 MiB short on the best host, ci1"
+    lines = explain_service(lab.store, lab.service, now=lab.now, timing=lab.timing)
+    assert any(line.startswith("  1 tasks not placed; of 1 container instances") for line in lines)
+    assert lines[-1] == "  What would help: 56 MiB short on the best host, ci1."
+
+
+def request(memory: int, count: int = 2) -> Request:
+    return Request(Resources(128, memory), count, "family:web")
+
+
+def with_hosts(store: MemoryStore | SqliteStore) -> Fleets:
+    fleets = Fleets(store)
+    with store.transaction() as tx:
+        for thing in (CLUSTER, definition(1), instance(1), instance(2)):
+            tx.put(thing)
+    return fleets
+
+
+def run_tasks(store: MemoryStore | SqliteStore, fleets: Fleets, at: float, *names: str) -> None:
+    """As RunTask does, each on an instance of its own."""
+    with store.transaction() as tx:
+        made = [
+            task(name, created_at=at, on=n, service_arn=None, deployment_id=None)
+            for n, name in enumerate(names, 1)
+        ]
+        for each in made:
+            tx.put(each)
+        decision = decide(fleets.of(CLUSTER.arn), request(128, len(names)))
+        keep_decision(tx, made[0].arn, decision, now=at, because="RunTask was called")
+
+
+def test_tasks_that_were_run_together_share_a_decision() -> None:
+    store = MemoryStore()
+    fleets = with_hosts(store)
+    run_tasks(store, fleets, NOW, "a", "b")
+    run_tasks(store, fleets, NOW + 1, "c")
+    a, b = (task(name, created_at=NOW, service_arn=None) for name in "ab")
+    c = task("c", created_at=NOW + 1, service_arn=None)
+    assert decision_of(store, a) == decision_of(store, b) == decisions(store, a.arn)[0]
+    assert decision_of(store, c) == decisions(store, c.arn)[0]
+    assert decision_of(store, task("d", created_at=NOW + 2, service_arn=None)) is None
+
+
+def test_a_failure_that_repeats_is_kept_once_and_all_are_bounded() -> None:
+    store = MemoryStore()
+    fleets = with_hosts(store)
+
+    def fail(memory: int) -> None:
+        with store.transaction() as tx:
+            decision = decide(fleets.of(CLUSTER.arn), request(memory))
+            keep_failure(tx, CLUSTER.arn, decision, now=NOW)
+
+    for _ in range(3):
+        fail(9000)
+    assert len(decisions(store, CLUSTER.arn)) == 1
+    for memory in range(9001, 9001 + 2 * DECISIONS):
+        fail(memory)
+    assert len(decisions(store, CLUSTER.arn)) == DECISIONS
+    first, *_, last = last_placement(store, CLUSTER.arn, now=NOW + 5)
+    asked = f"2 tasks of family:web, each with 128 CPU units, {memory} MiB"
+    assert first == f"5 s ago: Placement of {asked}: none placed."
+    assert last.startswith("  What would help: 4944 MiB short on the best host, ci")
+
+
+def test_decisions_survive_a_restart(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "miniecs.db")
+    run_tasks(store, with_hosts(store), NOW, "a")
+    asked = task("a", created_at=NOW, service_arn=None)
+    before = explain_task(store, asked, now=NOW, timing=TIMING)
+    store.close()
+    again = SqliteStore(tmp_path / "miniecs.db")
+    assert explain_task(again, asked, now=NOW, timing=TIMING) == before
+    assert any(line.startswith("Placement of 1 task of family:web") for line in before)
+    again.close()
