@@ -257,6 +257,8 @@ class Applier:
             raise RuntimeError(f"{service.arn} outlived its task definition or its cluster")
         spec = service_spec(cluster, service, deployment, definition)
         subnets = interfaces.subnets_of(self.tx, arns.scope_of(service.arn), spec.network_configuration)
+        if action.zone:
+            subnets = [subnet for subnet in subnets if subnet.zone == action.zone]
         if spec.network_configuration and not subnets:
             self._tell_without_subnet(service, spec.network_configuration)
             self._rest(service, deployment, self.now + self.timing.placement_retry)
@@ -270,6 +272,9 @@ class Applier:
             self._launched(service, action, started)
             return
         constraints = service.placement_constraints
+        if action.zone:
+            in_zone = f'attribute:ecs.availability-zone == "{action.zone}"'
+            constraints = (*constraints, PlacementConstraint("memberOf", in_zone))
         if action.only_hosts is not None:
             constraints = (*constraints, PlacementConstraint("distinctInstance"))
         only_hosts = action.only_hosts
@@ -296,14 +301,15 @@ class Applier:
             keep_decision(self.tx, service.arn, decision, now=self.now, because=action.because)
         self._launched(service, action, launched)
         blocked_until = 0.0
-        if decision.unplaced:
+        if decision.unplaced and not (action.zone and launched):
             blocked_until = self.now + self.timing.placement_retry
             self._tell_unplaced(service, decision)
         self._rest(service, deployment, blocked_until)
 
     def _rest(self, service: Service, deployment: Deployment, blocked_until: float) -> None:
         if deployment.blocked_until != blocked_until:
-            self.tx.put(_with(service, replace(deployment, blocked_until=blocked_until)))
+            known = self.tx.get(Service, service.arn) or service
+            self.tx.put(_with(known, replace(deployment, blocked_until=blocked_until)))
 
     def _task_of(
         self, spec: LaunchSpec, instance: ContainerInstance | None, chooser: interfaces.Chooser, because: str
@@ -314,7 +320,11 @@ class Applier:
         return write_task(self.tx, None, task, now=self.now, because=because)
 
     def _launched(self, service: Service, action: LaunchTasks, tasks: list[Task]) -> None:
-        if tasks:
+        if tasks and action.zone:
+            known = self.tx.get(Service, service.arn) or service
+            self.tx.put(replace(known, moves=(*known.moves, *(task.arn for task in tasks))))
+            self._say(Say(service, messages.az_started(action.zone, tasks), action.because, "TASKS_STARTED"))
+        elif tasks:
             text = messages.started(tasks, min(action.replaced, len(tasks)))
             service_message(self.tx, service, text, now=self.now, ids=self.ids, because=action.because)
 

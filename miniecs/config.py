@@ -18,6 +18,7 @@ class Timing:
     inactive_retention: float = 3600.0  # INACTIVE services, clusters, instances (ours: unpublished)
     deregistration_delay: float = 300.0
     placement_retry: float = 60.0  # ours: a service's blocked placement is tried again at least this often
+    rebalance_after: float = 30.0  # ours: a service is steady that long before its zones are rebalanced
     launch_throttle_base: float = 10.0  # ours: first delay after repeated launch failures (curve unpublished)
     launch_throttle_max: float = 900.0
     event_repeat: float = 21600.0  # an identical service event is said again after 6 h

@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 from miniecs.apply import Applier
 from miniecs.config import Timing
 from miniecs.control import definitions, instances, services, targets, tasks
+from miniecs.control.launch import placement_request
 from miniecs.control.plan import Key, Plan
 from miniecs.control.wakes import Wakes
 from miniecs.fleets import Fleets
@@ -24,7 +25,7 @@ from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Commit, Stale, Store
-from miniecs_scheduler import Decision, Request, Strategy, decide, scale_in_order
+from miniecs_scheduler import Decision, Request, Strategy, decide, scale_in_order, zones_with_room
 
 OnPlanned = Callable[[Key, Plan], bool]
 """Told of each plan before it is applied; False drops it, as a crash at that moment would."""
@@ -105,6 +106,7 @@ class Reconciler:
                     now=now,
                     timing=timing,
                     order=self._scale_in_order,
+                    zones=self._zones_with_room,
                     retry=retry,
                     ceiling_counts_stopping=self._ceiling_counts_stopping,
                 )
@@ -194,6 +196,21 @@ class Reconciler:
 
     def _place(self, cluster_arn: str, request: Request) -> Decision:
         return decide(self._fleets.of(cluster_arn), request)
+
+    def _zones_with_room(self, service: Service) -> dict[str, bool]:
+        definition = self._store.get(TaskDefinition, service.revision.task_definition_arn)
+        if definition is None:
+            return {}
+        request = placement_request(
+            definition,
+            overrides=None,
+            count=1,
+            group=f"service:{service.name}",
+            constraints=service.placement_constraints,
+            strategies=service.placement_strategy,
+            seed=0,
+        )
+        return zones_with_room(self._fleets.of(service.cluster_arn), request)
 
     def _scale_in_order(self, service: Service, candidates: Sequence[Task]) -> list[Task]:
         by_arn = {task.arn: task for task in candidates}

@@ -12,7 +12,7 @@ from miniecs.config import Timing
 from miniecs.control import messages, targets
 from miniecs.control.census import Census, Cohort
 from miniecs.control.plan import Action, LaunchTasks, Plan, Say, SetService, StopTask, earliest
-from miniecs.control.stopping import SERVICE_SCHEDULER
+from miniecs.control.stopping import REBALANCED, SERVICE_SCHEDULER
 from miniecs.control.view import View
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Deployment, Service
@@ -40,6 +40,11 @@ class Draft:
     stops: list[StopTask] = field(default_factory=list)
     said: list[Action] = field(default_factory=list)
     wakes: list[float | None] = field(default_factory=list)
+    moves: tuple[str, ...] = ()  # as the service's are to be: see control.rebalancing
+    unbalanced: bool = False
+    rebalances: list[LaunchTasks] = field(default_factory=list)
+    moved: dict[str, list[Task]] = field(default_factory=dict)  # zone -> what stops there for it
+    said_of_zones: list[Action] = field(default_factory=list)
     failed_health: dict[str, int] = field(default_factory=dict)  # deployment id -> unhealthy tasks stopped
 
     def rest(self, deployment: Deployment) -> str:
@@ -75,6 +80,11 @@ class Draft:
         """Stop a task because the service wants it no longer."""
         reason = f"Scaling activity initiated by (deployment {task.deployment_id})"
         self._stop(task, reason, because)
+
+    def stop_moved(self, task: Task, because: str) -> None:
+        """Stop a task because another has started in a zone with fewer."""
+        self.moved.setdefault(task.availability_zone or "", []).append(task)
+        self._stop(task, f"{REBALANCED} (deployment {task.deployment_id})", because)
 
     def stop_unhealthy(self, task: Task, because: str) -> None:
         """Stop a task because its checks failed, and tell which."""
@@ -140,7 +150,7 @@ class Draft:
             actions += self._stop_messages()
         actions += self._registrations()
         wake_at = earliest((*self.wakes, self.census.wake_at))
-        return Plan((*actions, *said), wake_at)
+        return Plan((*actions, *said, *self.said_of_zones, *self.rebalances), wake_at)
 
     def _registrations(self) -> list[Action]:
         stopped = {stop.task.arn for stop in self.stops}
@@ -154,6 +164,10 @@ class Draft:
             self.view, stopped, now=self.now, timing=self.timing, because=because
         )
         actions: list[Action] = [*drained, *targets.said_of(self.service, drained)]
+        for zone, tasks in self.moved.items():
+            actions.append(Say(self.service, messages.az_stopped(zone, tasks), because, "TASKS_STOPPED"))
+        moved = {task.arn for tasks in self.moved.values() for task in tasks}
+        stopped = [task for task in stopped if task.arn not in moved]
         running = [task for task in stopped if task.last_status == "RUNNING"]
         if running:
             actions.append(Say(self.service, messages.stopped_running(running), because))

@@ -13,6 +13,7 @@ from miniecs.control import census, deployments, waits
 from miniecs.control.census import Cohort
 from miniecs.control.explain_balancing import balancing
 from miniecs.control.explain_placement import last_placement, placement_of_task
+from miniecs.control.explain_zones import zones
 from miniecs.control.target_words import why
 from miniecs.control.view import View
 from miniecs.model import arns, fargate
@@ -39,6 +40,7 @@ def explain_service(view: View, service: Service, *, now: float, timing: Timing)
         count = len(counted.stopping)
         lines.append("1 task is stopping:" if count == 1 else f"{count} tasks are stopping:")
         lines += (f"  {wait}" for wait in waits.of_stopping(view, counted.stopping, now=now))
+    lines += zones(view, service, counted, now=now, timing=timing)
     if service.steady:
         lines.append("It is steady: nothing is left to do.")
     return lines + last_placement(view, service.arn, now=now)

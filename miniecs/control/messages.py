@@ -93,6 +93,36 @@ def unhealthy_container(task: Task) -> str:
     return f"(task {arns.name_of(task.arn)}) failed container health checks."
 
 
+AZ_STOPPED = "stopped AZ Rebalancing."
+
+
+def _zones(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{tasks} tasks in {zone}" for zone, tasks in counts)
+
+
+def az_unbalanced(counts: Iterable[tuple[str, int]]) -> str:
+    return f"is not AZ balanced with {_zones(counts)}. AZ Rebalancing in progress."
+
+
+def az_balanced(counts: Iterable[tuple[str, int]]) -> str:
+    return f"is AZ balanced with {_zones(counts)}."
+
+
+def az_started(zone: str, launched: Sequence[Task]) -> str:
+    return f"has started {len(launched)} tasks in {zone} to AZ Rebalance: {tasks(launched)}."
+
+
+def az_stopped(zone: str, stopped: Sequence[Task]) -> str:
+    return f"has stopped {len(stopped)} running tasks in {zone} due to AZ rebalancing: {tasks(stopped)}."
+
+
+def az_protected(deployment_id: str, count: int) -> str:
+    return (
+        f"was unable to AZ Rebalance because (taskSet {deployment_id}) was unable to scale in"
+        f" due to (reason {count} tasks under protection)"
+    )
+
+
 def protected(deployment_id: str, count: int) -> str:
     return (
         f"was unable to reach steady state because (taskSet {deployment_id}) was unable to scale in"

@@ -27,7 +27,7 @@ class LaunchTasks:
     """Place and create tasks of a deployment. The scheduler says where, or why nowhere.
 
     replaced: how many of them take the place of unhealthy tasks. only_hosts: DAEMON's hosts without
-    a task; each gets one.
+    a task; each gets one. zone: the only one to place them in, to have the service's zones balanced.
     """
 
     service: Service
@@ -37,6 +37,7 @@ class LaunchTasks:
     because: str
     replaced: int = 0
     only_hosts: frozenset[str] | None = None
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

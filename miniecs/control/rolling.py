@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import COMPLETED, FAILED, bounds, next_launch_at
 from miniecs.control.draft import Draft
+from miniecs.control.rebalancing import moving
 from miniecs.model.task import Task
 
 
@@ -54,7 +55,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     if starts:
         _launch(draft, anchor, starts, target, counts)
     _replace(draft, anchor, target, counts)
-    _scale_in(draft, anchor, target, counts)
+    _scale_in(draft, anchor, target + len(moving(draft.service, anchor)), counts)
     for cohort in census.cohorts:
         if cohort is kept:
             _tidy_failed(draft, cohort, counts)

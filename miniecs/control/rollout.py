@@ -31,7 +31,10 @@ def begin(service: Service, revision: Revision, *, now: float, ids: Ids) -> Serv
 
 
 def scale(service: Service, desired_count: int, *, now: float) -> Service:
-    """The service at another desired count; its PRIMARY deployment follows, no new one is made."""
+    """The service at another desired count; its PRIMARY deployment follows, no new one is made.
+
+    Tasks that rebalancing has started are like all others from then on.
+    """
     if desired_count == service.desired_count:
         return service
     deployments = tuple(
@@ -40,4 +43,6 @@ def scale(service: Service, desired_count: int, *, now: float) -> Service:
         else deployment
         for deployment in service.deployments
     )
-    return replace(service, desired_count=desired_count, deployments=deployments, steady=False)
+    return replace(
+        service, desired_count=desired_count, deployments=deployments, steady=False, moves=()
+    )

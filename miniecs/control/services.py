@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from miniecs.config import Timing
-from miniecs.control import census, daemons, deployments, messages, rolling
+from miniecs.control import census, daemons, deployments, messages, rebalancing, rolling
 from miniecs.control.draft import Draft, ScaleInOrder
 from miniecs.control.plan import NOTHING, Action, Forget, Plan, Say
+from miniecs.control.rebalancing import ZonesWithRoom
 from miniecs.control.transitions import reached
 from miniecs.control.view import View
 from miniecs.model.service import Deployment, Service
@@ -26,10 +27,15 @@ def plan(
     now: float,
     timing: Timing,
     order: ScaleInOrder,
+    zones: ZonesWithRoom | None = None,
     retry: bool = False,
     ceiling_counts_stopping: bool = True,
 ) -> Plan:
-    """What the service needs now. order: whom to stop first; retry: try a blocked placement again."""
+    """What the service needs now.
+
+    order: whom to stop first. zones: where a task of it would find room; without, zones are not balanced.
+    retry: try a blocked placement again.
+    """
     service = view.get(Service, arn)
     if service is None:
         return NOTHING
@@ -40,7 +46,19 @@ def plan(
     if service.status == "ACTIVE" and service.deployments and deployments.has_tripped(service):
         current = deployments.tripped(service, now=now)
     counted = census.take(view, current, now=now, timing=timing)
-    draft = Draft(view, service, current, counted, now, timing, order, version, retry=retry)
+    draft = Draft(
+        view,
+        service,
+        current,
+        counted,
+        now,
+        timing,
+        order,
+        version,
+        retry=retry,
+        moves=current.moves,
+        unbalanced=current.unbalanced,
+    )
     if service.status == "DRAINING":
         return _drain(draft)
     if not service.deployments or service.deployment_controller != "ECS":
@@ -52,8 +70,9 @@ def plan(
     else:
         desired = service.desired_count
         rolling.decide(draft, ceiling_counts_stopping=ceiling_counts_stopping)
+        rebalancing.finish(draft)
     _tell_impaired(draft, desired)
-    return _progress(draft, desired)
+    return _progress(draft, desired, zones)
 
 
 def _purge(view: View, service: Service, version: int, *, now: float, timing: Timing) -> Plan:
@@ -105,8 +124,11 @@ def _tell_impaired(draft: Draft, desired: int) -> None:
     draft.say_once(messages.IMPAIRED, because, name="SERVICE_TASK_START_IMPAIRED", level="WARN")
 
 
-def _progress(draft: Draft, desired: int) -> Plan:
-    """Bring the deployments' counts and states up to date, and tell when a goal is reached."""
+def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> Plan:
+    """Bring the deployments' counts and states up to date, and tell when a goal is reached.
+
+    Only a service that is steady is rebalanced, and while it is, it is not.
+    """
     service, counted = draft.service, draft.census
     primary = service.primary
     first = counted.cohorts[0]
@@ -130,7 +152,18 @@ def _progress(draft: Draft, desired: int) -> Plan:
         because = f"{desired} tasks are wanted, {desired} are healthy and none is stopping"
         said.append(Say(service, messages.STEADY, because, name="SERVICE_STEADY_STATE"))
     desired_count = desired if service.scheduling_strategy == "DAEMON" else service.desired_count
-    after = replace(service, deployments=(updated, *older), steady=steady, desired_count=desired_count)
+    after = replace(
+        service,
+        deployments=(updated, *older),
+        steady=steady,
+        steady_since=draft.now if steady and not service.steady else service.steady_since,
+        desired_count=desired_count,
+        moves=draft.moves,
+    )
+    if steady and zones is not None:
+        rebalancing.begin(draft, after, zones)
+    steady = steady and not draft.rebalances
+    after = replace(after, steady=steady, unbalanced=draft.unbalanced)
     return draft.plan(after, _told(service, after), said)
 
 

@@ -17,6 +17,7 @@ SERVICE_SCHEDULER = "ServiceSchedulerInitiated"
 TERMINATION_NOTICE = "TerminationNotice"
 
 STOPPED_BY_USER = "Task stopped by user"
+REBALANCED = "Availability-zone rebalancing initiated by"
 DEREGISTRATION_FORCED = "Container instance deregistration forced by user"
 
 

@@ -44,6 +44,7 @@ class Wakes:
         self._touched: dict[Key, bool] = {}  # key -> capacity appeared for its blocked placement
         self._blocked: dict[str, set[str]] = {}  # cluster -> services whose placement found no host
         self._daemons: dict[str, set[str]] = {}  # cluster -> DAEMON services
+        self._balanced: dict[str, set[str]] = {}  # cluster -> services whose zones are kept balanced
 
     @property
     def waiting(self) -> bool:
@@ -80,6 +81,7 @@ class Wakes:
         self._touched.clear()
         self._blocked.clear()
         self._daemons.clear()
+        self._balanced.clear()
         for service in self._view.all(Service):
             self._file(service)
             self._touch("service", service.arn, retry=True)
@@ -155,6 +157,7 @@ class Wakes:
         if after is None:
             self._blocked.get(service.cluster_arn, set()).discard(service.arn)
             self._daemons.get(service.cluster_arn, set()).discard(service.arn)
+            self._balanced.get(service.cluster_arn, set()).discard(service.arn)
             return
         self._file(after)
         self._touch("service", after.arn, retry=before is not None and _asks_otherwise(before, after))
@@ -170,6 +173,11 @@ class Wakes:
             daemons.add(service.arn)
         else:
             daemons.discard(service.arn)
+        balanced = self._balanced.setdefault(service.cluster_arn, set())
+        if service.status == "ACTIVE" and service.availability_zone_rebalancing == "ENABLED":
+            balanced.add(service.arn)
+        else:
+            balanced.discard(service.arn)
 
     def _instance(self, before: ContainerInstance | None, after: ContainerInstance | None) -> None:
         if after is None:
@@ -184,6 +192,9 @@ class Wakes:
             for waiting in self._view.all(Task):
                 if waiting.last_status == "PROVISIONING" and waiting.container_instance_arn is None:
                     self._touch("task", waiting.arn)
+        if _takes_tasks(after) and (before is None or not _takes_tasks(before)):
+            for arn in sorted(self._balanced.get(after.cluster_arn, ())):
+                self._touch("service", arn)
         if before is None or before.status == after.status:
             return
         if after.status == "INACTIVE":
@@ -193,6 +204,10 @@ class Wakes:
                 self._touch("task", task.arn)
             if task.service_arn is not None:
                 self._touch("service", task.service_arn)
+
+
+def _takes_tasks(instance: ContainerInstance) -> bool:
+    return instance.status == "ACTIVE" and instance.agent_connected
 
 
 def _same_to_service(before: Task | None, after: Task) -> bool:

@@ -111,7 +111,10 @@ class Service:
     availability_zone_rebalancing: str = "DISABLED"
     client_token: str | None = None
     tags: tuple[Tag, ...] = ()
+    moves: tuple[str, ...] = ()  # tasks started to rebalance zones, until another has stopped for each
+    unbalanced: bool = False  # "is not AZ balanced" was said, and not yet how that ended
     steady: bool = False  # "has reached a steady state." was said since the last change
+    steady_since: float = 0.0  # when it was said
 
     @property
     def primary(self) -> Deployment:

@@ -7,7 +7,7 @@ Written against the store's objects and the rules of DESIGN alone, not with the 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from miniecs.store import Change, Commit
 if TYPE_CHECKING:
     from miniecs.sim.world import World
 
+_MOVED = "Availability-zone rebalancing"
 _STOPPED_BY_US = "ServiceSchedulerInitiated"
 _CONTAINER_ORDER = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
 ORPHAN_AFTER = 180.0  # seconds for a container of a stopped task to end, links being in order
@@ -78,6 +79,9 @@ class Invariants:
                 stopped.setdefault(after.service_arn, []).append(before)
         for service_arn, tasks in stopped.items():
             self._check_floor(service_arn, tasks, _targets_before(commit))
+        for change in commit.changes:
+            if change.kind is Task and change.before is not None and change.after is not None:
+                self._check_moved(change.before, change.after)
         for service_arn in started:
             self._check_ceiling(service_arn)
         key, self._planned = self._planned, None
@@ -136,6 +140,29 @@ class Invariants:
             return  # the last to leave a DRAINING instance, and it does leave
         if reason.startswith(("Scaling activity", "Availability-zone rebalancing")):
             broken("protected tasks are not stopped", f"{after.arn} {reason}")
+
+    def _check_moved(self, before: Task, after: Task) -> None:
+        """Rebalancing stops only healthy tasks, in a fullest zone, of a service that asks for it."""
+        if not (before.wanted and not after.wanted and (after.stopped_reason or "").startswith(_MOVED)):
+            return
+        service = self._store.get(Service, after.service_arn or "")
+        assert service is not None
+        strategies = service.placement_strategy
+        first = strategies[0].field if strategies else "attribute:ecs.availability-zone"
+        if (
+            service.availability_zone_rebalancing != "ENABLED"
+            or service.scheduling_strategy != "REPLICA"
+            or service.deployment_configuration.maximum_percent <= 100
+            or first != "attribute:ecs.availability-zone"
+            or len(service.deployments) != 1
+        ):
+            broken("zones are rebalanced only where the service allows it", f"{service}")
+        left = [t for t in self._store.find(Task, "service", service.arn) if t.wanted and self._counts(t)]
+        if len(left) < service.desired_count:
+            broken("rebalancing starts before it stops", f"{service.name}: {len(left)} tasks are left")
+        zones = Counter(t.availability_zone for t in left)
+        if zones[before.availability_zone] + 1 < max(zones.values()):
+            broken("rebalancing stops where most tasks are", f"{before.availability_zone} of {zones}")
 
     # Capacity and ports
 
@@ -312,8 +339,29 @@ class Invariants:
                 f"{service.name}: {len(running)} of {service.desired_count} run, {len(tasks)} there; "
                 f"{[event.message for event in why]}",
             )
+        self._check_zones_at_rest(service, running)
         if service.primary.rollout_state != "COMPLETED" or len(service.deployments) != 1:
             broken("after the faults every deployment ends", f"{service.name}: {service.deployments}")
+
+    def _check_zones_at_rest(self, service: Service, running: list[Task]) -> None:
+        """No zone has two tasks more than one in which a host has plenty of room for another."""
+        sample = next(iter(running), None)
+        plain = not service.placement_constraints and not service.revision.network_configuration
+        if service.availability_zone_rebalancing != "ENABLED" or not plain or sample is None:
+            return
+        definition = self._store.get(TaskDefinition, sample.task_definition_arn)
+        if definition is None or any(c.port_mappings for c in definition.container_definitions):
+            return
+        zones = Counter(task.availability_zone for task in running)
+        for instance in self._store.find(ContainerInstance, "cluster", service.cluster_arn):
+            room = (
+                instance.status == "ACTIVE"
+                and instance.agent_connected
+                and instance.cpu - self._cpu[instance.arn] >= sample.reserved_cpu
+                and instance.memory - self._memory[instance.arn] >= sample.reserved_memory
+            )
+            if room and max(zones.values()) - zones[instance.availability_zone] >= 2:
+                broken("at rest zones are balanced", f"{service.name}: {zones}, room on {instance.arn}")
 
     def _check_targets(self) -> None:
         """Requests go to tasks that run, and to no others."""

@@ -24,6 +24,7 @@ from miniecs_scheduler.types import (
     Resources,
     Strategy,
 )
+from miniecs_scheduler.zones import zones_with_room
 
 __all__ = [
     "AVAILABILITY_ZONE",
@@ -46,4 +47,5 @@ __all__ = [
     "record",
     "scale_in_order",
     "told",
+    "zones_with_room",
 ]

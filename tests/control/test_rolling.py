@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def in_order(of: Service, candidates: Sequence[Task]) -> Sequence[Task]:
     return candidates
 
 
-def plan(view: FakeView, **options: bool) -> Plan:
+def plan(view: FakeView, **options: Any) -> Plan:
     return services.plan(view, service(0).arn, now=NOW, timing=TIMING, order=in_order, **options)
 
 

@@ -88,7 +88,7 @@ def test_completion_and_steady_state_come_together_when_nothing_stops() -> None:
         name="SERVICE_STEADY_STATE",
     )
     because = "counts of its deployments have changed"
-    after = replace(new, deployments=(done,), steady=True)
+    after = replace(new, deployments=(done,), steady=True, steady_since=NOW)
     assert plan(world(new, task("a"))) == Plan((SetService(new, VERSION, after, because), told, steady))
     after = replace(new, deployments=(done,))
     assert plan(world(new, task("a"), stopping("b"))) == Plan(

@@ -10,7 +10,17 @@ from typing import Any
 from pytest import MonkeyPatch
 
 from miniecs import fleets
-from miniecs.control import census, deployments, launch, reports, rolling, services, targets, tasks
+from miniecs.control import (
+    census,
+    deployments,
+    launch,
+    rebalancing,
+    reports,
+    rolling,
+    services,
+    targets,
+    tasks,
+)
 from miniecs.control.draft import Draft
 from miniecs.control.plan import AdvanceTask, Key, Plan
 from miniecs.control.reports import TaskReport
@@ -153,6 +163,44 @@ def too_many_tasks_stay(patch: MonkeyPatch) -> None:
 @bug
 def protection_is_forgotten(patch: MonkeyPatch) -> None:
     patch.setattr(Draft, "keeps", lambda self, task: False)
+
+
+@bug
+def zones_are_never_balanced(patch: MonkeyPatch) -> None:
+    patch.setattr(rebalancing, "begin", lambda *args: None)
+
+
+@bug
+def rebalancing_does_not_wait_until_the_new_task_is_healthy(patch: MonkeyPatch) -> None:
+    def finish(draft: Draft) -> None:
+        for _ in rebalancing.moving(draft.service, draft.census.cohorts[0]):
+            for task in draft.census.cohorts[0].healthy[:1]:
+                draft.stop_moved(task, "planted")
+        draft.moves = ()
+
+    patch.setattr(rebalancing, "finish", finish)
+
+
+@bug
+def rebalancing_stops_where_fewest_tasks_are(patch: MonkeyPatch) -> None:
+    honest = rebalancing.zone_counts
+    patch.setattr(rebalancing, "zone_counts", lambda tasks: honest(tasks)[::-1])
+
+
+@bug
+def rebalancing_goes_beyond_the_maximum(patch: MonkeyPatch) -> None:
+    honest = deployments.bounds
+    patch.setattr(rebalancing, "bounds", lambda desired, config: (honest(desired, config)[0], 1000))
+
+
+@bug
+def a_task_that_moves_is_scaled_in(patch: MonkeyPatch) -> None:
+    patch.setattr(rolling, "moving", lambda service, cohort: [])
+
+
+@bug
+def zones_of_every_service_are_balanced(patch: MonkeyPatch) -> None:
+    patch.setattr(rebalancing, "may_go_on", lambda service: len(service.deployments) == 1)
 
 
 @bug

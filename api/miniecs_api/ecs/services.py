@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from miniecs.apply import write_service
+from miniecs.control import rebalancing
 from miniecs.control.rollout import begin, scale
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
@@ -113,26 +114,22 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
     if strategy == "DAEMON" and launch_type == fargate.LAUNCH_TYPE:
         raise invalid("The daemon scheduling strategy is not supported for the FARGATE launch type.")
-    rebalancing = _rebalancing(ctx, service, params.get("availabilityZoneRebalancing"))
-    return replace(service, availability_zone_rebalancing=rebalancing)
+    rebalanced = _rebalancing(service, params.get("availabilityZoneRebalancing"))
+    return replace(service, availability_zone_rebalancing=rebalanced)
 
 
-def _rebalancing(ctx: Context, service: Service, given: str | None) -> str:
+def _rebalancing(service: Service, given: str | None) -> str:
     """ENABLED by default where the service's settings allow it, as CreateService does today."""
-    first = service.placement_strategy[0] if service.placement_strategy else None
-    allowed = (
-        service.scheduling_strategy == "REPLICA"
-        and service.deployment_configuration.maximum_percent > 100
-        and (first is None or (first.type, first.field) == ("spread", "attribute:ecs.availability-zone"))
+    ruled_out = rebalancing.why_not(
+        service.scheduling_strategy, service.deployment_configuration, service.placement_strategy
     )
-    if given == "ENABLED" and not allowed:
+    if given == "ENABLED" and ruled_out:
         raise invalid(
-            "Availability Zone rebalancing needs the REPLICA scheduling strategy, a maximumPercent above 100 "
-            "and a spread over attribute:ecs.availability-zone as the first placement strategy, or none."
+            f"AvailabilityZoneRebalancing does not support {ruled_out}",
+            "It needs the REPLICA scheduling strategy, a maximumPercent above 100, and as the first placement"
+            " strategy, where there is one, a spread over attribute:ecs.availability-zone.",
         )
-    if given == "ENABLED":
-        ctx.hint("availabilityZoneRebalancing is kept but not acted on yet (docs/differences.md, Services).")
-    return given or ("ENABLED" if allowed else "DISABLED")
+    return given or ("DISABLED" if ruled_out else "ENABLED")
 
 
 @operation
@@ -175,9 +172,8 @@ def _updated(ctx: Context, params: dict[str, Any], cluster: Cluster, service: Se
     )
     if updated.scheduling_strategy == "DAEMON" and updated.placement_strategy:
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
-    if "availabilityZoneRebalancing" in params:
-        rebalancing = _rebalancing(ctx, updated, params["availabilityZoneRebalancing"])
-        updated = replace(updated, availability_zone_rebalancing=rebalancing)
+    kept = params.get("availabilityZoneRebalancing", updated.availability_zone_rebalancing)
+    updated = replace(updated, availability_zone_rebalancing=_rebalancing(updated, kept))
     revision = _revision(ctx, params, cluster, updated, definition)
     if revision != updated.revision or params.get("forceNewDeployment", False):
         updated = begin(updated, revision, now=ctx.now, ids=ctx.ids)

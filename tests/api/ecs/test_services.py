@@ -156,7 +156,25 @@ def test_the_same_call_again_answers_and_another_is_refused(cluster: Aws) -> Non
             "minimumHealthyPercent must be between 0 and 100.",
         ),
         ({"serviceName": "a b"}, None),
-        ({"availabilityZoneRebalancing": "ENABLED", "placementStrategy": [{"type": "random"}]}, None),
+        (
+            {"availabilityZoneRebalancing": "ENABLED", "placementStrategy": [{"type": "random"}]},
+            "AvailabilityZoneRebalancing does not support random as the first placement strategy",
+        ),
+        (
+            {
+                "availabilityZoneRebalancing": "ENABLED",
+                "deploymentConfiguration": {"maximumPercent": 100, "minimumHealthyPercent": 50},
+            },
+            "AvailabilityZoneRebalancing does not support maximumPercent <= 100",
+        ),
+        (
+            {
+                "availabilityZoneRebalancing": "ENABLED",
+                "schedulingStrategy": "DAEMON",
+                "desiredCount": None,
+            },
+            "AvailabilityZoneRebalancing does not support the DAEMON scheduling strategy",
+        ),
     ],
 )
 def test_create_service_refuses(cluster: Aws, params: dict[str, Any], message: str | None) -> None:
@@ -249,7 +267,8 @@ def test_which_updates_make_a_deployment(cluster: Aws) -> None:
 
     assert deployments(desiredCount=3) == 1
     assert deployments(deploymentConfiguration={"maximumPercent": 150, "minimumHealthyPercent": 50}) == 1
-    assert deployments(placementStrategy=[{"type": "binpack", "field": "MEMORY"}]) == 1
+    packed = [{"type": "binpack", "field": "MEMORY"}]
+    assert deployments(placementStrategy=packed, availabilityZoneRebalancing="DISABLED") == 1
     assert deployments(enableExecuteCommand=True) == 1
     assert deployments(taskDefinition="web:1") == 1
     assert deployments(taskDefinition="web:2") == 2
@@ -260,6 +279,38 @@ def test_which_updates_make_a_deployment(cluster: Aws) -> None:
     assert service["placementStrategy"] == [{"type": "binpack", "field": "memory"}]
     assert service["deploymentConfiguration"]["maximumPercent"] == 150
     assert service["taskDefinition"].endswith("web:2")
+
+
+def test_zones_are_rebalanced_unless_the_settings_or_the_caller_say_otherwise(cluster: Aws) -> None:
+    def made(name: str, **params: Any) -> str:
+        return str(create(cluster, serviceName=name, **params)["availabilityZoneRebalancing"])
+
+    spread = [{"type": "spread", "field": "attribute:ecs.availability-zone"}]
+    packed = [{"type": "binpack", "field": "memory"}]
+    assert made("usual") == made("spread", placementStrategy=spread + packed) == "ENABLED"
+    assert made("told", availabilityZoneRebalancing="DISABLED") == "DISABLED"
+    assert made("packed", placementStrategy=packed + spread) == "DISABLED"
+    assert made("tight", deploymentConfiguration={"maximumPercent": 100}) == "DISABLED"
+
+
+def test_updates_keep_rebalancing_and_what_it_does_not_support_is_refused(cluster: Aws) -> None:
+    def updated(name: str, **params: Any) -> str:
+        service = cluster.ecs("UpdateService", service=name, **params)["service"]
+        assert len(service["deployments"]) == 1, "no deployment is made of it"
+        return str(service["availabilityZoneRebalancing"])
+
+    create(cluster)
+    tight = {"deploymentConfiguration": {"maximumPercent": 100}}
+    refusal = "AvailabilityZoneRebalancing does not support maximumPercent <= 100"
+    assert updated("web", desiredCount=3) == "ENABLED"
+    assert refused(cluster, "UpdateService", service="web", **tight)[1] == refusal
+    assert updated("web", availabilityZoneRebalancing="DISABLED", **tight) == "DISABLED"
+    assert updated("web", desiredCount=2) == "DISABLED"
+    enabled = {"availabilityZoneRebalancing": "ENABLED"}
+    assert refused(cluster, "UpdateService", service="web", **enabled)[1] == refusal
+    wide = {"deploymentConfiguration": {"maximumPercent": 150}}
+    assert updated("web", **wide) == "DISABLED"
+    assert updated("web", **enabled) == "ENABLED"
 
 
 def test_update_refuses(cluster: Aws) -> None:
