@@ -18,7 +18,17 @@ from types import ModuleType
 from typing import Any
 
 from miniecs.cli import main
-from miniecs.control import daemons, definitions, draining, instances, rolling, services, targets, tasks
+from miniecs.control import (
+    daemons,
+    definitions,
+    draining,
+    instances,
+    rebalancing,
+    rolling,
+    services,
+    targets,
+    tasks,
+)
 from miniecs.control.plan import NOTHING
 from miniecs.serve import simulated
 from miniecs_agent.sim.instances import SimulatedInstances
@@ -30,6 +40,7 @@ LOOPS: dict[str, tuple[ModuleType, str, Any]] = {
     "replicas": (rolling, "decide", None),
     "daemons": (daemons, "decide", 0),
     "draining daemons": (draining, "others_remain", 1),
+    "rebalancing": (rebalancing, "begin", None),
     "tasks": (tasks, "plan", NOTHING),
     "targets": (targets, "plan", NOTHING),
     "registrations": (targets, "registrations", []),

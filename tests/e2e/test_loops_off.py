@@ -154,6 +154,18 @@ def a_daemon_leaves_a_draining_instance(server: ServerProcess, name: str) -> Ite
     yield lambda: first not in {each["containerInstanceArn"] for each in tasks(ecs, name)}
 
 
+def zones_are_balanced(server: ServerProcess, name: str) -> Iterator[Goal | None]:
+    ecs = server.client("ecs")
+    ecs.create_cluster(clusterName=name)
+    register(ecs, name)
+    server.request("POST", "/_miniecs/instances", {"cluster": name, "zone": "us-east-1a"})
+    ecs.create_service(cluster=name, serviceName="shop", taskDefinition=name, desiredCount=4)
+    until("the service", lambda: steady(ecs, "shop", 4, name))
+    yield None
+    server.request("POST", "/_miniecs/instances", {"cluster": name, "zone": "us-east-1b"})
+    yield lambda: sorted(each["availabilityZone"][-1] for each in tasks(ecs, name)) == ["a", "a", "b", "b"]
+
+
 def a_task_stops(server: ServerProcess, name: str) -> Iterator[Goal | None]:
     ecs = server.client("ecs")
     arn = run_task(server, name)
@@ -266,6 +278,7 @@ STORIES: dict[str, tuple[Story, ...]] = {
     "replicas": (an_update_rolls, a_lost_task_is_replaced, a_draining_instance_empties),
     "daemons": (a_daemon_starts, a_daemon_joins_an_instance),
     "draining daemons": (a_daemon_leaves_a_draining_instance,),
+    "rebalancing": (zones_are_balanced,),
     "tasks": (a_task_stops, a_task_of_a_lost_instance_ends),
     "registrations": (a_target_becomes_healthy,),
     "probes": (a_target_becomes_healthy,),

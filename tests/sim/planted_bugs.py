@@ -172,11 +172,14 @@ def zones_are_never_balanced(patch: MonkeyPatch) -> None:
 
 @bug
 def rebalancing_does_not_wait_until_the_new_task_is_healthy(patch: MonkeyPatch) -> None:
+    honest = rebalancing.finish
+
     def finish(draft: Draft) -> None:
-        for _ in rebalancing.moving(draft.service, draft.census.cohorts[0]):
-            for task in draft.census.cohorts[0].healthy[:1]:
-                draft.stop_moved(task, "planted")
-        draft.moves = ()
+        cohort = draft.census.cohorts[0]
+        healthy = cohort.healthy
+        cohort.healthy = [*healthy, *cohort.settling, *cohort.pending]
+        honest(draft)
+        cohort.healthy = healthy
 
     patch.setattr(rebalancing, "finish", finish)
 
@@ -188,9 +191,13 @@ def rebalancing_stops_where_fewest_tasks_are(patch: MonkeyPatch) -> None:
 
 
 @bug
-def rebalancing_goes_beyond_the_maximum(patch: MonkeyPatch) -> None:
-    honest = deployments.bounds
-    patch.setattr(rebalancing, "bounds", lambda desired, config: (honest(desired, config)[0], 1000))
+def rebalancing_starts_too_many(patch: MonkeyPatch) -> None:
+    honest = rebalancing._starts
+
+    def starts(*args: Any) -> dict[str, int]:
+        return {zone: 20 * count for zone, count in honest(*args).items()}
+
+    patch.setattr(rebalancing, "_starts", starts)
 
 
 @bug

@@ -20,6 +20,9 @@ CAUGHT_BY = {
     "memory_is_not_accounted": "no host holds more than it has",
     "tasks_stop_before_their_targets_are_drained": "no task is told to stop while it has targets",
     "protection_is_forgotten": "protected tasks are not stopped",
+    "zones_are_never_balanced": "at rest zones are balanced",
+    "rebalancing_stops_where_fewest_tasks_are": "rebalancing stops where most tasks are",
+    "zones_of_every_service_are_balanced": "zones are rebalanced only where the service allows it",
     "too_many_tasks_stay": "after the faults running = desired",
     "stops_are_not_sent_to_agents": "after the faults running = desired",
 }
