@@ -13,6 +13,7 @@ from miniecs.control.explain import explain_service
 from miniecs.control.plan import LaunchTasks, Plan, Say, SetService, StopTask
 from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
+from miniecs.model.network import Subnet
 from miniecs.model.service import DeploymentConfiguration, PlacementStrategy, Revision, Service
 from miniecs.model.task import Task
 
@@ -127,6 +128,27 @@ def test_what_was_begun_ends_when_there_is_no_room_any_more() -> None:
     stopped = planned(spec, *in_zones(a=4), room={A: True, B: False})
     assert said(stopped) == ["stopped AZ Rebalancing."]
     assert planned(replace(spec, unbalanced=False), *in_zones(a=4), room={A: True, B: False}).actions == ()
+
+
+def in_subnets(*zones: str, **fields: Any) -> tuple[Revision, list[Subnet]]:
+    subnets = [Subnet(SCOPE, f"subnet-{zone}", "vpc-1", zone) for zone in zones]
+    network = {"awsvpcConfiguration": {"subnets": [subnet.id for subnet in subnets]}}
+    definition = arns.task_definition(SCOPE, "web", 1)
+    return Revision(definition, network_configuration=network, **fields), subnets
+
+
+def test_tasks_with_interfaces_move_only_to_zones_of_their_subnets() -> None:
+    revision, subnets = in_subnets(A, B)
+    spec = replace(steady(6), deployments=(replace(completed(1, 6), revision=revision),))
+    view = FakeView(spec, definition(1), instance(), *in_zones(a=6), *subnets)
+    assert starts(plan(view, zones=lambda asked: {A: True, B: True, C: True})) == {B: 3}
+
+
+def test_on_fargate_every_zone_of_the_subnets_has_room() -> None:
+    revision, subnets = in_subnets(A, C, launch_type="FARGATE")
+    spec = replace(steady(4), deployments=(replace(completed(1, 4), revision=revision),))
+    view = FakeView(spec, definition(1), instance(), *in_zones(a=4), *subnets)
+    assert starts(plan(view, zones=lambda asked: {})) == {C: 2}
 
 
 @pytest.mark.parametrize(
