@@ -136,6 +136,7 @@ CPU, MEM, PORTS, GPU, ENI = (f"RESOURCE:{what}" for what in ("CPU", "MEMORY", "P
         ("port tcp: free, though udp has it", "h", "udp=53", "tcp=53", None),
         ("ports: none is asked for, all are taken", "h", "tcp=80,udp=80", "cpu=1", None),
         ("gpu: all that there are", "h,gpu=2", "", "gpu=2", None),
+        ("gpu: the only one", "h,gpu=1", "", "gpu=1", None),
         ("gpu: more than there are", "h,gpu=2", "", "gpu=3", GPU),
         ("gpu: one is held", "h,gpu=2", "gpu=1", "gpu=2", GPU),
         ("gpu: one is left", "h,gpu=2", "gpu=1", "gpu=1", None),
