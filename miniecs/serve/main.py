@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -17,11 +16,11 @@ from uvicorn.config import LOGGING_CONFIG
 
 from miniecs import __version__
 from miniecs.config import ServerSettings
+from miniecs.serve.collector import spare_the_collector
 from miniecs.serve.server import Server
 from miniecs.store import StoreError
 
 USER_MISTAKE = 2
-_GC_THRESHOLDS = (50_000, 20, 50)
 _BACKLOG = 1024
 _LARGEST_MESSAGE = 4 * 1024 * 1024  # bytes of one websocket message
 _LAST_ANSWERS = 5  # seconds that requests which are being answered have when the server is told to end
@@ -77,16 +76,6 @@ def _listen(settings: ServerSettings) -> socket.socket:
     return listener
 
 
-def _spare_the_collector() -> None:
-    """Objects here are frozen and rarely in cycles: collect seldom, and never look at what the start made.
-
-    Without this a tenth of the time of a busy server goes to walking task definitions that live on.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
-
-
 def _end(server: Server, http: uvicorn.Server) -> None:
     server.end()
     http.should_exit = True
@@ -118,7 +107,7 @@ async def _serve(server: Server, listener: socket.socket) -> None:
         loop.add_signal_handler(number, _end, server, http)
     logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
     server.start()
-    _spare_the_collector()
+    spare_the_collector()
     running = Path(server.settings.data_dir) / "server.json"
     running.write_text(json.dumps({"pid": os.getpid(), "endpoint": server.endpoint, "version": __version__}))
     try:

@@ -241,3 +241,17 @@ def test_what_a_host_is_told_is_understood_or_is_not(seed: int) -> None:
             hash(read_desired(spoiled(told, chance)))
         except ValueError as problem:
             assert str(problem).startswith("miniecs.HostInstances")
+
+
+def test_what_was_judged_before_is_judged_by_identity() -> None:
+    """Agents in the server's process get the same objects with every task; an equal one is not the same."""
+    template = container(essential=True, environment={"A": "1"})
+    first = read_task(document({**template, "containerArn": "one"}))
+    second = read_task(document({**template, "containerArn": "two"}, name="t2"))
+    assert second.arn != first.arn
+    assert second.containers is first.containers
+    assert "containerArn" not in second.document["containers"][0]
+    with pytest.raises(InvalidTask, match=r"essential is not true or false"):
+        read_task(document({**template, "essential": 1}))
+    with pytest.raises(InvalidTask, match=r"task\.family is not a string"):
+        read_task(document(template, family=7))

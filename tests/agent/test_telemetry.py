@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 
 def running(name: str = "t1", **fields: Any) -> TaskState:
     spec = read_task(document(container(**fields), name=name))
-    return TaskState(spec, [ContainerState(each, known=Known.RUNNING) for each in spec.containers])
+    return TaskState(spec, tuple(ContainerState(each, known=Known.RUNNING) for each in spec.containers))
 
 
 def once(value: float) -> dict[str, Any]:

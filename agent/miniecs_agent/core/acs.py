@@ -83,6 +83,7 @@ TASK = Record(
     },
     ("arn", "containers"),
 )
+TASK_OF_KNOWN_CONTAINERS = Record({**TASK.members, "containers": list}, TASK.needs)
 
 # Docker's own structures, which travel in dockerConfig as JSON: what is looked at before Docker is asked.
 DOCKER_CONFIG = Record(

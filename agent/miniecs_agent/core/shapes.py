@@ -30,7 +30,7 @@ class Record(NamedTuple):
 
 
 Shape: TypeAlias = type | Each | Values | Record
-"""A type stands for itself: str, int, float (any number), bool, dict (any object), object (anything)."""
+"""A type stands for itself: str, int, float (any number), bool, dict (any object), list, object (any)."""
 
 _CALLED: dict[type, str] = {
     str: "a string",
@@ -38,6 +38,7 @@ _CALLED: dict[type, str] = {
     float: "a number",
     bool: "true or false",
     dict: "an object",
+    list: "a list",
 }
 
 
@@ -47,25 +48,31 @@ def fault(value: Any, shape: Shape, name: str) -> str:
         case Each(of=of):
             if not isinstance(value, list):
                 return f"{name} is not a list"
-            found = (fault(each, of, f"{name}[{index}]") for index, each in enumerate(value))
+            for index, each in enumerate(value):
+                # The exact type is the answer for almost all there is, and needs no name of the place.
+                if type(each) is not of and (problem := fault(each, of, f"{name}[{index}]")):
+                    return problem
         case Values(of=of):
             if not isinstance(value, dict):
                 return f"{name} is not an object"
-            found = (fault(each, of, f"{name}.{member}") for member, each in value.items())
+            for member, each in value.items():
+                if type(each) is not of and (problem := fault(each, of, f"{name}.{member}")):
+                    return problem
         case Record(members=members, needs=needs):
             if not isinstance(value, dict):
                 return f"{name} is not an object"
-            missing = next((member for member in needs if value.get(member) is None), None)
-            if missing is not None:
-                return f"{name} has no {missing}"
-            found = (
-                fault(value[member], of, f"{name}.{member}")
-                for member, of in members.items()
-                if value.get(member) is not None
-            )
+            for member in needs:
+                if value.get(member) is None:
+                    return f"{name} has no {member}"
+            for member, of in members.items():
+                each = value.get(member)
+                if each is None or type(each) is of:
+                    continue
+                if problem := fault(each, of, f"{name}.{member}"):
+                    return problem
         case type():
             return "" if _is(value, shape) else f"{name} is not {_CALLED[shape]}"
-    return next((problem for problem in found if problem), "")
+    return ""
 
 
 def _is(value: Any, type: type) -> bool:

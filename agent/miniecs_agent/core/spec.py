@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
-from miniecs_agent.core.acs import TASK
+from miniecs_agent.core.acs import TASK, TASK_OF_KNOWN_CONTAINERS
 from miniecs_agent.core.shapes import Each, fault
 
 Document = Mapping[str, Any]
@@ -55,7 +55,7 @@ class Port(NamedTuple):
 
 
 class ContainerSpec(NamedTuple):
-    """One container of a task. ``document`` is its whole ACS Container."""
+    """One container of a task. ``document`` is its ACS Container, whole but for its ARN."""
 
     name: str
     image: str
@@ -70,7 +70,7 @@ class ContainerSpec(NamedTuple):
 
 
 class TaskSpec(NamedTuple):
-    """One task. ``document`` is its whole ACS Task."""
+    """One task. ``document`` is its ACS Task, whole but for the ARNs of its containers: nobody reads them."""
 
     arn: str
     cluster_arn: str
@@ -81,23 +81,53 @@ class TaskSpec(NamedTuple):
     document: Document
 
 
+class _Containers(NamedTuple):
+    """The containers of a task, and the documents that they were read from."""
+
+    parts: list[dict[str, Any]]
+    specs: tuple[ContainerSpec, ...]
+
+
+# Agents in the server's process are handed the very objects of the definition with each of its tasks. What
+# was read from the same objects need not be judged and kept a second time: that is half of what a task takes
+# here. An entry holds on to its documents, so an identity stays theirs.
+_known: dict[Hashable, _Containers] = {}
+_MOST_KNOWN = 256
+
+
 def read_task(document: Any) -> TaskSpec:
     """An ACS Task, whatever it is instead. Raises InvalidTask."""
-    problem = fault(document, TASK, "task")
+    parts = _parts(document)
+    identity = tuple([(*part, *map(id, part.values())) for part in parts or ()])
+    containers = _known.get(identity)
+    problem = fault(document, TASK if containers is None else TASK_OF_KNOWN_CONTAINERS, "task")
     if problem:
         raise InvalidTask(problem)
-    if not document["containers"]:
+    if not parts:
         raise InvalidTask("task has no containers")
     _check_overrides(document.get("overrides"), allowed=None)
+    if containers is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        specs = tuple([_container(part) for part in parts])
+        containers = _known[identity] = _Containers(parts, specs)
     return TaskSpec(
         document["arn"],
         document.get("taskClusterArn") or "",
         document.get("family") or "",
         document.get("version") or "",
         document.get("networkMode") or "bridge",
-        tuple([_container(container) for container in document["containers"]]),
-        document,
+        containers.specs,
+        {**document, "containers": containers.parts},
     )
+
+
+def _parts(document: Any) -> list[dict[str, Any]] | None:
+    """The containers' documents without what differs between tasks; None where these are no documents."""
+    containers = document.get("containers") if isinstance(document, dict) else None
+    if not isinstance(containers, list) or not all(isinstance(each, dict) for each in containers):
+        return None
+    return [{name: each[name] for name in each if name != "containerArn"} for each in containers]
 
 
 def _container(document: Document) -> ContainerSpec:

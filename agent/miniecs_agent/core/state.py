@@ -6,7 +6,7 @@ agent's core writes them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -62,18 +62,18 @@ class TaskState:
     """One task as last seen. ``known`` is what the control plane is told: PENDING RUNNING STOPPED."""
 
     spec: TaskSpec
-    containers: list[ContainerState]
+    containers: tuple[ContainerState, ...]
     incomplete: bool = False  # found with containers that are yet to start: none does before it is wanted
     stopping: bool = False  # desired status: False RUNNING, True STOPPED. It never goes back
     known: str = "PENDING"
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None
     execution_stopped_at: float | None = None
-    changes: list[dict[str, Any]] = field(default_factory=list)  # container changes not yet reported
+    changes: tuple[dict[str, Any], ...] = ()  # container changes not yet reported
     flush_at: float | None = None  # when changes are reported though the task's status is the same
     reported: str = "PENDING"  # the last status that the control plane answered; it starts there
     in_flight: str | None = None  # status of the report under way
-    unanswered: list[dict[str, Any]] = field(default_factory=list)  # its container changes
+    unanswered: tuple[dict[str, Any], ...] = ()  # its container changes
     report_failures: int = 0
     report_at: float | None = None  # no report before this: the control plane did not answer
     forget_at: float | None = None  # containers are removed then

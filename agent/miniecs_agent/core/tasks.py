@@ -124,7 +124,9 @@ class TaskRunner:
                 self._advance(now, task)
 
     def _new(self, now: float, spec: TaskSpec) -> TaskState:
-        task = self._tasks[spec.arn] = TaskState(spec, [ContainerState(each) for each in spec.containers])
+        task = self._tasks[spec.arn] = TaskState(
+            spec, tuple([ContainerState(each) for each in spec.containers])
+        )
         found = self._unclaimed.pop(spec.arn, None)
         if found is not None:
             for each in found:
@@ -133,7 +135,7 @@ class TaskRunner:
                     self._recognise(task, container, each, now)
             self._settle(now, task)
             if task.known == "RUNNING" and all(each.reported for each in found):
-                task.reported, task.changes = "RUNNING", []
+                task.reported, task.changes = "RUNNING", ()
         return task
 
     def _recognise(
@@ -156,7 +158,7 @@ class TaskRunner:
                 container.restarting = ended_at is not None and self._restarts(container, ended_at)
                 container.known = Known.RUNNING if container.restarting else Known.STOPPED
                 container.reason = "" if container.restarting else found.reason
-        task.changes.append(container_change(container))
+        task.changes += (container_change(container),)
 
     # What happens
 
@@ -208,7 +210,7 @@ class TaskRunner:
         container.bindings = bindings
         self._reached(container, Known.RUNNING)
         if fresh:
-            task.changes.append(container_change(container))
+            task.changes += (container_change(container),)
 
     def _exited(
         self, now: float, task: TaskState, container: ContainerState, exit_code: int | None, reason: str
@@ -242,7 +244,7 @@ class TaskRunner:
     def _stopped(self, task: TaskState, container: ContainerState) -> None:
         container.known = Known.STOPPED
         container.doing, container.retry_at, container.restarting = None, None, False
-        task.changes.append(container_change(container))
+        task.changes += (container_change(container),)
 
     def _failed(self, now: float, task: TaskState, container: ContainerState, failure: engine.Failed) -> None:
         if failure.action is Action.PULL:
@@ -285,7 +287,7 @@ class TaskRunner:
         status, task.in_flight = task.in_flight, None
         # Only this error means that saying it again is useless: the task is unknown (ECS agent: the same).
         if isinstance(answer, ApiFailure) and answer.code != "InvalidParameterException":
-            task.changes[:0] = task.unanswered
+            task.changes = task.unanswered + task.changes
             wait = min(
                 self._settings.report_backoff * 2**task.report_failures, self._settings.report_backoff_limit
             )
@@ -296,7 +298,7 @@ class TaskRunner:
             task.report_failures = 0
             if status == "STOPPED":
                 task.forget_at = now + self._settings.timing.wait(self._settings.cleanup_after)
-        task.unanswered = []
+        task.unanswered = ()
         self._advance(now, task)
 
     def _advance(self, now: float, task: TaskState) -> None:
@@ -367,8 +369,8 @@ class TaskRunner:
             task.report_at = None
         task.flush_at = None
         task.in_flight = task.known
-        task.unanswered, task.changes = task.changes, []
-        params = task_change(task, self._settings.cluster, task.unanswered)
+        task.unanswered, task.changes = task.changes, ()
+        params = task_change(task, self._settings.cluster, list(task.unanswered))
         self._emit(Submit(task.spec.arn, "SubmitTaskStateChange", params))
 
     def _wake(self, task: TaskState, until: float | None) -> None:
