@@ -70,18 +70,18 @@ class Slot:
 class HostClass:
     """Hosts that no request so far can tell apart by attributes.
 
-    `orders` hold the usable ones. `levels` map a group to the places of hosts with 1, 2, ... of its
-    tasks, usable or not.
+    `orders` hold the usable ones. Like these, the levels of groups are kept from when the first request
+    asks for them.
     """
 
-    __slots__ = ("gpu", "levels", "members", "orders", "sample")
+    __slots__ = ("_levels", "gpu", "members", "orders", "sample")
 
     def __init__(self, sample: Host) -> None:
         self.sample = sample
         self.gpu = sample.capacity.gpu > 0
         self.members: dict[int, Slot] = {}
         self.orders: dict[tuple[str, ...], Order] = {}
-        self.levels: dict[str, dict[int, list[int]]] = {}
+        self._levels: dict[str, dict[int, list[int]]] | None = None
 
     def order(self, fields: tuple[str, ...]) -> Order:
         order = self.orders.get(fields)
@@ -92,13 +92,24 @@ class HostClass:
                     order.add(slot)
         return order
 
+    def levels(self, group: str) -> dict[int, list[int]]:
+        """The places of hosts with 1, 2, ... tasks of the group, usable or not."""
+        if self._levels is None:
+            self._levels = {}
+            for slot in self.members.values():
+                for each, tasks in slot.groups.items():
+                    self.shift(slot, each, 0, tasks)
+        return self._levels.get(group, {})
+
     def without(self, group: str) -> int:
         """How many hosts have no task of the group."""
-        return len(self.members) - sum(map(len, self.levels.get(group, {}).values()))
+        return len(self.members) - sum(map(len, self.levels(group).values()))
 
     def shift(self, slot: Slot, group: str, before: int, after: int) -> None:
         """Move a host between the levels of a group."""
-        levels = self.levels.setdefault(group, {})
+        if self._levels is None:
+            return
+        levels = self._levels.setdefault(group, {})
         if before:
             places = levels[before]
             del places[bisect_left(places, slot.place)]
@@ -107,7 +118,7 @@ class HostClass:
         if after:
             insort(levels.setdefault(after, []), slot.place)
         if not levels:
-            del self.levels[group]
+            del self._levels[group]
 
 
 class HostSet:

@@ -24,7 +24,7 @@ Key = tuple[int, ...]
 class Ranking:
     """How a request compares hosts: the numbers of its host steps, then the distance on the ring."""
 
-    __slots__ = ("chain", "demand", "fit", "group", "start")
+    __slots__ = ("chain", "demand", "fit", "group", "start", "step")
 
     def __init__(self, request: Request, chain: Chain, fit: Fit, start: int) -> None:
         self.chain = chain
@@ -32,6 +32,8 @@ class Ranking:
         self.group = request.group
         self.fit = fit
         self.start = start
+        demand = request.demand  # a task takes of what each field compares:
+        self.step = tuple([demand.memory if each == "memory" else demand.cpu for each in chain.fields])
 
     def key(self, slot: Slot) -> Key:
         placed = self.fit.placed.get(slot, 0)
@@ -66,13 +68,10 @@ class BinpackCursor:
     __slots__ = ("_fit", "_left", "_ranking", "_step", "_stream", "key", "slot")
 
     def __init__(self, ranking: Ranking, cls: HostClass) -> None:
-        demand = ranking.demand
         self._ranking = ranking
         self._fit = ranking.fit
         self._stream = _walk(ranking, cls, ranking.chain.fields)
-        self._step = tuple(
-            demand.memory if step.name == "memory" else demand.cpu for step in ranking.chain.host_steps
-        )
+        self._step = ranking.step
         self._left = 0
 
     def open(self) -> bool:
@@ -141,7 +140,7 @@ class HostSpreadCursor:
 
     def _levels(self) -> Iterator[tuple[Key, Slot]]:
         ranking, fits = self._ranking, self._fit.fits
-        levels = self._cls.levels.get(ranking.group, {})
+        levels = self._cls.levels(ranking.group)
         if self._cls.without(ranking.group):
             for slot in _walk(ranking, self._cls, self._fields):
                 if ranking.group not in slot.groups and fits(slot):

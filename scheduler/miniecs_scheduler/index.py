@@ -94,6 +94,23 @@ class Fleet:
         self._tasks[task_id] = (slot, demand, group)
         self._charge(slot, demand, group, 1)
 
+    def assign_all(self, tasks: Iterable[tuple[str, str]], demand: Resources, group: str) -> None:
+        """The same for (host id, task id) of many tasks of one shape: each host is brought up to date once."""
+        held, slots = self._tasks, self.slots
+        more: dict[Slot, int] = {}
+        moved = []
+        for host_id, task_id in tasks:
+            if task_id in held:
+                moved.append((host_id, task_id))
+                continue
+            slot = slots.get(host_id) or self._slot(host_id)
+            held[task_id] = (slot, demand, group)
+            more[slot] = more.get(slot, 0) + 1
+        for slot, count in more.items():
+            self._charge(slot, demand, group, count)
+        for host_id, task_id in moved:
+            self.assign(host_id, task_id, demand, group)
+
     def release(self, task_id: str) -> None:
         """Give back what a task held."""
         task = self._tasks.pop(task_id, None)
@@ -206,36 +223,37 @@ class Fleet:
         if slot.host is None and not slot.held:
             del self.slots[slot.id], self.by_place[slot.place]
 
-    def _charge(self, slot: Slot, demand: Resources, group: str | None, sign: int) -> None:
+    def _charge(self, slot: Slot, demand: Resources, group: str | None, count: int) -> None:
+        """Account for so many more tasks of one shape on a host; negative: so many fewer."""
         cls = slot.cls
         orders = cls.orders.values() if cls is not None and slot.usable else ()
         for order in orders:
             if order.fields:
                 order.remove(slot)
-        slot.cpu -= sign * demand.cpu
-        slot.memory -= sign * demand.memory
-        slot.gpu -= sign * demand.gpu
-        slot.enis -= sign * demand.enis
+        slot.cpu -= count * demand.cpu
+        slot.memory -= count * demand.memory
+        slot.gpu -= count * demand.gpu
+        slot.enis -= count * demand.enis
         if demand.tcp_ports or demand.udp_ports:
-            slot.occupy(demand, sign)
+            slot.occupy(demand, count)
         for order in orders:
             if order.fields:
                 order.add(slot)
-            elif sign < 0:
+            elif count < 0:
                 order.raised(slot)
-        slot.held += sign
+        slot.held += count
         if group is None:
             return
-        slot.running += sign
+        slot.running += count
         before = slot.groups.get(group, 0)
-        after = before + sign
+        after = before + count
         if after:
             slot.groups[group] = after
         else:
             del slot.groups[group]
         if cls is not None:
             cls.shift(slot, group, before, after)
-            self._count_spread(slot, group, sign)
+            self._count_spread(slot, group, count)
 
     def _count_spread(self, slot: Slot, group: str, tasks: int) -> None:
         if slot.host is None:

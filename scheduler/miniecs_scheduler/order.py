@@ -105,30 +105,32 @@ class Order:
         if slot.memory > self._memory[at]:
             self._memory[at] = slot.memory
 
-    def scan(self, low: int, high: int | None, cpu: int, memory: int) -> Iterator[Slot]:
-        """Slots with low <= code < high that have so much free, in order."""
+    def find(self, low: int, high: int | None, cpu: int, memory: int) -> Slot | None:
+        """The first slot with low <= code < high that has so much free."""
         lasts, bound_cpu, bound_memory = self._lasts, self._cpu, self._memory
         at = bisect_left(lasts, low)
         if at == len(lasts):
-            return
+            return None
         i = bisect_left(self._codes[at], low)
         for block in range(at, len(lasts)):
-            codes = self._codes[block]
-            if high is not None and codes[i] >= high:
-                return
+            if high is not None and self._codes[block][i] >= high:
+                return None
             if bound_cpu[block] >= cpu and bound_memory[block] >= memory:
                 slots = self._slots[block]
-                found = False
-                for j in range(i, len(codes)):
-                    slot = slots[j]
+                for slot in slots[i:] if i else slots:
                     if slot.cpu >= cpu and slot.memory >= memory:
-                        if high is not None and codes[j] >= high:
-                            return
-                        found = True
-                        yield slot
-                if not found and i == 0:
+                        return slot if high is None or self.code(slot) < high else None
+                if i == 0:
                     self._tighten(block)
             i = 0
+        return None
+
+    def scan(self, low: int, high: int | None, cpu: int, memory: int) -> Iterator[Slot]:
+        """All such slots, in order. The order must not change meanwhile."""
+        slot = self.find(low, high, cpu, memory)
+        while slot is not None:
+            yield slot
+            slot = self.find(self.code(slot) + 1, high, cpu, memory)
 
     def walk(self, start: int, cpu: int, memory: int) -> Iterator[Slot]:
         """Slots that have so much free, best first, ties clockwise on the ring from `start`."""
@@ -138,7 +140,7 @@ class Order:
             return
         low = self.lowest(cpu, memory)
         while True:
-            first = next(self.scan(low, None, cpu, memory), None)
+            first = self.find(low, None, cpu, memory)
             if first is None:
                 return
             code = self.code(first)
@@ -164,5 +166,5 @@ class Order:
 
     def _tighten(self, block: int) -> None:
         slots = self._slots[block]
-        self._cpu[block] = max(slot.cpu for slot in slots)
-        self._memory[block] = max(slot.memory for slot in slots)
+        self._cpu[block] = max([slot.cpu for slot in slots])
+        self._memory[block] = max([slot.memory for slot in slots])

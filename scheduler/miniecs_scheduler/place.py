@@ -168,6 +168,10 @@ class _Search:
         return tuple(counts.get(value, 0) for counts, value in zip(all_counts, values, strict=True))
 
     def _bump(self, values: tuple[str | None, ...]) -> None:
+        if len(values) == 1:  # mostly: the zones
+            value, counts = values[0], self._counts[0]
+            counts[value] = counts.get(value, 0) + 1
+            return
         for counts, value in zip(self._counts, values, strict=True):
             counts[value] = counts.get(value, 0) + 1
 
