@@ -9,7 +9,7 @@ instances for Amazon ECS tasks".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, reduce
 from typing import Final
 
@@ -75,6 +75,27 @@ class Expression:
     def matches(self, host: Host, running: int = 0, task_groups: Collection[str] = ()) -> bool:
         """Whether the host, with so many tasks and tasks of these groups, is selected."""
         return self._test(host, running, task_groups)
+
+    def select(
+        self, hosts: Sequence[Host], tasks: Callable[[Host], tuple[int, Collection[str]]]
+    ) -> list[Host]:
+        """The hosts that are selected. tasks: how many a host has, and their groups.
+
+        Hosts that are alike share one mapping of attributes, and are asked once where nothing else is read.
+        """
+        test = self._test
+        if self.varies or not self._subjects.keys() == {f"attribute:{name}" for name in self.attributes}:
+            return [host for host in hosts if test(host, *tasks(host))]
+        known: dict[int, bool] = {}
+        selected = []
+        for host in hosts:
+            alike = id(host.attributes)
+            answer = known.get(alike)
+            if answer is None:
+                answer = known[alike] = test(host, 0, ())
+            if answer:
+                selected.append(host)
+        return selected
 
     def describe(self, host: Host, running: int = 0, task_groups: Collection[str] = ()) -> str:
         """What the host has where the query looks: 'attribute:stack is test, runningTasksCount is 2'."""

@@ -95,7 +95,7 @@ class Fleet:
         self._charge(slot, demand, group, 1)
 
     def assign_all(self, tasks: Iterable[tuple[str, str]], demand: Resources, group: str) -> None:
-        """The same for (host id, task id) of many tasks of one shape: each host is brought up to date once."""
+        """The same for (host id, task id) of many tasks of a shape: each host is brought up to date once."""
         held, slots = self._tasks, self.slots
         more: dict[Slot, int] = {}
         moved = []

@@ -16,7 +16,7 @@ from miniecs_scheduler.ties import RING_BITS, RING_MASK
 if TYPE_CHECKING:
     from miniecs_scheduler.classes import Slot
 
-_LOAD: Final = 48
+_LOAD: Final = 24
 _FIELD_BITS: Final = 40
 
 

@@ -449,3 +449,29 @@ def test_a_long_chain_is_answered() -> None:
 )
 def test_dates(text: str, seconds: float | None) -> None:
     assert parse_date(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "attribute:stack == prod",
+        "attribute:stack == prod and agentVersion > 1.0",
+        "attribute:stack == prod and runningTasksCount > 1",
+        "agentConnected == true",
+        "not(task:group == a) or attribute:ssd exists",
+    ],
+)
+def test_many_hosts_are_told_apart_as_one_by_one(text: str) -> None:
+    shared = ({"stack": "prod"}, {"stack": "test", "ssd": ""})
+    hosts = [
+        Host(str(n), shared[n % 2], Resources(), connected=n % 3 > 0, agent_version=f"{n % 5}.1")
+        for n in range(30)
+    ]
+
+    def tasks(host: Host) -> tuple[int, tuple[str, ...]]:
+        return int(host.id) % 4, ("a", "b")[: int(host.id) % 3]
+
+    expression = parse_expression(text)
+    one_by_one = [host for host in hosts if expression.matches(host, *tasks(host))]
+    assert expression.select(hosts, tasks) == one_by_one
+    assert 0 < len(one_by_one) < len(hosts)

@@ -390,3 +390,25 @@ def test_scale_in_takes_tasks_of_lost_hosts_first_and_repeats() -> None:
     one = scale_in_order(placed, many, (RANDOM,), "service:web", 1)
     assert one == scale_in_order(placed, many, (RANDOM,), "service:web", 1)
     assert one != scale_in_order(placed, many, (RANDOM,), "service:web", 2)
+
+
+def test_tasks_assigned_together_are_assigned_one_by_one() -> None:
+    one_by_one, together = (fleet(host("a"), host("b", zone="b"), old=("a", SOME, "g")) for _ in range(2))
+    for each in (one_by_one, together):  # so that every order and level is kept
+        place(each, replace(ONE, strategies=(ZONES, MEMORY)))
+        place(each, replace(ONE, strategies=(HOSTS,)))
+    with_port = Resources(10, 20, tcp_ports=frozenset({80}))
+    tasks = [("a", "1"), ("a", "2"), ("b", "old"), ("unknown", "3"), ("b", "4"), ("b", "4")]
+    for host_id, task_id in tasks:
+        one_by_one.assign(host_id, task_id, with_port, "service:web")
+    together.assign_all(tasks, with_port, "service:web")
+    for host_id in ("a", "b", "unknown"):
+        assert together.free(host_id) == one_by_one.free(host_id)
+        assert together.running(host_id) == one_by_one.running(host_id)
+    assert together.free("a").cpu == 980
+    for strategies in ((ZONES, MEMORY), (HOSTS,), (RANDOM,)):
+        asked = replace(ONE, count=30, strategies=strategies)
+        assert place(together, asked) == place(one_by_one, asked)
+    for task_id in ("1", "2", "3", "4", "old"):
+        together.release(task_id)
+    assert together.free("a") == fleet(host("a")).free("a")

@@ -7,7 +7,7 @@ left is never stored: it is summed from the tasks on it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from miniecs_api.ecs.render_instance import render_instance
 from miniecs_api.ecs.tagging import to_tags
 from miniecs_api.operation import operation, read_operation
 from miniecs_api.wire.errors import AwsError
-from miniecs_scheduler import ExpressionError, parse_expression
+from miniecs_scheduler import ExpressionError, Host, parse_expression
 
 LATEST_AGENT = "1.105.1"
 _TOKEN_LIMIT = 64
@@ -281,11 +281,13 @@ def _filtered(
         ctx.hint(str(problem))
         raise AwsError("InvalidParameterException", f"Invalid filter expression: {problem}") from problem
     fleet = ctx.fleets.of(cluster.arn)
-    return [
-        instance
-        for instance in instances
-        if expression.matches(host_of(instance), fleet.running(instance.arn), fleet.groups(instance.arn))
-    ]
+
+    def tasks(host: Host) -> tuple[int, Collection[str]]:
+        return fleet.running(host.id), fleet.groups(host.id)
+
+    hosts = [fleet.host(each.arn) or host_of(each) for each in instances]
+    chosen = {host.id for host in expression.select(hosts, tasks)}
+    return [instance for instance in instances if instance.arn in chosen]
 
 
 @operation
