@@ -43,8 +43,17 @@ class Fleets:
             self._task_changed(None, task)
 
     def _on_commit(self, commit: Commit) -> None:
+        launched: dict[tuple[str, int, str], tuple[Resources, list[tuple[str, str]]]] = {}
         for change in commit.changes:
-            self._apply(change)
+            if change.kind is Task and change.before is None and _takes_place(change.after):
+                task = change.after
+                demand = self._demand(task)  # one object for all tasks of a definition
+                batch = launched.setdefault((task.cluster_arn, id(demand), task.group), (demand, []))
+                batch[1].append((task.container_instance_arn, task.arn))
+            else:
+                self._apply(change)
+        for (cluster_arn, _, group), (demand, tasks) in launched.items():
+            self.of(cluster_arn).assign_all(tasks, demand, group)
 
     def _apply(self, change: Change) -> None:
         if change.kind is Task:
@@ -78,6 +87,10 @@ class Fleets:
     def _demand(self, task: Task) -> Resources:
         definition = self._store.get(TaskDefinition, task.task_definition_arn)
         return demand_of_task(task, definition)
+
+
+def _takes_place(task: Task) -> bool:
+    return task.desired_status == "RUNNING" and is_on_host(task)
 
 
 def is_on_host(task: Task) -> bool:

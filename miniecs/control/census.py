@@ -96,8 +96,7 @@ def take(view: View, service: Service, *, now: float, timing: Timing) -> Census:
     judges = {id: _judge_of(view, service, cohort.deployment, timing) for id, cohort in cohorts.items()}
     off = {
         instance.arn: instance.status
-        for instance in view.find(ContainerInstance, "cluster", service.cluster_arn)
-        if instance.status != "ACTIVE"
+        for instance in view.find(ContainerInstance, "not_active", service.cluster_arn)
     }
     live = census.live_deployments
     stopping, ripe = census.stopping, now - timing.healthy_after

@@ -51,6 +51,10 @@ class Chooser:
             task.network_interface.subnet_id for task in beside if task.network_interface is not None
         )
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to choose from: most tasks need no subnet."""
+        return bool(self._subnets)
+
     def hosts(self, instances: Iterable[ContainerInstance]) -> frozenset[str]:
         """ARNs of the instances to which an interface in one of the subnets can be attached."""
         zones = {subnet.zone for subnet in self._subnets}

@@ -13,6 +13,7 @@ from typing import Any
 
 from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START, stop
 from miniecs.control.transitions import is_told, reached, versioned
+from miniecs.model.changed import changed
 from miniecs.model.task import Container, NetworkBinding, NetworkInterface, Task
 from miniecs.model.task_definition import TaskDefinition
 
@@ -71,7 +72,8 @@ def apply_report(task: Task, definition: TaskDefinition, report: TaskReport, *, 
     if not changes:
         return task
     # Almost every report that says something new is told: the version comes with the same copy.
-    after = replace(task, **changes, version=task.version + 1)
+    changes["version"] = task.version + 1
+    after = changed(task, changes)
     if any(container.health_status for container in report.containers):
         after = _with_health(after, definition)
     if task.wanted and after.execution_stopped_at is not None:
@@ -157,13 +159,13 @@ def _laid_over(
 ) -> tuple[Container, ...]:
     """The containers with what is new of them; the same tuple when nothing is."""
     laid = list(containers)
-    changed = False
+    differs = False
     for report in reports:
         for place, container in enumerate(laid):
             if container.name == report.name:
                 laid[place] = _container(container, report)
-                changed = changed or laid[place] is not container
-    return tuple(laid) if changed else containers
+                differs = differs or laid[place] is not container
+    return tuple(laid) if differs else containers
 
 
 def _container(container: Container, report: ContainerReport) -> Container:
@@ -179,7 +181,7 @@ def _container(container: Container, report: ContainerReport) -> Container:
         value = getattr(report, name)
         if value and value != getattr(container, name):
             changes[name] = value
-    return replace(container, **changes) if changes else container
+    return changed(container, changes) if changes else container
 
 
 def _all_stopped(containers: tuple[Container, ...]) -> tuple[Container, ...]:

@@ -135,7 +135,12 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "container_instance",
         ContainerInstance,
-        indexes={"cluster": lambda i: i.cluster_arn, "machine": _live_machine, "fargate": _fargate},
+        indexes={
+            "cluster": lambda i: i.cluster_arn,
+            "not_active": lambda i: i.cluster_arn if i.status != "ACTIVE" else None,
+            "machine": _live_machine,
+            "fargate": _fargate,
+        },
         counts={
             "registered": lambda i: i.cluster_arn if i.status in ("ACTIVE", "DRAINING") else None,
         },

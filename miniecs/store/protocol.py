@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from miniecs.model.event import Event, EventKind
 
@@ -38,8 +38,7 @@ class Stale(Exception):
     """An object changed after it was read for this plan: nothing was applied, plan again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One object written in a commit. before is None for a new object, after for a deleted one."""
 
     kind: type
