@@ -100,23 +100,26 @@ def take(view: View, service: Service, *, now: float, timing: Timing) -> Census:
     }
     live = census.live_deployments
     stopping, ripe = census.stopping, now - timing.healthy_after
+    id: str | None = None
+    cohort: Cohort | None = None
+    judge: _ByChecks | None = None
     for task in view.find(Task, "service", service.arn):
-        id = task.deployment_id or ""
-        live.add(id)
+        if task.deployment_id is not id or id is None:  # mostly they follow tasks of the same deployment
+            id = task.deployment_id
+            live.add(id or "")
+            cohort, judge = cohorts.get(id or ""), judges.get(id or "")
         if task.desired_status != "RUNNING":
             stopping.append(task)
             continue
         host = off.get(task.container_instance_arn or "") if off else None
         if host == "INACTIVE":
             continue  # control.tasks ends it; it is neither here nor there until then
-        cohort = cohorts.get(id)
         if cohort is None:
             census.strays.append(task)
             continue
         if task.last_status != "RUNNING":
             (cohort.pending if host is None else cohort.evicted).append(task)
             continue
-        judge = judges[id]
         if judge is None and host is None:
             started = task.started_at or 0.0
             if started <= ripe:

@@ -134,7 +134,9 @@ def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> Plan:
     first = counted.cohorts[0]
     older = tuple(_older(draft, d) for d in service.deployments[1:] if d.id in counted.live_deployments)
     stopped = {stop.task.arn for stop in draft.stops}
-    healthy = sum(task.arn not in stopped for task in first.healthy)
+    healthy = len(first.healthy)
+    if stopped:
+        healthy -= sum(task.arn in stopped for task in first.healthy)
     left = draft.remaining(first)
     at_rest = not (draft.launches or older)
     reached_goal = at_rest and healthy == left == desired
