@@ -16,7 +16,8 @@ T = TypeVar("T")
 
 def changed(thing: T, changes: Mapping[str, Any]) -> T:
     """Raises KeyError for what is not a field."""
-    values_of, places = _fields(type(thing))
+    kind: type = type(thing)
+    values_of, places = _fields(kind)
     values = list(values_of(thing))
     for name, value in changes.items():
         values[places[name]] = value
