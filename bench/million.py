@@ -24,7 +24,7 @@ TASKS_OF_A_SERVICE = 1_000
 TASKS_OF_A_HOST = 200
 TYPES = ("m5.4xlarge", "c5.9xlarge", "r5.4xlarge")
 CONTAINER = {"name": "app", "image": "app:1", "cpu": 64, "memory": 128}
-BETWEEN = 0.25  # simulated seconds between two calls of CreateService
+BETWEEN = 0.1  # simulated seconds between two calls of CreateService
 ASKED_SECONDS = 300
 ASKED_GIB = 4.0
 LIMIT = 600.0  # simulated seconds
@@ -35,7 +35,7 @@ PARTS = {
     "miniecs.apply": "applying plans: tasks, events",
     "miniecs.control": "planning, and what reports mean",
     "miniecs.reconciler": "planning, and what reports mean",
-    "miniecs.model": "the store",
+    "miniecs.model": "making tasks, containers and events",
     "miniecs.store": "the store",
     "miniecs_api": "operations: CreateService, the agents' reports",
     "miniecs_api.agent": "sessions: what agents are told",
