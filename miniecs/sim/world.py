@@ -148,7 +148,7 @@ class World:
 
     def _react(self) -> None:
         """Let the reconciler do what the last event made due."""
-        if self.is_up and self.reconciler.has_work(self.now):
+        if self._reachable.api is not None and self.reconciler.has_work(self.timeline.now()):
             self._step(self._generation)
 
     def _step(self, generation: int) -> None:
