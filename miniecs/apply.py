@@ -6,14 +6,16 @@ a container instance does it through here, so none can be missed in the outbox.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from miniecs.config import Timing
-from miniecs.control import interfaces, messages
+from miniecs.control import capacity, interfaces, messages
+from miniecs.control.capacity import room_to_wait, shares
 from miniecs.control.deployments import after_task
-from miniecs.control.launch import LaunchSpec, launched_task, placement_request, service_spec
+from miniecs.control.launch import LaunchSpec, launched_task, new_task, placement_request, service_spec
 from miniecs.control.plan import (
     Action,
     AdvanceTask,
@@ -267,29 +269,55 @@ class Applier:
         chooser = interfaces.Chooser(
             subnets, (t for t in beside if t.deployment_id == deployment.id and t.wanted)
         )
+        launched: list[Task] = []
+        lacking: list[tuple[Decision, str | None]] = []
+        for share, count in self._shares(spec, service, deployment, action.count):
+            tasks, decision = self._launch_share(share, service, action, count, chooser)
+            launched += tasks
+            if decision is not None:
+                lacking.append((decision, share.capacity_provider_name))
+        self._launched(service, action, launched)
+        blocked_until = 0.0
+        for decision, provider in lacking:
+            blocked_until = self.now + self.timing.placement_retry
+            self._tell_unplaced(service, decision, provider)
+        self._rest(service, deployment, blocked_until)
+
+    def _shares(
+        self, spec: LaunchSpec, service: Service, deployment: Deployment, count: int
+    ) -> list[tuple[LaunchSpec, int]]:
+        """How many tasks are launched in which way: all alike, or each provider's share of a strategy."""
+        strategy = deployment.revision.capacity_provider_strategy
+        if not strategy:
+            return [(spec, count)]
+        running = Counter(
+            task.capacity_provider_name or ""
+            for task in self.tx.find(Task, "service", service.arn)
+            if task.deployment_id == deployment.id and task.wanted
+        )
+        return [(spec.on(name), number) for name, number in shares(strategy, count, running).items()]
+
+    def _launch_share(
+        self, spec: LaunchSpec, service: Service, action: LaunchTasks, count: int, chooser: interfaces.Chooser
+    ) -> tuple[list[Task], Decision | None]:
+        """The tasks that are there now, and the decision where some found no host and do not wait for one."""
         if spec.launch_type == fargate.LAUNCH_TYPE:
-            started = [self._task_of(spec, None, chooser, action.because) for _ in range(action.count)]
-            self._launched(service, action, started)
-            return
+            return [self._task_of(spec, None, chooser, action.because) for _ in range(count)], None
         constraints = service.placement_constraints
         if action.zone:
             in_zone = f'attribute:ecs.availability-zone == "{action.zone}"'
             constraints = (*constraints, PlacementConstraint("memberOf", in_zone))
         if action.only_hosts is not None:
             constraints = (*constraints, PlacementConstraint("distinctInstance"))
-        only_hosts = action.only_hosts
-        if subnets:
-            reached = chooser.hosts(self.tx.find(ContainerInstance, "cluster", service.cluster_arn))
-            only_hosts = reached if only_hosts is None else only_hosts & reached
         request = placement_request(
-            definition,
+            spec.definition,
             overrides=None,
-            count=action.count,
+            count=count,
             group=spec.group,
             constraints=constraints,
             strategies=service.placement_strategy,
             seed=self.ids.number(2**32),
-            only_hosts=only_hosts,
+            only_hosts=self._hosts(spec, action.only_hosts, chooser),
         )
         decision = self.place(service.cluster_arn, request)
         launched = []
@@ -299,12 +327,39 @@ class Applier:
             launched.append(self._task_of(spec, instance, chooser, because))
         if launched:
             keep_decision(self.tx, service.arn, decision, now=self.now, because=action.because)
-        self._launched(service, action, launched)
-        blocked_until = 0.0
-        if decision.unplaced and not (action.zone and launched):
-            blocked_until = self.now + self.timing.placement_retry
-            self._tell_unplaced(service, decision)
-        self._rest(service, deployment, blocked_until)
+        if not decision.unplaced or (action.zone and launched):
+            return launched, None
+        if action.zone:
+            return launched, decision
+        waiting = min(decision.unplaced, self._room_to_wait(spec))
+        provider = spec.capacity_provider_name
+        because = f"{action.because}; no instance of capacity provider {provider} takes it yet"
+        for _ in range(waiting):
+            task = new_task(spec, now=self.now, ids=self.ids, instance=None, because=because)
+            launched.append(write_task(self.tx, None, task, now=self.now, because=because))
+        return launched, decision if waiting < decision.unplaced else None
+
+    def _hosts(
+        self, spec: LaunchSpec, only_hosts: frozenset[str] | None, chooser: interfaces.Chooser
+    ) -> frozenset[str] | None:
+        """The hosts that a launch may use: the provider's, and those that an interface can be attached to."""
+        cluster_arn = spec.cluster.arn
+        if spec.capacity_provider_name is not None:
+            of_provider = capacity.hosts(self.tx, cluster_arn, spec.capacity_provider_name)
+            only_hosts = frozenset(instance.arn for instance in of_provider)
+        if chooser.is_needed:
+            reached = chooser.hosts(self.tx.find(ContainerInstance, "cluster", cluster_arn))
+            only_hosts = reached if only_hosts is None else only_hosts & reached
+        return only_hosts
+
+    def _room_to_wait(self, spec: LaunchSpec) -> int:
+        """How many tasks may wait for capacity: none without managed scaling."""
+        if spec.capacity_provider_name is None:
+            return 0
+        provider = capacity.named(self.tx, spec.cluster.arn, spec.capacity_provider_name)
+        if provider is None or not capacity.managed_scaling(provider):
+            return 0
+        return room_to_wait(self.tx, spec.cluster)
 
     def _rest(self, service: Service, deployment: Deployment, blocked_until: float) -> None:
         if deployment.blocked_until != blocked_until:
@@ -328,10 +383,11 @@ class Applier:
             text = messages.started(tasks, min(action.replaced, len(tasks)))
             service_message(self.tx, service, text, now=self.now, ids=self.ids, because=action.because)
 
-    def _tell_unplaced(self, service: Service, decision: Decision) -> None:
+    def _tell_unplaced(self, service: Service, decision: Decision, provider: str | None) -> None:
         reason = decision.closest.reason if decision.closest else "NO ACTIVE INSTANCES"
         because, record = why_unplaced(decision), "" if decision.placements else decision.record
-        self._tell(service, messages.unplaced(decision), because, messages.advice(decision), reason, record)
+        text = messages.unplaced(decision, "cluster" if provider is None else "capacity provider")
+        self._tell(service, text, because, messages.advice(decision), reason, record)
 
     def _tell_without_subnet(self, service: Service, configuration: Mapping[str, Any]) -> None:
         """None of the subnets is there any more: an EC2 call deleted the last one."""

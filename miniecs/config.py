@@ -19,6 +19,10 @@ class Timing:
     deregistration_delay: float = 300.0
     placement_retry: float = 60.0  # ours: a service's blocked placement is tried again at least this often
     rebalance_after: float = 30.0  # ours: a service is steady that long before its zones are rebalanced
+    provisioning_timeout: float = 1800.0  # waiting for capacity; AWS says between 10 and 30 minutes
+    scale_out_after: float = 5.0  # ours: tasks that wait together count together; ECS looks once a minute
+    scale_in_after: float = 900.0  # 15 readings of a minute below the target
+    drain_limit: float = 172800.0  # an instance's managed draining, as long as a lifecycle hook may last
     launch_throttle_base: float = 10.0  # ours: first delay after repeated launch failures (curve unpublished)
     launch_throttle_max: float = 900.0
     event_repeat: float = 21600.0  # an identical service event is said again after 6 h
@@ -42,6 +46,8 @@ class InstanceSpec:
     type: str = "t3.medium"
     zone: str | None = None  # None: the region's zones in turn
     attributes: tuple[tuple[str, str], ...] = ()
+    instance_id: str = ""  # an Auto Scaling group's instance has one before it has a machine
+    group_arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class ServerSettings:
     instances: int = 3
     instance_type: str = "t3.medium"
     zones: int = 3
+    autoscale: str = ""  # MIN:MAX, sizes of the Auto Scaling group that is there instead of `instances`
     time_scale: float = 1.0
     strict: bool = False
     durability: str = "normal"  # normal full
@@ -73,3 +80,9 @@ class ServerSettings:
         """Where the server is reached from this machine."""
         host = "127.0.0.1" if self.bind in ("0.0.0.0", "::") else self.bind
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def group_sizes(text: str) -> tuple[int, int]:
+    """MIN and MAX of ``MIN:MAX``. Raises ValueError for another text."""
+    least, most = (int(part) for part in text.split(":"))
+    return least, most

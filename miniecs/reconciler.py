@@ -10,15 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
-from miniecs.apply import Applier
+from miniecs.apply_capacity import CapacityApplier
 from miniecs.config import Timing
-from miniecs.control import definitions, instances, services, targets, tasks
+from miniecs.control import (
+    capacity,
+    definitions,
+    groups,
+    instances,
+    managed_scaling,
+    provisioning,
+    services,
+    targets,
+    tasks,
+)
 from miniecs.control.launch import placement_request
 from miniecs.control.plan import Key, Plan
 from miniecs.control.wakes import Wakes
 from miniecs.fleets import Fleets
 from miniecs.ids import Ids
-from miniecs.model.cluster import Cluster, IdempotencyRecord
+from miniecs.model.autoscaling import AutoScalingGroup
+from miniecs.model.cluster import CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
@@ -116,6 +127,12 @@ class Reconciler:
                 return targets.plan(view, key.id, now=now, stays_until=self._targets_stay_until)
             case "instance":
                 return instances.plan(view, key.id, now=now, timing=timing)
+            case "capacity":
+                return provisioning.plan(view, key.id, now=now, timing=timing, retry=retry)
+            case "scaling":
+                return managed_scaling.plan(view, key.id, now=now, timing=timing)
+            case "group":
+                return groups.plan(view, key.id, now=now, timing=timing)
             case "cluster":
                 return instances.plan_cluster(view, key.id, now=now, timing=timing)
             case "definition":
@@ -132,6 +149,9 @@ class Reconciler:
             *(Key("task", task.arn) for task in self._store.all(Task)),
             *(Key("target", target.key) for target in self._store.all(Target)),
             *(Key("service", service.arn) for service in self._store.all(Service)),
+            *(Key("capacity", provider.arn) for provider in self._store.all(CapacityProvider)),
+            *(Key("scaling", provider.arn) for provider in self._store.all(CapacityProvider)),
+            *(Key("group", group.arn) for group in self._store.all(AutoScalingGroup)),
             *(Key("definition", definition.arn) for definition in self._store.all(TaskDefinition)),
             *(Key("idempotency", record.key) for record in self._store.all(IdempotencyRecord)),
         ]
@@ -151,7 +171,8 @@ class Reconciler:
             return
         try:
             with self._store.transaction() as tx:
-                Applier(tx, now, self._ids, self._timing, self._place).apply(plan)
+                applier = CapacityApplier(tx, now, self._ids, self._timing, self._place, self._fleets.of)
+                applier.apply(plan)
         except Stale:
             if retry:
                 self._retry.add(key)
@@ -209,8 +230,17 @@ class Reconciler:
             constraints=service.placement_constraints,
             strategies=service.placement_strategy,
             seed=0,
+            only_hosts=self._hosts_of_strategy(service),
         )
         return zones_with_room(self._fleets.of(service.cluster_arn), request)
+
+    def _hosts_of_strategy(self, service: Service) -> frozenset[str] | None:
+        """The hosts of the capacity providers in a service's strategy; None: it has none, and all will do."""
+        strategy, cluster = service.revision.capacity_provider_strategy, service.cluster_arn
+        if not strategy:
+            return None
+        found = (capacity.hosts(self._store, cluster, item.capacity_provider) for item in strategy)
+        return frozenset(instance.arn for hosts in found for instance in hosts)
 
     def _scale_in_order(self, service: Service, candidates: Sequence[Task]) -> list[Task]:
         by_arn = {task.arn: task for task in candidates}

@@ -68,14 +68,18 @@ class Machines:
 
     def _launched(self, tx: Transaction, host: str, spec: InstanceSpec) -> EmulatedInstance:
         cluster = _cluster(tx, spec.cluster, self._scope)
+        known = tx.get(EmulatedInstance, spec.instance_id) if spec.instance_id else None
+        if known is not None:
+            return known
         zone = spec.zone or self._zone(len(tx.find(EmulatedInstance, "cluster", cluster.arn)))
         machine = EmulatedInstance(
-            instance_id=f"i-{self._ids.hex(17)}",
+            instance_id=spec.instance_id or f"i-{self._ids.hex(17)}",
             host=host,
             cluster_arn=cluster.arn,
             instance_type=instance_type(spec.type).name,
             zone=zone,
             attributes=spec.attributes,
+            group_arn=spec.group_arn,
         )
         tx.put(machine)
         return machine

@@ -79,6 +79,12 @@ def up(
     instances: Annotated[
         int | None, _remembered("Container instances in a new data folder; 0 makes no cluster. [3]")
     ] = None,
+    autoscale: Annotated[
+        str | None,
+        _remembered(
+            "Instead, an Auto Scaling group of these sizes behind a capacity provider.", metavar="MIN:MAX"
+        ),
+    ] = None,
     instance_type: Annotated[str | None, _remembered("Their EC2 instance type. [t3.medium]")] = None,
     zones: Annotated[int | None, _remembered("Over so many availability zones. [3]")] = None,
     runtime: Annotated[
@@ -124,6 +130,7 @@ def up(
 
     options = {
         "instances": instances,
+        "autoscale": autoscale,
         "instance_type": instance_type,
         "zones": zones,
         "runtime": None if runtime is None else runtime.value,

@@ -115,14 +115,17 @@ def _instances(client: Client, settings: ServerSettings) -> list[dict[str, Any]]
 def describe(state: State, settings: ServerSettings) -> str:
     """The cluster in one line, e.g. ``cluster default: 3 container instances in 3 zones, t3.medium, …``."""
     name = f"cluster {settings.cluster}"
+    group = f", in an Auto Scaling group of {settings.autoscale}" if settings.autoscale else ""
     if not state.instances:
-        return f"{name}: no container instances" if settings.instances else "no cluster (--instances 0)"
+        if not settings.instances and not group:
+            return "no cluster (--instances 0)"
+        return f"{name}: no container instances{group}"
     shapes = {_shape(instance) for instance in state.instances}
     zones = {_attribute(instance, "ecs.availability-zone") for instance in state.instances}
     each = f", {shapes.pop()} each" if len(shapes) == 1 else ", of several types"
     text = f"{counted(len(state.instances), 'container instance')} in {counted(len(zones), 'zone')}"
     on = engine_of(state.agent)
-    return f"{name}: {text}{each}{f', on {on}' if on else ''}"
+    return f"{name}: {text}{each}{group}{f', on {on}' if on else ''}"
 
 
 def _shape(instance: dict[str, Any]) -> str:

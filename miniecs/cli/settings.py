@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
-from miniecs.config import ServerSettings
+from miniecs.config import ServerSettings, group_sizes
 from miniecs.ids import Ids
 from miniecs.model.instance_types import UnknownInstanceType, instance_type
 
@@ -35,6 +35,12 @@ def completed(saved: ServerSettings | None, data_dir: Path, given: Mapping[str, 
     """
     settings = replace(saved or ServerSettings(str(data_dir)), **given)
     _check(settings)
+    if settings.autoscale and "instances" in given:
+        raise _wrong(
+            "instances",
+            f"with --autoscale {settings.autoscale} its Auto Scaling group decides how many there are. Give "
+            "one of the two.",
+        )
     return settings
 
 
@@ -103,6 +109,8 @@ def _check(settings: ServerSettings) -> None:
             "instances",
             f"{settings.instances} is not between 0 and {_MOST_INSTANCES}, ECS's quota for one cluster.",
         )
+    if settings.autoscale:
+        _check_autoscale(settings.autoscale)
     if not 1 <= settings.zones <= _MOST_ZONES:
         raise _wrong("zones", f"{settings.zones} is not between 1 and {_MOST_ZONES}.")
     if not 0 < settings.time_scale < float("inf"):
@@ -124,6 +132,20 @@ def _check(settings: ServerSettings) -> None:
         instance_type(settings.instance_type)
     except UnknownInstanceType as error:
         raise _wrong("instance_type", f"{error}.") from error
+
+
+def _check_autoscale(text: str) -> None:
+    try:
+        least, most = group_sizes(text)
+    except ValueError as error:
+        raise _wrong("autoscale", f"{text!r} is not MIN:MAX. Give sizes like 1:10.") from error
+    if most < 1 or most > _MOST_INSTANCES:
+        raise _wrong(
+            "autoscale",
+            f"{most} is not between 1 and {_MOST_INSTANCES}; MAX is the size up to which the group may grow.",
+        )
+    if not 0 <= least <= most:
+        raise _wrong("autoscale", f"{least} is not between 0 and {most}; MIN must not be above MAX.")
 
 
 def _check_bind(bind: str) -> None:

@@ -19,6 +19,7 @@ from miniecs.cli.report import Plan, Report, Telling
 from miniecs.cli.supervisor import Signals, Supervisor, roles
 from miniecs.cli.watch import last_words
 from miniecs.clock import SystemClock
+from miniecs.config import group_sizes
 
 _READY_WITHIN = 60.0
 _LOOK_EVERY = 0.05
@@ -64,7 +65,8 @@ def _plan(folder: DataFolder, given: Mapping[str, Any], say: Callable[[str], Non
         leftovers.sweep_the_dead(decided.engine, say)
     fresh = not folder.has_state
     folder.save(settings.with_credentials(decided))
-    return Plan("started", decided, "instances" in given, decided.instances if fresh else 0)
+    expected = group_sizes(decided.autoscale)[0] if decided.autoscale else decided.instances
+    return Plan("started", decided, "instances" in given, expected if fresh else 0)
 
 
 def _free_port(bind: str) -> int:

@@ -51,8 +51,9 @@ class Chooser:
             task.network_interface.subnet_id for task in beside if task.network_interface is not None
         )
 
-    def __bool__(self) -> bool:
-        """Whether there is anything to choose from: most tasks need no subnet."""
+    @property
+    def is_needed(self) -> bool:
+        """Whether the tasks get interfaces at all: most do not."""
         return bool(self._subnets)
 
     def hosts(self, instances: Iterable[ContainerInstance]) -> frozenset[str]:

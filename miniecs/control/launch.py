@@ -7,7 +7,7 @@ is the same thing whoever wanted it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
@@ -17,11 +17,11 @@ from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.instance import Attribute, ContainerInstance
-from miniecs.model.instance_types import INSTANCE_TYPES
+from miniecs.model.instance_types import INSTANCE_TYPES, instance_type
 from miniecs.model.network import Subnet
 from miniecs.model.scope import Tag
 from miniecs.model.service import Deployment, PlacementConstraint, PlacementStrategy, Service
-from miniecs.model.task import Container, Task
+from miniecs.model.task import Container, PlacementRules, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_scheduler import SERVICE_DEFAULT, Constraint, Host, Request, Resources, Strategy
 
@@ -35,6 +35,7 @@ _NEED_CREDENTIALS = (
     "ecs.capability.secrets.",
 )
 
+_RESERVED_PORTS = frozenset({22, 2375, 2376, 51678, 51679})
 _ENIS_OF_UNKNOWN_TYPES = 15  # as of the largest types that are known
 
 
@@ -57,6 +58,11 @@ class LaunchSpec:
     enable_execute_command: bool = False
     volume_configurations: tuple[Mapping[str, Any], ...] = ()
 
+    def on(self, provider: str) -> LaunchSpec:
+        """The same as a capacity provider's share of the tasks."""
+        launch_type = fargate.LAUNCH_TYPE if provider in fargate.PROVIDERS else "EC2"
+        return replace(self, launch_type=launch_type, capacity_provider_name=provider)
+
 
 def host_of(instance: ContainerInstance) -> Host:
     """The container instance as the scheduler sees it; only an ACTIVE one takes tasks."""
@@ -76,6 +82,15 @@ def host_of(instance: ContainerInstance) -> Host:
         ec2_instance_id=instance.ec2_instance_id or "",
         agent_version=instance.agent_version or "",
         registered_at=instance.registered_at,
+    )
+
+
+@lru_cache(maxsize=512)
+def machine_of(type: str) -> Resources:
+    """What an empty instance of a known type offers, its reserved ports among it."""
+    known = instance_type(type)
+    return Resources(
+        cpu=known.cpu, memory=known.memory, enis=known.interfaces - 1, tcp_ports=_RESERVED_PORTS
     )
 
 
@@ -192,11 +207,12 @@ def new_task(
     ids: Ids,
     instance: ContainerInstance | None,
     subnet: Subnet | None = None,
+    placement: PlacementRules | None = None,
     because: str = "",
 ) -> Task:
     """A fresh task on its host (None: it waits for one). awsvpc tasks begin by getting their interface.
 
-    subnet: where that interface is to be.
+    subnet: where that interface is to be. placement: RunTask's rules, for a task that waits.
     """
     definition = spec.definition
     demand = demand_of(definition, spec.overrides)
@@ -228,6 +244,7 @@ def new_task(
         volume_configurations=spec.volume_configurations,
         tags=spec.tags,
         created_at=now,
+        placement=placement,
         because=because,
     )
 

@@ -130,12 +130,12 @@ def protected(deployment_id: str, count: int) -> str:
     )
 
 
-def unplaced(decision: Decision) -> str:
+def unplaced(decision: Decision, where: str = "cluster") -> str:
     """Why no container instance took a task, naming the one that was closest to it."""
     text = "was unable to place a task because no container instance met all of its requirements."
     closest = decision.closest
     if closest is None:
-        return f"{text} Reason: No Container Instances were found in your cluster.{_GUIDE}"
+        return f"{text} Reason: No Container Instances were found in your {where}.{_GUIDE}"
     said = _CLOSEST.get(closest.reason, f'encountered error "{closest.reason}".')
     return f"{text} The closest matching (container-instance {arns.name_of(closest.host)}) {said}{_GUIDE}"
 

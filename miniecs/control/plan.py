@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance, ManagedScaling
+from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.task import NetworkInterface, Task
@@ -82,6 +84,84 @@ class AssignTask:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceWaiting:
+    """Place tasks that wait for a capacity provider's instances; those that waited too long stop.
+
+    tasks: each with its version, the oldest first. give_up: created then or before, they stop.
+    """
+
+    cluster_arn: str
+    provider: str
+    tasks: tuple[tuple[Task, int], ...]
+    give_up: float
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetScaling:
+    """Note what managed scaling has seen of a capacity provider. version 0: for the first time."""
+
+    version: int
+    after: ManagedScaling
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetCapacity:
+    """Change a group's desired capacity. told: the decision as a sentence about the capacity provider."""
+
+    before: AutoScalingGroup
+    version: int
+    desired: int
+    provider_arn: str
+    told: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchInstances:
+    """Add instances to a group, one in each of these zones."""
+
+    group: AutoScalingGroup
+    version: int
+    zones: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetMember:
+    """Move an instance of a group on in its life."""
+
+    before: GroupInstance
+    version: int
+    after: GroupInstance
+
+    @property
+    def because(self) -> str:
+        return self.after.because
+
+
+@dataclass(frozen=True, slots=True)
+class SetInstance:
+    """Change a container instance's status or capacity provider."""
+
+    before: ContainerInstance
+    version: int
+    after: ContainerInstance
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndInstance:
+    """Deregister a group's container instance and let its machine end; tasks that are on it yet stop."""
+
+    member: GroupInstance
+    version: int
+    instance: ContainerInstance
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetService:
     """Replace a service's status, deployments or what was said of them."""
 
@@ -150,6 +230,13 @@ Action = (
     | AdvanceTask
     | SetInterface
     | AssignTask
+    | PlaceWaiting
+    | SetScaling
+    | SetCapacity
+    | LaunchInstances
+    | SetMember
+    | SetInstance
+    | EndInstance
     | SetService
     | RegisterTarget
     | DeregisterTarget

@@ -179,7 +179,7 @@ def _reachable(view: View, service: Service, zones: ZonesWithRoom) -> dict[str, 
     configuration = service.primary.revision.network_configuration
     subnets = interfaces.subnets_of(view, arns.scope_of(service.arn), configuration)
     named = {subnet.zone for subnet in subnets}
-    if service.primary.revision.launch_type == fargate.LAUNCH_TYPE:
+    if fargate.runs(service.primary.revision):
         return dict.fromkeys(named, True)
     return {zone: room for zone, room in zones(service).items() if not subnets or zone in named}
 

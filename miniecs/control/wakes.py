@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from miniecs.control import capacity
 from miniecs.control.plan import Key
 from miniecs.control.tasks import needs_care
 from miniecs.control.view import View
-from miniecs.model import fargate
-from miniecs.model.cluster import Cluster, IdempotencyRecord
+from miniecs.model import arns, fargate
+from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance
+from miniecs.model.cluster import CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
@@ -45,6 +47,8 @@ class Wakes:
         self._blocked: dict[str, set[str]] = {}  # cluster -> services whose placement found no host
         self._daemons: dict[str, set[str]] = {}  # cluster -> DAEMON services
         self._balanced: dict[str, set[str]] = {}  # cluster -> services whose zones are kept balanced
+        self._waiting: dict[str, set[str]] = {}  # cluster -> capacity providers that tasks wait for
+        self._scaled: dict[str, list[Key]] = {}  # cluster -> its groups and their managed scaling
 
     @property
     def waiting(self) -> bool:
@@ -67,7 +71,12 @@ class Wakes:
                 self._service(change.before, change.after)
             elif kind is ContainerInstance:
                 self._instance(change.before, change.after)
+            elif kind in (AutoScalingGroup, CapacityProvider):
+                self._providers((change.after or change.before).arn)
+            elif kind is GroupInstance:
+                self._member(change.after or change.before)
             elif kind is Cluster:
+                self._associations(change.before, change.after)
                 if change.after is not None and change.after.status == "INACTIVE":
                     self._touch("cluster", change.after.arn)
             elif kind is TaskDefinition:
@@ -82,11 +91,21 @@ class Wakes:
         self._blocked.clear()
         self._daemons.clear()
         self._balanced.clear()
+        self._waiting.clear()
+        self._scaled.clear()
+        for provider in self._view.all(CapacityProvider):
+            self._touch("capacity", provider.arn)
+            self._touch("scaling", provider.arn)
+        for group in self._view.all(AutoScalingGroup):
+            self._touch("group", group.arn)
+            self._file_scaled(group.cluster_arn)
         for service in self._view.all(Service):
             self._file(service)
             self._touch("service", service.arn, retry=True)
         for task in self._view.all(Task):
             self._touch("task", task.arn)
+            if _waits(task):
+                self._waits(task)
         for target in self._view.all(Target):
             if target.state == "draining":
                 self._touch("target", target.key)
@@ -109,13 +128,76 @@ class Wakes:
             return  # forgotten an hour after it stopped: nobody counts it any more
         if after.service_arn is not None and not _same_to_service(before, after):
             self._touch("service", after.service_arn)
+        if after.capacity_provider_name is not None:
+            self._of_provider(before, after)
         if after.is_stopped:
             if before is None or not before.is_stopped:
                 self._touch("task", after.arn)
+                self._rescale(after.cluster_arn)
                 self._capacity(after.cluster_arn)
                 self._left(after)
         elif needs_care(after) and (before is None or not _same_to_service(before, after)):
             self._touch("task", after.arn)
+
+    # Capacity providers and their groups
+
+    def _of_provider(self, before: Task | None, after: Task) -> None:
+        """A task begins or ends to wait for a capacity provider's instances."""
+        waits = _waits(after)
+        if waits != (before is not None and _waits(before)):
+            if waits:
+                self._waits(after)
+            self._rescale(after.cluster_arn)
+
+    def _waits(self, task: Task) -> None:
+        name = task.capacity_provider_name or ""
+        provider_arn = arns.capacity_provider(arns.scope_of(task.cluster_arn), name)
+        self._waiting.setdefault(task.cluster_arn, set()).add(provider_arn)
+        self._touch("capacity", provider_arn)
+
+    def _rescale(self, cluster_arn: str) -> None:
+        for loop, id in self._scaled.get(cluster_arn, ()):
+            self._touch(loop, id)
+
+    def _file_scaled(self, cluster_arn: str) -> None:
+        keys: list[Key] = []
+        for group in self._view.find(AutoScalingGroup, "cluster", cluster_arn):
+            provider = capacity.provider_of(self._view, group)
+            keys.append(Key("group", group.arn))
+            if provider is not None:
+                keys.append(Key("scaling", provider.arn))
+        self._scaled[cluster_arn] = keys
+
+    def _providers(self, arn: str) -> None:
+        """A provider or a group is new, other or gone: who belongs to whom is found anew."""
+        provider = self._view.get(CapacityProvider, arn)
+        if provider is not None:
+            self._touch("capacity", arn, retry=True)
+            self._touch("scaling", arn)
+        clusters = set(self._scaled)
+        clusters.update(group.cluster_arn for group in self._view.all(AutoScalingGroup))
+        for cluster_arn in sorted(clusters):
+            self._file_scaled(cluster_arn)
+            self._rescale(cluster_arn)
+
+    def _associations(self, before: Cluster | None, after: Cluster | None) -> None:
+        """A cluster has other capacity providers, or is gone."""
+        cluster = after or before
+        if cluster is None or (before is not None and after is not None and _same_providers(before, after)):
+            return
+        for name in {*(before.capacity_providers if before else ()), *cluster.capacity_providers}:
+            arn = arns.capacity_provider(arns.scope_of(cluster.arn), name)
+            self._touch("scaling", arn)
+        if self._view.find(AutoScalingGroup, "cluster", cluster.arn):
+            self._file_scaled(cluster.arn)
+            self._rescale(cluster.arn)
+
+    def _member(self, member: GroupInstance) -> None:
+        group = self._view.get(AutoScalingGroup, member.group_arn)
+        if group is not None:
+            self._rescale(group.cluster_arn)
+
+    # Capacity in general
 
     def _left(self, task: Task) -> None:
         """A daemon waits until all other tasks have left a DRAINING instance."""
@@ -130,6 +212,12 @@ class Wakes:
     def _capacity(self, cluster_arn: str) -> None:
         for arn in sorted(self._blocked.get(cluster_arn, ())):
             self._touch("service", arn, retry=True)
+        waiting = self._waiting.get(cluster_arn)
+        for arn in sorted(waiting or ()):
+            if self._view.count(Task, "waiting", (cluster_arn, arns.name_of(arn))):
+                self._touch("capacity", arn, retry=True)
+            elif waiting is not None:
+                waiting.discard(arn)
 
     def _target(self, before: Target | None, after: Target | None) -> None:
         """Probes write a target often; only what its state means to others wakes them."""
@@ -188,6 +276,7 @@ class Wakes:
         for arn in sorted(self._daemons.get(after.cluster_arn, ())):
             self._touch("service", arn)
         self._capacity(after.cluster_arn)
+        self._rescale(after.cluster_arn)
         if fargate.is_capacity(after.cluster_arn) and after.agent_connected:
             for waiting in self._view.all(Task):
                 if waiting.last_status == "PROVISIONING" and waiting.container_instance_arn is None:
@@ -208,6 +297,20 @@ class Wakes:
 
 def _takes_tasks(instance: ContainerInstance) -> bool:
     return instance.status == "ACTIVE" and instance.agent_connected
+
+
+def _waits(task: Task) -> bool:
+    """Whether a task waits for a capacity provider's instances."""
+    return (
+        task.capacity_provider_name is not None
+        and task.container_instance_arn is None
+        and task.last_status == "PROVISIONING"
+        and task.launch_type != fargate.LAUNCH_TYPE
+    )
+
+
+def _same_providers(before: Cluster, after: Cluster) -> bool:
+    return before.capacity_providers == after.capacity_providers and before.status == after.status
 
 
 def _same_to_service(before: Task | None, after: Task) -> bool:
@@ -240,4 +343,5 @@ def _offers_otherwise(before: ContainerInstance, after: ContainerInstance) -> bo
         or before.ports != after.ports
         or before.ports_udp != after.ports_udp
         or before.gpus != after.gpus
+        or before.capacity_provider_name != after.capacity_provider_name
     )

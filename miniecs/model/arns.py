@@ -44,6 +44,13 @@ def capacity_provider(scope: Scope, name: str) -> str:
     return _ecs(scope, f"capacity-provider/{name}")
 
 
+def auto_scaling_group(scope: Scope, name: str, id: str) -> str:
+    """id: a uuid."""
+    return (
+        f"arn:aws:autoscaling:{scope.region}:{scope.account}:autoScalingGroup:{id}:autoScalingGroupName/{name}"
+    )
+
+
 def attachment(scope: Scope, id: str) -> str:
     return _ecs(scope, f"attachment/{id}")
 

@@ -22,6 +22,7 @@ class EmulatedInstance:
     instance_type: str
     zone: str
     attributes: tuple[tuple[str, str], ...] = ()  # custom ones
+    group_arn: str = ""  # the Auto Scaling group that launched it
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from miniecs.model import arns
 from miniecs.model.instance_types import FARGATE as MACHINE
 from miniecs.model.scope import Scope
+from miniecs.model.service import Revision
 from miniecs.model.task import Task
 
 __all__ = ["MACHINE"]
 
 LAUNCH_TYPE = "FARGATE"
+PROVIDERS = ("FARGATE", "FARGATE_SPOT")
 CLUSTER = "aws.fargate"  # a dot is in no cluster's name
 PLATFORM_VERSIONS = ("LATEST", "1.4.0", "1.3.0")
 NEWEST_PLATFORM = "1.4.0"
@@ -27,6 +29,13 @@ def cluster_arn(scope: Scope) -> str:
 def is_capacity(cluster_arn: str) -> bool:
     """Whether a cluster is that of Fargate's own machines."""
     return cluster_arn.endswith(f":cluster/{CLUSTER}")
+
+
+def runs(revision: Revision) -> bool:
+    """Whether tasks of a revision run on Fargate; a strategy is for Fargate as a whole or not at all."""
+    return revision.launch_type == LAUNCH_TYPE or any(
+        item.capacity_provider in PROVIDERS for item in revision.capacity_provider_strategy
+    )
 
 
 def waits(task: Task) -> bool:

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from miniecs.model import arns, fargate
+from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance, ManagedScaling
 from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.emulated import EmulatedInstance, EngineHost
 from miniecs.model.instance import ContainerInstance
@@ -84,6 +85,14 @@ def _deployment_and_status(task: Task) -> Hashable:
     return task.deployment_id, task.last_status
 
 
+def _waiting(task: Task) -> Hashable:
+    """Tasks that wait for a capacity provider's instances. Fargate's wait for nothing that is counted."""
+    provider = task.capacity_provider_name
+    if provider is None or task.last_status != "PROVISIONING" or task.container_instance_arn is not None:
+        return None
+    return None if provider in fargate.PROVIDERS else (task.cluster_arn, provider)
+
+
 def _live_subnet(task: Task) -> Hashable:
     interface = task.network_interface
     if interface is None or task.last_status == "STOPPED":
@@ -111,6 +120,14 @@ def _live_machine(instance: ContainerInstance) -> Hashable:
 KINDS: tuple[Kind, ...] = (
     Kind("cluster", Cluster, indexes={"scope": _cluster_scope}),
     Kind("capacity_provider", CapacityProvider, indexes={"scope": lambda p: p.scope}),
+    Kind("auto_scaling_group", AutoScalingGroup, indexes={"cluster": attrgetter("cluster_arn")}),
+    Kind(
+        "group_instance",
+        GroupInstance,
+        key=attrgetter("instance_id"),
+        indexes={"group": attrgetter("group_arn")},
+    ),
+    Kind("managed_scaling", ManagedScaling, key=attrgetter("provider_arn")),
     Kind(
         "account_setting",
         AccountSetting,
@@ -153,6 +170,7 @@ KINDS: tuple[Kind, ...] = (
             "service": _live_service,
             "instance": _live_instance,
             "subnet": _live_subnet,
+            "waiting": _waiting,
         },
         counts={
             "cluster": _cluster_and_status,

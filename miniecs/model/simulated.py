@@ -20,3 +20,4 @@ class SimulatedInstance:
     instance_id: str
     private_ip: str
     attributes: tuple[tuple[str, str], ...] = ()  # custom ones, as registered
+    group_arn: str = ""  # the Auto Scaling group that launched it

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from miniecs.model.scope import Tag
+from miniecs.model.service import PlacementConstraint, PlacementStrategy
 
 
 class TaskStatus(StrEnum):
@@ -77,6 +78,14 @@ class NetworkInterface:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacementRules:
+    """What RunTask asked of placement, kept by a task that waits for capacity; a service keeps its own."""
+
+    constraints: tuple[PlacementConstraint, ...] = ()
+    strategy: tuple[PlacementStrategy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One task. Times are epoch seconds; reserved amounts are what placement counted.
 
@@ -121,6 +130,7 @@ class Task:
     stopped_reason: str | None = None
     protection_expires_at: float | None = None
     deregistered_at: float | None = None  # when its targets began to drain
+    placement: PlacementRules | None = None
     because: str = ""  # why it was started and placed where it is
     version: int = 1
 

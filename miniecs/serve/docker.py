@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from miniecs.config import InstanceSpec
 from miniecs.model.emulated import LOCAL, EmulatedInstance
@@ -45,6 +45,13 @@ class DockerRuntime:
 
     def launch(self, wanted: Iterable[InstanceSpec]) -> None:
         self._machines.launch(LOCAL, wanted)
+
+    def group_machines(self) -> Mapping[str, str]:
+        machines = self._store.all(EmulatedInstance)
+        return {machine.instance_id: machine.group_arn for machine in machines if machine.group_arn}
+
+    def terminate(self, instance_id: str) -> None:
+        self._machines.forget([instance_id])
 
     async def add(self, wanted: InstanceSpec) -> str:
         link = self._links.get(LOCAL)

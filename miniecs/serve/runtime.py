@@ -5,7 +5,7 @@ The server knows one of these and no more of either; the rest of it is the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from miniecs.config import InstanceSpec
@@ -25,6 +25,12 @@ class Runtime(Protocol):
 
     def launch(self, wanted: Iterable[InstanceSpec]) -> None:
         """New container instances, without waiting for them. Raises UnknownInstanceType and AwsError."""
+
+    def group_machines(self) -> Mapping[str, str]:
+        """Machines that Auto Scaling groups launched: EC2 instance id -> group's ARN."""
+
+    def terminate(self, instance_id: str) -> None:
+        """End a group's machine, registered or not; there may be none."""
 
     async def add(self, wanted: InstanceSpec) -> str:
         """A new container instance; its ARN, once its agent is connected.

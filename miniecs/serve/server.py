@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,6 +23,7 @@ from miniecs.model.data_plane import PATH as PROXY
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.reconciler import Reconciler
+from miniecs.serve.autoscale import provide_group
 from miniecs.serve.docker import DockerRuntime
 from miniecs.serve.driver import Driver
 from miniecs.serve.fargate import FargateCapacity
@@ -38,6 +39,7 @@ from miniecs_api.context import ApiSettings
 from miniecs_api.data_plane import DataPlane
 from miniecs_api.door import DoorSettings
 from miniecs_api.extensions import Extensions
+from miniecs_api.group_machines import GroupMachines
 from miniecs_api.host_channel import HostChannel
 from miniecs_api.hosts import HostLinks, HostSettings
 from miniecs_api.machines import Machines
@@ -96,6 +98,7 @@ class Server:
         self.links = HostLinks(self.store, self.machines, self._host_settings())
         self._runtime: Runtime = self._make_runtime()
         self._fargate = FargateCapacity(self.store, self._runtime, self.scope)
+        self._groups = GroupMachines(self.store, self._runtime, self._soon)
         self.data_plane = DataPlane(self.store, self.clock, self.timing, settings.owner)
         join = JoinCredentials(settings.join_access_key, settings.join_secret)
         signatures = Signatures(join, self.clock)
@@ -144,9 +147,11 @@ class Server:
         self._driver = Driver(self.store, self.reconciler, self.clock)
         self._runtime.start()
         self._fargate.start()
+        self._groups.start()
         self._ticker = asyncio.create_task(self._tick())
         if all(fargate.is_capacity(cluster.arn) for cluster in self.store.all(Cluster)):
             self._make_cluster()
+        provide_group(self.store, self.operations, self.settings, self.scope, self.ids, self.clock.now())
 
     def end(self) -> None:
         """The HTTP server is about to hang up on everybody: that is no sign of anything."""
@@ -160,6 +165,7 @@ class Server:
                 await self._ticker
         self._driver.stop()
         self._fargate.stop()
+        self._groups.stop()
         self.data_plane.stop()
         self._runtime.stop()
         self.sessions.stop()
@@ -190,8 +196,10 @@ class Server:
         self.fleets.rebuild()
         self.reconciler.queue_everything()
         await self._runtime.reset()
+        self._groups.converge()
         if restore:
             self._make_cluster()
+            provide_group(self.store, self.operations, self.settings, self.scope, self.ids, self.clock.now())
         self._runtime.begin_anew(restore=restore)
 
     # Container instances
@@ -213,13 +221,18 @@ class Server:
 
     def _make_cluster(self) -> None:
         """The cluster and container instances that `up` was asked for; none for ``--instances 0``."""
-        if not self.settings.instances:
+        if not self.settings.instances and not self.settings.autoscale:
             return
         self.operations.call("ecs", "CreateCluster", {"clusterName": self.settings.cluster}, self.scope)
+        if self.settings.autoscale:
+            return
         self._runtime.launch(
             InstanceSpec(self.settings.cluster, self.settings.instance_type, self._zone(number))
             for number in range(self.settings.instances)
         )
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(call)
 
     def _zone(self, number: int) -> str:
         """The zones of the region in turn: a, b, c …"""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from miniecs.clock import Clock
@@ -72,6 +72,12 @@ class SimulatedRuntime:
         for spec in wanted:
             self._launch(spec)
 
+    def group_machines(self) -> Mapping[str, str]:
+        return self._instances.group_machines()
+
+    def terminate(self, instance_id: str) -> None:
+        self._instances.terminate(instance_id)
+
     async def add(self, wanted: InstanceSpec) -> str:
         return self._launch(wanted)
 
@@ -88,7 +94,11 @@ class SimulatedRuntime:
         cluster = {"cluster": wanted.cluster}
         registered = self._operations.call("ecs", "ListContainerInstances", cluster, self._scope)
         zone = wanted.zone or self._zones(len(registered.result["containerInstanceArns"]))
-        host = self._instances.add(NewInstance(wanted.type, zone, wanted.cluster, wanted.attributes))
+        host = self._instances.add(
+            NewInstance(
+                wanted.type, zone, wanted.cluster, wanted.attributes, wanted.instance_id, wanted.group_arn
+            )
+        )
         if not host.arn:
             raise RuntimeError(f"the simulated instance did not register: {host.exit_reason}")
         return host.arn

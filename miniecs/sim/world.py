@@ -15,11 +15,13 @@ from miniecs.control.plan import Key, Plan
 from miniecs.fleets import Fleets
 from miniecs.ids import Ids
 from miniecs.model import arns, fargate
+from miniecs.model.autoscaling import AutoScalingGroup
 from miniecs.model.scope import Scope
 from miniecs.model.task import Task
 from miniecs.reconciler import Reconciler
 from miniecs.sim.data_plane import DataPlane
 from miniecs.sim.fargate import FargateMachines
+from miniecs.sim.groups import SimulatedMachinery
 from miniecs.sim.history import History
 from miniecs.sim.invariants import Invariants
 from miniecs.sim.network import ControlPlane, SimulatedNetwork
@@ -32,6 +34,7 @@ from miniecs_agent.sim.engine import Latencies
 from miniecs_agent.sim.instances import NewInstance, SimulatedHost, SimulatedInstances
 from miniecs_api.agents import AgentSessions
 from miniecs_api.context import ApiSettings
+from miniecs_api.group_machines import GroupMachines
 from miniecs_api.links import Prober
 from miniecs_api.operations import Operations
 from miniecs_api.simulated import StoreJournal, agents_calls
@@ -91,6 +94,7 @@ class World:
             latencies=latencies or Latencies(),
         )
         self._fargate = FargateMachines(self.store, self.timeline, self.scope, self.instances)
+        self._groups = GroupMachines(self.store, SimulatedMachinery(self.instances), self._soon)
         self._kill_at_next_plan: float | None = None  # how long it will be down
         self._is_killed = False
         self._generation = 0
@@ -145,6 +149,9 @@ class World:
         if self.requests is not None:
             self.requests.pass_time(until)
         self.timeline.advance_to(until)
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        self.timeline.call_at(self.now, call)
 
     def _react(self) -> None:
         """Let the reconciler do what the last event made due."""
@@ -201,6 +208,36 @@ class World:
         wanted = NewInstance(type or self._types[0], zone or self.zones[0], self.cluster, attributes)
         return self.instances.add(wanted)
 
+    def add_group(
+        self, least: int, most: int, *, type: str | None = None, name: str = "group", **provider: Any
+    ) -> AutoScalingGroup:
+        """An Auto Scaling group, its capacity provider of the same name, and that one the cluster's default.
+
+        provider: more of autoScalingGroupProvider, e.g. managedScaling.
+        """
+        group = AutoScalingGroup(
+            arns.auto_scaling_group(self.scope, name, self.ids.uuid()),
+            name,
+            self.cluster_arn,
+            type or self._types[0],
+            tuple(self.zones),
+            min_size=least,
+            max_size=most,
+            desired_capacity=least,
+            created_at=self.now,
+        )
+        with self.store.transaction() as tx:
+            tx.put(group)
+        described = {"autoScalingGroupArn": group.arn, "managedScaling": {"status": "ENABLED"}, **provider}
+        self.ecs("CreateCapacityProvider", name=name, autoScalingGroupProvider=described)
+        self.ecs(
+            "PutClusterCapacityProviders",
+            cluster=self.cluster,
+            capacityProviders=[name],
+            defaultCapacityProviderStrategy=[{"capacityProvider": name, "weight": 1}],
+        )
+        return group
+
     def hosts(self) -> list[SimulatedHost]:
         """Those of users that are alive."""
         return [host for host in self.machines() if not _is_fargate(host)]
@@ -235,6 +272,7 @@ class World:
         if self._target_invariants is not None:
             self._target_invariants.follow()
         self._fargate.start()
+        self._groups.start()
         self.data_plane.control_plane_started(self.tables)
         self._reachable.sessions = self.sessions
         self._reachable.api = agents_calls(self.operations, self.scope)
@@ -271,6 +309,7 @@ class World:
         self.tables.stop()
         self.data_plane.control_plane_died()
         self._fargate.stop()
+        self._groups.stop()
         self.fleets.close()
         self.history.note("fault", "control plane is down", {})
         self.timeline.call_at(self.now + down_for, self.start_control_plane)

@@ -52,6 +52,8 @@ class NewInstance:
     zone: str
     cluster: str
     attributes: tuple[tuple[str, str], ...] = ()
+    instance_id: str = ""  # an Auto Scaling group's instance has one already
+    group_arn: str = ""
 
 
 class SimulatedInstances:
@@ -76,6 +78,7 @@ class SimulatedInstances:
         self._hosts: dict[str, SimulatedHost] = {}
         self._by_address: dict[str, SimulatedHost] = {}
         self._by_instance_id: dict[str, SimulatedHost] = {}
+        self._groups: dict[str, str] = {}  # EC2 instance id -> the Auto Scaling group's ARN
         self._next_address = _FIRST_ADDRESS
 
     def __iter__(self) -> Iterator[SimulatedHost]:
@@ -94,9 +97,10 @@ class SimulatedInstances:
             cluster_arn=wanted.cluster,
             instance_type=instance_type(wanted.instance_type).name,
             zone=wanted.zone,
-            instance_id=f"i-{self._ids.hex(17)}",
+            instance_id=wanted.instance_id or f"i-{self._ids.hex(17)}",
             private_ip=self._address(),
             attributes=wanted.attributes,
+            group_arn=wanted.group_arn,
         )
         host = self._host(described, known_arn=None)
         host.start()
@@ -107,11 +111,26 @@ class SimulatedInstances:
         host = self._hosts.pop(instance_arn, None)
         if host is None:
             return False
+        self._drop(host)
+        self._journal.forget(instance_arn)
+        return True
+
+    def group_machines(self) -> Mapping[str, str]:
+        """Hosts of Auto Scaling groups, registered or not yet: EC2 instance id -> group's ARN."""
+        return dict(self._groups)
+
+    def terminate(self, instance_id: str) -> None:
+        """As ``remove``, by the EC2 instance id; a host that has not registered yet never will."""
+        host = self._by_instance_id.get(instance_id)
+        if host is None or self.remove(host.arn):
+            return
+        self._drop(host)
+
+    def _drop(self, host: SimulatedHost) -> None:
         host.lose()
         self._by_address.pop(host.facts.private_ip, None)
         self._by_instance_id.pop(host.facts.instance_id, None)
-        self._journal.forget(instance_arn)
-        return True
+        self._groups.pop(host.facts.instance_id, None)
 
     def remove_all(self) -> None:
         """Switch every host off and forget it."""
@@ -193,6 +212,8 @@ class SimulatedInstances:
         )
         self._by_address[described.private_ip] = host
         self._by_instance_id[described.instance_id] = host
+        if described.group_arn:
+            self._groups[described.instance_id] = described.group_arn
         return host
 
     def _registered(self, described: SimulatedInstance, host: SimulatedHost) -> None:

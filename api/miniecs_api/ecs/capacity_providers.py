@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from miniecs.model import arns
+from miniecs.model.autoscaling import AutoScalingGroup
 from miniecs.model.cluster import CapacityProvider, Cluster
 from miniecs_api.context import Context
 from miniecs_api.ecs import resolve
@@ -34,7 +35,11 @@ _SCALING_DEFAULTS = {
     "maximumScalingStepSize": 10000,
     "instanceWarmupPeriod": 300,
 }
-_HINT = "miniecs starts and ends no machines for capacity providers; see docs/differences.md."
+_HINT = (
+    "miniecs has no such Auto Scaling group, so nothing starts or ends its machines; "
+    "`miniecs up --autoscale` makes a group. See docs/differences.md."
+)
+_MANAGED_HINT = "miniecs starts and ends no managed instances; see docs/differences.md."
 
 
 @operation
@@ -69,7 +74,8 @@ def create_capacity_provider(ctx: Context, params: dict[str, Any]) -> dict[str, 
         update_status="CREATE_COMPLETE",
         tags=to_tags(params.get("tags")),
     )
-    ctx.hint(_HINT)
+    _refuse_shared_group(ctx, provider)
+    _hint(ctx, provider)
     ctx.tx.put(provider)
     return {"capacityProvider": _render(provider, tags=True)}
 
@@ -122,7 +128,7 @@ def update_capacity_provider(ctx: Context, params: dict[str, Any]) -> dict[str, 
             provider, managed_instances_provider=_managed_provider(_merge(dict(before), managed))
         )
     updated = replace(updated, update_status="UPDATE_COMPLETE")
-    ctx.hint(_HINT)
+    _hint(ctx, updated)
     ctx.tx.put(updated)
     return {"capacityProvider": _render(updated, tags=True)}
 
@@ -140,6 +146,33 @@ def delete_capacity_provider(ctx: Context, params: dict[str, Any]) -> dict[str, 
     gone = replace(provider, status="INACTIVE", update_status="DELETE_COMPLETE")
     ctx.tx.put(gone)
     return {"capacityProvider": _render(gone, tags=True)}
+
+
+def _refuse_shared_group(ctx: Context, provider: CapacityProvider) -> None:
+    """An Auto Scaling group has one capacity provider."""
+    group = _group(provider)
+    for other in ctx.tx.find(CapacityProvider, "scope", ctx.scope):
+        if group and other.arn != provider.arn and other.status != "INACTIVE" and _group(other) == group:
+            raise AwsError(
+                "ClientException",
+                "The specified Auto Scaling group ARN is already being used by another capacity provider. "
+                "Specify a unique Auto Scaling group ARN and try again.",
+                hint=f"{other.name} uses it.",
+            )
+
+
+def _hint(ctx: Context, provider: CapacityProvider) -> None:
+    """Say so where nothing will scale the provider."""
+    if provider.type == "MANAGED_INSTANCES":
+        ctx.hint(_MANAGED_HINT)
+    elif not any(_group(provider) in (group.arn, group.name) for group in ctx.tx.all(AutoScalingGroup)):
+        ctx.hint(_HINT)
+
+
+def _group(provider: CapacityProvider) -> str:
+    """Its Auto Scaling group's ARN or name; '' without one."""
+    named: str = (provider.auto_scaling_group_provider or {}).get("autoScalingGroupArn", "")
+    return named
 
 
 def _changeable(ctx: Context, reference: str, params: dict[str, Any], verb: str) -> CapacityProvider:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from miniecs.model import arns
+from miniecs.model import arns, fargate
 from miniecs.model.cluster import CapacityProvider, CapacityProviderStrategyItem
 from miniecs_api.context import Context
 from miniecs_api.wire.errors import AwsError
 
-FARGATE_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
+FARGATE_PROVIDERS = fargate.PROVIDERS
 _MAX_ITEMS = 20
 
 
@@ -77,7 +77,8 @@ def _check(strategy: tuple[CapacityProviderStrategyItem, ...], associated: Colle
     if not set(names) <= set(associated):
         raise _invalid(
             "The specified capacity provider strategy cannot contain a capacity provider that is not "
-            "associated with the cluster. Associate the capacity provider with the cluster and try again."
+            "associated with the cluster. Associate the capacity provider with the cluster or specify a "
+            "valid capacity provider and try again."
         )
     if len(set(names)) < len(names):
         raise _invalid(
@@ -85,15 +86,15 @@ def _check(strategy: tuple[CapacityProviderStrategyItem, ...], associated: Colle
         )
     if len({name in FARGATE_PROVIDERS for name in names}) > 1:
         raise _invalid(
-            "The specified capacity provider strategy cannot contain both Fargate and Auto Scaling group "
-            "capacity providers."
+            "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling "
+            "groups and Fargate providers. Specify one or the other and try again."
         )
     if sum(item.base > 0 for item in strategy) > 1:
         raise _invalid(
             "The specified capacity provider strategy cannot contain more than one capacity provider with a "
             "base value greater than 0."
         )
-    if strategy and not any(item.weight for item in strategy):
+    if len(strategy) > 1 and not any(item.weight for item in strategy):
         raise _invalid(
             "The specified capacity provider strategy must contain at least one capacity provider with a "
             "weight greater than 0."

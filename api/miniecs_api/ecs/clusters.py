@@ -104,18 +104,35 @@ def put_cluster_capacity_providers(ctx: Context, params: dict[str, Any]) -> dict
     """Replaces both lists. A provider that an ACTIVE service uses cannot be taken away."""
     cluster = resolve.cluster(ctx, params)
     providers, strategy = _capacity(ctx, params, cluster.arn)
-    for service in ctx.tx.find(Service, "cluster", cluster.arn):
-        used = {item.capacity_provider for item in service.revision.capacity_provider_strategy}
-        if service.status != "INACTIVE" and not used <= set(providers):
-            raise AwsError(
-                "ResourceInUseException",
-                "The specified capacity provider is in use and cannot be removed.",
-                hint=f"{service.name} uses {', '.join(sorted(used - set(providers)))}.",
-            )
+    _refuse_in_use(ctx, cluster, set(cluster.capacity_providers) - set(providers))
     return _updated(
         ctx,
         replace(cluster, capacity_providers=providers, default_capacity_provider_strategy=strategy),
     )
+
+
+def _refuse_in_use(ctx: Context, cluster: Cluster, removed: set[str]) -> None:
+    """A provider that a service's strategy names, or that a task was launched by, stays."""
+    if not removed:
+        return
+    users = [
+        (service.name, item.capacity_provider)
+        for service in ctx.tx.find(Service, "cluster", cluster.arn)
+        if service.status != "INACTIVE"
+        for item in service.revision.capacity_provider_strategy
+    ]
+    users += [
+        (arns.name_of(task.arn), task.capacity_provider_name or "")
+        for task in ctx.tx.find(Task, "cluster", cluster.arn)
+        if not task.is_stopped
+    ]
+    for user, provider in users:
+        if provider in removed:
+            raise AwsError(
+                "ResourceInUseException",
+                "The specified capacity provider is in use and cannot be removed.",
+                hint=f"{user} uses {provider}.",
+            )
 
 
 @operation

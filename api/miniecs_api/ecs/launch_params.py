@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from miniecs.model import fargate
-from miniecs.model.cluster import Cluster
+from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
 from miniecs.model.scope import Tag
 from miniecs.model.service import PlacementConstraint, PlacementStrategy
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
+from miniecs_api.ecs.capacity_strategy import find_capacity_provider, to_strategy
 from miniecs_api.ecs.task_definitions import find_task_definition
 from miniecs_api.ecs.td_compatibilities import FARGATE_SIZES
 from miniecs_api.wire.errors import AwsError
@@ -111,19 +112,45 @@ def _strategy(type: str | None, field: str) -> PlacementStrategy:
     raise invalid("Placement strategy type must be one of [random, spread, binpack].")
 
 
-def launch_type(
-    ctx: Context, params: dict[str, Any], cluster: Cluster, definition: TaskDefinition
-) -> str:
-    """The launch type to use. What has no engine here yet is refused rather than pretended."""
-    strategy = params.get("capacityProviderStrategy")
+class Launch(NamedTuple):
+    """How tasks are launched: with a launch type, or by a strategy. runs_on: EC2 or FARGATE, either way."""
+
+    launch_type: str | None
+    strategy: tuple[CapacityProviderStrategyItem, ...]
+    runs_on: str
+
+
+def launch(ctx: Context, params: dict[str, Any], cluster: Cluster, definition: TaskDefinition) -> Launch:
+    """What the call says, else the cluster's default strategy, else EC2."""
     given = params.get("launchType")
+    strategy = params.get("capacityProviderStrategy")
     if strategy and given:
         raise invalid("Specify either Launch Type or Capacity Provider Strategy, but not both.")
-    if strategy or (not given and cluster.default_capacity_provider_strategy):
-        raise _unsupported(
-            "Capacity provider strategies are not acted on by miniecs yet; say launchType EC2 instead."
+    chosen: tuple[CapacityProviderStrategyItem, ...] = ()
+    if strategy:
+        chosen = to_strategy(ctx, strategy, cluster.capacity_providers)
+    elif not given:
+        chosen = cluster.default_capacity_provider_strategy
+    if not chosen:
+        return Launch(given or "EC2", (), launch_type(params, given or "EC2", definition))
+    if len(chosen) > 1 and not any(item.weight for item in chosen):
+        raise invalid(
+            "The specified capacity provider strategy must contain at least one capacity provider with a "
+            "weight greater than 0."
         )
-    chosen: str = given or "EC2"
+    first, *_ = (item.capacity_provider for item in chosen)
+    return Launch(None, chosen, launch_type(params, _runs_on(ctx, first), definition))
+
+
+def _runs_on(ctx: Context, provider: str) -> str:
+    found = find_capacity_provider(ctx, provider)
+    if found is not None and found.type == "MANAGED_INSTANCES":
+        return found.type
+    return fargate.LAUNCH_TYPE if provider in fargate.PROVIDERS else "EC2"
+
+
+def launch_type(params: dict[str, Any], chosen: str, definition: TaskDefinition) -> str:
+    """Check what is given beside a launch type; returns the launch type."""
     if chosen not in (definition.compatibilities or ("EC2",)):
         raise invalid(f"Task definition does not support launch_type {chosen}.")
     if chosen == "MANAGED_INSTANCES":

@@ -10,6 +10,7 @@ from miniecs.model.event import EventKind
 from miniecs.model.service import Deployment, Revision, Service
 from miniecs.model.task import Task
 from miniecs_api.context import Context
+from miniecs_api.ecs.capacity_strategy import render_strategy
 from miniecs_api.ecs.tagging import render_tags
 
 _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
@@ -32,6 +33,7 @@ def render_service(ctx: Context, service: Service, *, tags: bool = False) -> dic
         "runningCount": running,
         "pendingCount": pending,
         "launchType": revision.launch_type,
+        "capacityProviderStrategy": render_strategy(revision.capacity_provider_strategy) or None,
         "taskDefinition": revision.task_definition_arn,
         "deploymentConfiguration": {
             "deploymentCircuitBreaker": {
@@ -81,6 +83,7 @@ def _deployment(ctx: Context, deployment: Deployment) -> dict[str, Any]:
         "createdAt": deployment.created_at,
         "updatedAt": deployment.updated_at,
         "launchType": deployment.revision.launch_type,
+        "capacityProviderStrategy": render_strategy(deployment.revision.capacity_provider_strategy) or None,
         "networkConfiguration": deployment.revision.network_configuration,
         **_platform(deployment.revision),
         "rolloutState": deployment.rollout_state,
@@ -90,7 +93,7 @@ def _deployment(ctx: Context, deployment: Deployment) -> dict[str, Any]:
 
 def _platform(revision: Revision) -> dict[str, Any]:
     """Fargate's, which is asked for as LATEST and shown as that."""
-    if revision.launch_type != fargate.LAUNCH_TYPE:
+    if not fargate.runs(revision):
         return {}
     return {"platformVersion": revision.platform_version, "platformFamily": fargate.PLATFORM_FAMILY}
 

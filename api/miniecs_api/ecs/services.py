@@ -9,13 +9,13 @@ from miniecs.apply import write_service
 from miniecs.control import rebalancing
 from miniecs.control.rollout import begin, scale
 from miniecs.model import arns, fargate
-from miniecs.model.cluster import Cluster
+from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
 from miniecs.model.service import Revision, Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs import launch_params, networks, resolve, service_load_balancers, service_params
-from miniecs_api.ecs.launch_params import invalid
+from miniecs_api.ecs.launch_params import Launch, invalid
 from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_service import render_service
 from miniecs_api.ecs.tagging import to_tags
@@ -82,7 +82,8 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
     if token is not None and len(token) > _TOKEN_LIMIT:
         raise invalid(f"clientToken must have at most {_TOKEN_LIMIT} characters.")
     balancers = service_load_balancers.load_balancers(ctx, params, definition)
-    launch_type = launch_params.launch_type(ctx, params, cluster, definition)
+    launch = launch_params.launch(ctx, params, cluster, definition)
+    _refuse_daemon_by_strategy(strategy, launch.strategy)
     service = Service(
         arn=arns.service(ctx.scope, cluster.name, name),
         name=name,
@@ -90,9 +91,10 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
         desired_count=service_params.desired_count(params, strategy),
         revision=Revision(
             task_definition_arn=definition.arn,
-            launch_type=launch_type,
-            platform_version=launch_params.platform_version(params, launch_type),
-            network_configuration=networks.network_configuration(ctx, params, definition, launch_type),
+            launch_type=launch.launch_type,
+            capacity_provider_strategy=launch.strategy,
+            platform_version=launch_params.platform_version(params, launch.runs_on),
+            network_configuration=networks.network_configuration(ctx, params, definition, launch.runs_on),
             load_balancers=balancers,
         ),
         scheduling_strategy=strategy,
@@ -112,10 +114,22 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
     )
     if strategy == "DAEMON" and service.placement_strategy:
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
-    if strategy == "DAEMON" and launch_type == fargate.LAUNCH_TYPE:
+    if strategy == "DAEMON" and launch.runs_on == fargate.LAUNCH_TYPE:
         raise invalid("The daemon scheduling strategy is not supported for the FARGATE launch type.")
     rebalanced = _rebalancing(service, params.get("availabilityZoneRebalancing"))
     return replace(service, availability_zone_rebalancing=rebalanced)
+
+
+def _refuse_daemon_by_strategy(
+    scheduling: str, strategy: tuple[CapacityProviderStrategyItem, ...]
+) -> None:
+    """The cluster's default strategy counts too; a launchType of EC2 is what such a call lacks."""
+    if scheduling == "DAEMON" and strategy:
+        raise invalid(
+            "Specifying a capacity provider strategy is not supported when you create a service using the "
+            "DAEMON scheduling strategy.",
+            "Say launchType EC2: without it the cluster's default capacity provider strategy is used.",
+        )
 
 
 def _rebalancing(service: Service, given: str | None) -> str:
@@ -196,15 +210,13 @@ def _definition_for_update(ctx: Context, params: dict[str, Any], service: Servic
 def _revision(
     ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service, definition: TaskDefinition
 ) -> Revision:
-    current = service.revision
-    launch_type = current.launch_type or "EC2"
-    changed = definition.arn != current.task_definition_arn
-    checked = ("capacityProviderStrategy", "platformVersion", "placementConstraints", "placementStrategy")
-    if changed or any(params.get(member) for member in checked):
-        asked = {member: params[member] for member in checked if member in params}
-        if not asked.get("capacityProviderStrategy"):
-            asked["launchType"] = launch_type
-        launch_params.launch_type(ctx, asked, cluster, definition)
+    launch = _launch(ctx, params, cluster, service, definition)
+    current = replace(
+        service.revision, launch_type=launch.launch_type, capacity_provider_strategy=launch.strategy
+    )
+    runs_on = launch.runs_on
+    moved = (runs_on == fargate.LAUNCH_TYPE) != fargate.runs(service.revision)
+    changed = moved or definition.arn != current.task_definition_arn
     balancers = (
         service_load_balancers.load_balancers(ctx, params, definition)
         if "loadBalancers" in params
@@ -223,16 +235,41 @@ def _revision(
     network = current.network_configuration
     if changed or "networkConfiguration" in params:
         asked = {"networkConfiguration": params.get("networkConfiguration", network)}
-        network = networks.network_configuration(ctx, asked, definition, launch_type)
+        network = networks.network_configuration(ctx, asked, definition, runs_on)
     return replace(
         current,
         task_definition_arn=definition.arn,
-        platform_version=launch_params.platform_version(params, launch_type)
-        if params.get("platformVersion")
+        platform_version=launch_params.platform_version(params, runs_on)
+        if moved or params.get("platformVersion")
         else current.platform_version,
         load_balancers=balancers,
         network_configuration=network,
     )
+
+
+def _launch(
+    ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service, definition: TaskDefinition
+) -> Launch:
+    """As the service is launched now, or by another strategy; an empty one leads back to the launch type."""
+    now, given = service.revision, params.get("capacityProviderStrategy")
+    on_fargate = fargate.runs(now)
+    if given:
+        launch = launch_params.launch(ctx, params, cluster, definition)
+        _refuse_daemon_by_strategy(service.scheduling_strategy, launch.strategy)
+    elif given is not None or not now.capacity_provider_strategy:
+        chosen = now.launch_type or (fargate.LAUNCH_TYPE if on_fargate else "EC2")
+        launch = Launch(chosen, (), launch_params.launch_type(params, chosen, definition))
+    else:
+        chosen = fargate.LAUNCH_TYPE if on_fargate else "EC2"
+        runs_on = launch_params.launch_type(params, chosen, definition)
+        launch = Launch(None, now.capacity_provider_strategy, runs_on)
+    if launch.strategy != now.capacity_provider_strategy and not params.get("forceNewDeployment", False):
+        raise invalid(
+            "When switching from launch type to capacity provider strategy on an existing service, or making "
+            "a change to a capacity provider strategy on a service that is already using one, you must force "
+            "a new deployment."
+        )
+    return launch
 
 
 @operation

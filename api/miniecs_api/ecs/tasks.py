@@ -12,19 +12,20 @@ import json
 from typing import Any
 
 from miniecs.apply import keep_decision, keep_failure, write_task
-from miniecs.control import messages
+from miniecs.control import capacity, messages
 from miniecs.control.interfaces import Chooser, subnets_of
-from miniecs.control.launch import LaunchSpec, launched_task, placement_request
+from miniecs.control.launch import LaunchSpec, launched_task, new_task, placement_request
 from miniecs.control.stopping import stop
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Tag
 from miniecs.model.service import PlacementConstraint, PlacementStrategy, Service
-from miniecs.model.task import Task
+from miniecs.model.task import PlacementRules, Task
+from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs import launch_params, networks, resolve
-from miniecs_api.ecs.launch_params import invalid
+from miniecs_api.ecs.launch_params import Launch, invalid
 from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_task import render_task
 from miniecs_api.ecs.tagging import to_tags
@@ -50,33 +51,87 @@ def run_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     count = params.get("count", 1)
     if not 1 <= count <= _RUN_LIMIT:
         raise invalid(f"Count must be between 1 and {_RUN_LIMIT}.")
-    spec = _launch_spec(ctx, params, cluster)
+    definition = _definition(ctx, params)
+    launch = launch_params.launch(ctx, params, cluster, definition)
+    spec = _launch_spec(ctx, params, cluster, definition, launch)
     constraints = launch_params.placement_constraints(ctx, params, spec.definition)
     strategies = launch_params.placement_strategy(params)
     subnets = _subnets(ctx, spec)
+    rules = PlacementRules(constraints, strategies)
+    tasks: list[Task] = []
     failures: list[dict[str, Any]] = []
-    if spec.launch_type == fargate.LAUNCH_TYPE:
-        tasks = [_start(ctx, spec, None, subnets, "RunTask was called") for _ in range(count)]
-    else:
-        if not ctx.tx.count(ContainerInstance, "registered", cluster.arn):
-            raise invalid("No Container Instances were found in your cluster.")
-        instances: list[ContainerInstance] = []
-        near = None
-        if spec.network_configuration:
-            instances = ctx.tx.find(ContainerInstance, "cluster", cluster.arn)
-            near = subnets.hosts(instances)
-        decision = _place(ctx, spec, count, constraints, strategies, only_hosts=near)
-        tasks = [
-            _start(ctx, spec, placement.host, subnets, placement.because) for placement in decision.placements
-        ]
-        _keep(ctx, cluster, decision, tasks, "RunTask was called")
-        if decision.suggestion:
-            ctx.hint(messages.advice(decision))
-        failures = [_failure(rejection) for rejection in decision.rejections]
-        if decision.unplaced and near is not None:
-            failures += [_elsewhere(i) for i in instances if i.status == "ACTIVE" and i.arn not in near]
+    shares = [(spec, count)]
+    if launch.strategy:
+        given = capacity.shares(launch.strategy, count, {})
+        shares = [(spec.on(provider), number) for provider, number in given.items()]
+    for share, number in shares:
+        started, refused = _run_share(ctx, share, number, rules, subnets)
+        tasks += started
+        failures += refused
     _remember_call(ctx, params, tasks)
     return {"tasks": [render_task(ctx, task, tags=True) for task in tasks], "failures": failures}
+
+
+def _run_share(
+    ctx: Context, spec: LaunchSpec, count: int, rules: PlacementRules, subnets: Chooser
+) -> tuple[list[Task], list[dict[str, Any]]]:
+    """Tasks that are launched alike, and the failures of those that are not."""
+    if spec.launch_type == fargate.LAUNCH_TYPE:
+        return [_start(ctx, spec, None, subnets, "RunTask was called") for _ in range(count)], []
+    instances, waits = _capacity(ctx, spec)
+    near: frozenset[str] | None = None
+    if spec.capacity_provider_name is not None:
+        near = frozenset(instance.arn for instance in instances)
+    if spec.network_configuration:
+        near = subnets.hosts(instances)
+    decision = _place(ctx, spec, count, rules.constraints, rules.strategy, only_hosts=near)
+    tasks = [
+        _start(ctx, spec, placement.host, subnets, placement.because) for placement in decision.placements
+    ]
+    _keep(ctx, spec.cluster, decision, tasks, "RunTask was called")
+    if decision.suggestion:
+        ctx.hint(messages.advice(decision))
+    if decision.unplaced and waits:
+        return [*tasks, *_wait(ctx, spec, decision.unplaced, rules)], []
+    failures = [_failure(rejection) for rejection in decision.rejections]
+    if decision.unplaced and near is not None and spec.network_configuration:
+        failures += [_elsewhere(i) for i in instances if i.status == "ACTIVE" and i.arn not in near]
+    return tasks, failures
+
+
+def _capacity(ctx: Context, spec: LaunchSpec) -> tuple[list[ContainerInstance], bool]:
+    """The instances that a launch may use, where they matter, and whether tasks may wait for more."""
+    name, cluster = spec.capacity_provider_name, spec.cluster
+    if name is None:
+        if not ctx.tx.count(ContainerInstance, "registered", cluster.arn):
+            raise invalid("No Container Instances were found in your cluster.")
+        found: list[ContainerInstance] = (
+            ctx.tx.find(ContainerInstance, "cluster", cluster.arn) if spec.network_configuration else []
+        )
+        return found, False
+    provider = capacity.named(ctx.tx, cluster.arn, name)
+    waits = provider is not None and bool(capacity.managed_scaling(provider))
+    instances = capacity.hosts(ctx.tx, cluster.arn, name)
+    if not instances and not waits:
+        raise invalid("No Container Instances were found in your capacity provider.")
+    return instances, waits
+
+
+def _wait(ctx: Context, spec: LaunchSpec, count: int, rules: PlacementRules) -> list[Task]:
+    """Tasks that wait in PROVISIONING for their capacity provider's instances."""
+    if count > capacity.room_to_wait(ctx.tx, spec.cluster):
+        raise AwsError(
+            "ClientException",
+            "Tasks provisioning capacity limit exceeded.",
+            hint=f"At most {capacity.MOST_PROVISIONING} tasks of a cluster may wait for capacity.",
+        )
+    provider = spec.capacity_provider_name
+    because = f"RunTask was called; no instance of capacity provider {provider} takes it yet"
+    tasks = []
+    for _ in range(count):
+        task = new_task(spec, now=ctx.now, ids=ctx.ids, instance=None, placement=rules, because=because)
+        tasks.append(write_task(ctx.tx, None, task, now=ctx.now, because=because))
+    return tasks
 
 
 @operation
@@ -88,7 +143,9 @@ def start_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         raise invalid("Container instances cannot be empty.")
     if len(wanted) > _RUN_LIMIT:
         raise invalid(f"A maximum of {_RUN_LIMIT} container instances can be given.")
-    spec = _launch_spec(ctx, params, cluster)
+    definition = _definition(ctx, params)
+    launch_params.launch_type(params, "EC2", definition)
+    spec = _launch_spec(ctx, params, cluster, definition, Launch("EC2", (), "EC2"))
     subnets = _subnets(ctx, spec)
     tasks: list[Task] = []
     failures: list[dict[str, Any]] = []
@@ -195,12 +252,17 @@ def _family(task: Task) -> str:
     return arns.name_of(task.task_definition_arn).rsplit(":", 1)[0]
 
 
-def _launch_spec(ctx: Context, params: dict[str, Any], cluster: Cluster) -> LaunchSpec:
-    """Everything about the tasks to start but their host, checked."""
-    definition = launch_params.task_definition(
+def _definition(ctx: Context, params: dict[str, Any]) -> TaskDefinition:
+    return launch_params.task_definition(
         ctx, params["taskDefinition"], inactive_code="InvalidParameterException"
     )
-    launch_type = launch_params.launch_type(ctx, params, cluster, definition)
+
+
+def _launch_spec(
+    ctx: Context, params: dict[str, Any], cluster: Cluster, definition: TaskDefinition, launch: Launch
+) -> LaunchSpec:
+    """Everything about the tasks to start but their host, checked."""
+    launch_type = launch.runs_on
     started_by = params.get("startedBy")
     if started_by is not None and len(started_by) > _STARTED_BY_LIMIT:
         raise invalid(f"startedBy must have at most {_STARTED_BY_LIMIT} characters.")
