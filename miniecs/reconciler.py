@@ -8,6 +8,7 @@ it remembers could be lost, since a new one looks at everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from heapq import heappop, heappush
 
 from miniecs.apply_capacity import CapacityApplier
@@ -230,17 +231,23 @@ class Reconciler:
             constraints=service.placement_constraints,
             strategies=service.placement_strategy,
             seed=0,
-            only_hosts=self._hosts_of_strategy(service),
         )
-        return zones_with_room(self._fleets.of(service.cluster_arn), request)
+        fleet = self._fleets.of(service.cluster_arn)
+        if not service.revision.capacity_provider_strategy:
+            return zones_with_room(fleet, request)
+        return {
+            zone: bool(decide(fleet, replace(request, only_hosts=hosts)).placements)
+            for zone, hosts in self._hosts_by_zone(service).items()
+        }
 
-    def _hosts_of_strategy(self, service: Service) -> frozenset[str] | None:
-        """The hosts of the capacity providers in a service's strategy; None: it has none, and all will do."""
-        strategy, cluster = service.revision.capacity_provider_strategy, service.cluster_arn
-        if not strategy:
-            return None
-        found = (capacity.hosts(self._store, cluster, item.capacity_provider) for item in strategy)
-        return frozenset(instance.arn for hosts in found for instance in hosts)
+    def _hosts_by_zone(self, service: Service) -> dict[str, frozenset[str]]:
+        """The hosts of the capacity providers in a service's strategy."""
+        found: dict[str, set[str]] = {}
+        for item in service.revision.capacity_provider_strategy:
+            for instance in capacity.hosts(self._store, service.cluster_arn, item.capacity_provider):
+                if instance.availability_zone is not None:
+                    found.setdefault(instance.availability_zone, set()).add(instance.arn)
+        return {zone: frozenset(hosts) for zone, hosts in found.items()}
 
     def _scale_in_order(self, service: Service, candidates: Sequence[Task]) -> list[Task]:
         by_arn = {task.arn: task for task in candidates}

@@ -221,6 +221,20 @@ def events(
 
 
 @app.command()
+def capacity(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only this capacity provider.", show_default=False)
+    ] = None,
+    data_dir: DataDir = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Show capacity providers: their groups, CapacityProviderReservation, and who waits for them."""
+    from miniecs.cli import views
+
+    views.capacity(data_folder(data_dir), name, as_json=output is Output.JSON)
+
+
+@app.command()
 def explain(
     name: Annotated[
         str,

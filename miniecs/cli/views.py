@@ -50,6 +50,8 @@ def status(folder: DataFolder, *, as_json: bool) -> None:
         )
     for cluster in page["clusters"]:
         print(f"\n{_cluster(cluster, page)}")
+        for provider in cluster["capacityProviders"]:
+            print(_provider(provider))
         if cluster["services"]:
             output.print_table(
                 ("SERVICE", "STATUS", "DESIRED", "RUNNING", "PENDING", "ROLLOUT"),
@@ -108,6 +110,45 @@ def _cluster(cluster: dict[str, Any], page: dict[str, Any]) -> str:
         text += f", {instances['draining']} draining"
     tasks = ", ".join(f"{number} {name}" for name, number in cluster["tasks"].items())
     return f"{text}; tasks: {tasks or 'none'}"
+
+
+def _provider(provider: dict[str, Any]) -> str:
+    text = (
+        f"capacity provider {provider['name']}: {provider['instances']} of {provider['min']} to"
+        f" {provider['max']} instances, reservation {provider['reservation']:.0f} %"
+    )
+    return f"{text}, {counted(provider['waiting'], 'task')} waiting" if provider["waiting"] else text
+
+
+def capacity(folder: DataFolder, name: str | None, *, as_json: bool) -> None:
+    """Capacity providers as a table, and what each waits for; with a name only that one."""
+    page = connect(folder).get("capacity", name=name)
+    if as_json:
+        output.print_json(page)
+        return
+    providers = page["capacityProviders"]
+    if not providers:
+        print("There is none. `miniecs up --autoscale 1:10` makes one with an Auto Scaling group behind it.")
+        return
+    output.print_table(
+        ("PROVIDER", "CLUSTER", "GROUP", "INSTANCES", "DESIRED", "SIZES", "WAITING", "RESERVATION", "TARGET"),
+        [_provider_row(each) for each in providers],
+    )
+    for each in providers:
+        print()
+        for line in each["lines"]:
+            print(line)
+
+
+def _provider_row(provider: dict[str, Any]) -> list[object]:
+    group, reservation = provider["group"], provider["reservation"]
+    sizes = ["", "", "", ""]
+    if group is not None:
+        here = sum(instance["state"] != "Terminating:Wait" for instance in group["instances"])
+        sizes = [group["name"], str(here), str(group["desired"]), f"{group['min']}:{group['max']}"]
+    percent = "" if reservation is None or group is None else f"{reservation:.0f} %"
+    target = f"{provider['target']} %" if provider["managedScaling"] and provider["target"] else ""
+    return [provider["name"], provider["cluster"] or "", *sizes, provider["waiting"], percent, target]
 
 
 def ps(folder: DataFolder, *, all: bool, cluster: str | None, as_json: bool) -> None:

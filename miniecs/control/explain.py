@@ -69,7 +69,7 @@ def explain_task(view: View, task: Task, *, now: float, timing: Timing) -> list[
             lines.append("It waits for its agent to report that the containers have stopped.")
         return lines
     if task.last_status != "RUNNING":
-        lines.append(f"{waits.begins(view, task)}.")
+        lines.append(f"{waits.begins(view, task, now=now, timing=timing)}.")
     lines += _targets(view, task, now, timing)
     if task.is_protected(now):
         left = (task.protection_expires_at or now) - now

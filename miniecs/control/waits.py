@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from miniecs.config import Timing
-from miniecs.control import deployments, target_words
+from miniecs.control import capacity_words, deployments, target_words
 from miniecs.control.census import Census, Cohort
 from miniecs.control.rolling import anchor_of
 from miniecs.control.target_words import why
@@ -38,7 +38,9 @@ def of_cohort(
     yield from _first(
         _settles(view, service, task, lacking.get(task.arn), now, timing) for task in cohort.settling
     )
-    yield from _first(f"Task {_id(task)}: {_lower(begins(view, task))}." for task in cohort.pending)
+    yield from _first(
+        f"Task {_id(task)}: {_lower(begins(view, task, now=now, timing=timing))}." for task in cohort.pending
+    )
     after = f"; {_leaves(service, counted)}" if cohort is anchor else ""
     yield from _first(
         f"Task {_id(task)} is unhealthy: {_ails(view, task, now, timing)}{after}."
@@ -61,11 +63,13 @@ def of_stopping(view: View, tasks: Sequence[Task], *, now: float) -> Iterator[st
     yield from _first(f"Task {_id(task)} {_stops(view, task, now)}." for task in tasks)
 
 
-def begins(view: View, task: Task) -> str:
+def begins(view: View, task: Task, *, now: float, timing: Timing) -> str:
     """What a task that is not RUNNING yet waits for, as a sentence without its full stop."""
     instance = view.get(ContainerInstance, task.container_instance_arn or "")
     if instance is None and task.launch_type == fargate.LAUNCH_TYPE:
         return "It waits for Fargate's machine, which is being started"
+    if instance is None and task.capacity_provider_name is not None:
+        return capacity_words.waits(view, task, now=now, timing=timing)
     if instance is None:
         return "It waits for a container instance with room for it"
     if not instance.agent_connected:

@@ -19,6 +19,7 @@ from miniecs_api.app import ASGIApp
 from miniecs_api.pages import (
     InstanceFailed,
     PagesServer,
+    capacity,
     cluster,
     deployments,
     events,
@@ -86,6 +87,10 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
     ) -> dict[str, Any]:
         named = name or server.settings.cluster
         return cluster.page(server.store, server.scope, named, definitions=definition or ())
+
+    @app.get("/_miniecs/capacity")
+    async def show_capacity(name: str | None = None) -> dict[str, Any]:
+        return capacity.page(server.store, now=server.clock.now(), timing=server.timing, name=name)
 
     @app.get("/_miniecs/hosts")
     async def show_hosts() -> dict[str, Any]:
@@ -203,6 +208,7 @@ _PAGES = (
     "deployments",
     "hosts",
     "cluster",
+    "capacity",
 )
 _PATHS = ", ".join(f"/_miniecs/{name}" for name in _PAGES)
 

@@ -27,7 +27,10 @@ def page(view: View, *, resource: str | None = None, after: int = 0, limit: int 
     try:
         thing = names.find(view, resource)
     except names.NotFound:
-        if arns.parse(resource) is None:
+        provider = names.capacity_provider(view, resource)
+        if provider is not None:
+            resource = provider.arn
+        elif arns.parse(resource) is None:
             raise
         return _page(view.events(resource, after=after, limit=limit), after)
     if isinstance(thing, (Task, ContainerInstance)):
@@ -50,8 +53,16 @@ def _is_of(view: View, event: Event, thing: Service | Cluster) -> bool:
         return True
     about = event.state or view.get(Task, event.resource) or view.get(Service, event.resource)
     if isinstance(thing, Cluster):
+        if event.resource in _providers(thing):
+            return True
         return about is not None and about.cluster_arn == thing.arn
     return isinstance(about, Task) and about.service_arn == thing.arn
+
+
+def _providers(cluster: Cluster) -> set[str]:
+    """ARNs of the cluster's capacity providers, about which decisions are told."""
+    scope = arns.scope_of(cluster.arn)
+    return {arns.capacity_provider(scope, name) for name in cluster.capacity_providers}
 
 
 def render(event: Event) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from miniecs.config import Timing
+from miniecs.control import capacity
+from miniecs.control.capacity_words import explain_provider
 from miniecs.control.explain import explain_service, explain_task
 from miniecs.control.explain_balancing import explain_load_balancer, explain_target_group
 from miniecs.control.explain_placement import decision_of, decisions, document, last_placement
 from miniecs.control.view import View
 from miniecs.model import arns
-from miniecs.model.cluster import Cluster
+from miniecs.model.cluster import CapacityProvider, Cluster
 from miniecs.model.event import PLACED
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import LoadBalancer, TargetGroup
@@ -19,6 +21,8 @@ from miniecs.model.task import Task
 from miniecs_api.data_plane import DataPlane
 from miniecs_api.pages import events, instances, load_balancers, names, tasks
 from miniecs_api.pulls import Pulls
+
+_Thing = names.Named | LoadBalancer | TargetGroup | CapacityProvider
 
 
 def page(
@@ -48,25 +52,26 @@ def page(
     return {"kind": kind, "arn": thing.arn, "lines": lines, "details": details}
 
 
-def _is_balanced(thing: names.Named | LoadBalancer | TargetGroup) -> bool:
+def _is_balanced(thing: _Thing) -> bool:
     if isinstance(thing, Service):
         return bool(thing.revision.load_balancers)
     return isinstance(thing, (LoadBalancer, TargetGroup))
 
 
-def _find(view: View, name: str, cluster: str | None) -> names.Named | LoadBalancer | TargetGroup:
+def _find(view: View, name: str, cluster: str | None) -> _Thing:
     """ECS's things come first: a service, its load balancer and its target group often share a name."""
+    others = ("load balancer", "target group", "capacity provider")
     try:
-        return names.find(view, name, cluster=cluster, others=("load balancer", "target group"))
+        return names.find(view, name, cluster=cluster, others=others)
     except names.NotFound:
-        found = names.balancing(view, name)
+        found = names.balancing(view, name) or names.capacity_provider(view, name)
         if found is None:
             raise
         return found
 
 
 def _explained(
-    view: View, thing: names.Named | LoadBalancer | TargetGroup, pulls: Pulls, now: float, timing: Timing
+    view: View, thing: _Thing, pulls: Pulls, now: float, timing: Timing
 ) -> tuple[str, list[str], dict[str, Any]]:
     """kind, lines and details."""
     match thing:
@@ -74,6 +79,8 @@ def _explained(
             return "load balancer", list(explain_load_balancer(view, thing, now=now, timing=timing)), {}
         case TargetGroup():
             return "target group", list(explain_target_group(view, thing, now=now, timing=timing)), {}
+        case CapacityProvider():
+            return "capacity provider", explain_provider(view, thing, now=now, timing=timing), {}
         case Service():
             return names.kind_of(thing), *_service(view, thing, now, timing)
         case Task():
@@ -81,7 +88,7 @@ def _explained(
         case ContainerInstance():
             return names.kind_of(thing), *_instance(view, thing)
         case Cluster():
-            return names.kind_of(thing), *_cluster(view, thing, now)
+            return names.kind_of(thing), *_cluster(view, thing, now, timing)
 
 
 def _task(
@@ -132,6 +139,8 @@ def _instance(view: View, instance: ContainerInstance) -> tuple[list[str], dict[
         f"Free: {cpu['remaining']} of {cpu['registered']} CPU units, "
         f"{memory['remaining']} of {memory['registered']} MiB.",
     ]
+    if instance.capacity_provider_name is not None:
+        lines.append(f"It is one of capacity provider {instance.capacity_provider_name}.")
     held = view.find(Task, "instance", instance.arn)
     if instance.status == "DRAINING":
         left = f"{len(held)} tasks have yet to leave it." if held else "Nothing is left on it."
@@ -144,7 +153,9 @@ def _instance(view: View, instance: ContainerInstance) -> tuple[list[str], dict[
     return lines, details
 
 
-def _cluster(view: View, cluster: Cluster, now: float) -> tuple[list[str], dict[str, Any]]:
+def _cluster(
+    view: View, cluster: Cluster, now: float, timing: Timing
+) -> tuple[list[str], dict[str, Any]]:
     details = instances.page(view, cluster=cluster.arn)
     shown = details["instances"]
     noun = "container instance" if len(shown) == 1 else "container instances"
@@ -154,6 +165,10 @@ def _cluster(view: View, cluster: Cluster, now: float) -> tuple[list[str], dict[
         f"CPU units and {i['memory']['remaining']} of {i['memory']['registered']} MiB free."
         for i in shown
     )
+    for name in cluster.capacity_providers:
+        provider = capacity.named(view, cluster.arn, name)
+        if provider is not None:
+            lines += explain_provider(view, provider, now=now, timing=timing)
     if not shown:
         lines.append("Nothing can be placed in it. `miniecs instance add` adds a container instance.")
     refused = last_placement(view, cluster.arn, now=now)

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 from miniecs.control.view import View
 from miniecs.model import arns
-from miniecs.model.cluster import Cluster
+from miniecs.model.cluster import CapacityProvider, Cluster
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import LoadBalancer, TargetGroup
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 
 Named = Service | Task | ContainerInstance | Cluster
-B = TypeVar("B", LoadBalancer, TargetGroup)
+B = TypeVar("B", LoadBalancer, TargetGroup, CapacityProvider)
 
 _DIGITS = re.compile(r"^[0-9a-f]{8,}$")
 _KINDS: tuple[tuple[type[Named], str], ...] = (
@@ -88,6 +88,16 @@ def balancing(view: View, name: str) -> LoadBalancer | TargetGroup | None:
         return _only(balancers, name)
     groups = [each for each in view.all(TargetGroup) if name in (each.name, each.arn)]
     return _only(groups, name) if groups else None
+
+
+def capacity_provider(view: View, name: str) -> CapacityProvider | None:
+    """The one with the name or ARN that is not deleted; None. Raises Ambiguous."""
+    found = [
+        each
+        for each in view.all(CapacityProvider)
+        if name in (each.name, each.arn) and each.status != "INACTIVE"
+    ]
+    return _only(found, name) if found else None
 
 
 def _balancers(view: View, name: str) -> list[LoadBalancer]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from miniecs import __version__
+from miniecs.config import Timing
+from miniecs.control import capacity
+from miniecs.control.managed_scaling import see
 from miniecs.control.view import View
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
@@ -29,7 +32,7 @@ def page(server: PagesServer) -> dict[str, Any]:
         "dataDir": settings.data_dir,
         "hosts": _hosts(server.store),
         "clusters": [
-            _cluster(server.store, cluster)
+            _cluster(server.store, cluster, server.timing)
             for cluster in server.store.all(Cluster)
             if cluster.status != "INACTIVE" and not fargate.is_capacity(cluster.arn)
         ],
@@ -66,7 +69,27 @@ def _is_connected(store: Store, machine: EmulatedInstance) -> bool:
     return instance is not None and instance.agent_connected
 
 
-def _cluster(view: View, cluster: Cluster) -> dict[str, Any]:
+def _capacity(view: View, cluster: Cluster, timing: Timing) -> list[dict[str, Any]]:
+    """The cluster's capacity providers with emulated Auto Scaling groups."""
+    providers = (capacity.named(view, cluster.arn, name) for name in cluster.capacity_providers)
+    seen = [see(view, each, cluster.arn, timing=timing) for each in providers if each is not None]
+    return [
+        {
+            "name": each.provider.name,
+            "instances": len(each.members),
+            "min": each.group.min_size,
+            "max": each.group.max_size,
+            "desired": each.group.desired_capacity,
+            "waiting": len(each.waiting),
+            "reservation": each.reservation.percent,
+            "target": each.target,
+        }
+        for each in seen
+        if each.group is not None
+    ]
+
+
+def _cluster(view: View, cluster: Cluster, timing: Timing) -> dict[str, Any]:
     instances = [i for i in view.find(ContainerInstance, "cluster", cluster.arn) if i.status != "INACTIVE"]
     services = [s for s in view.find(Service, "cluster", cluster.arn) if s.status != "INACTIVE"]
     scope = arns.scope_of(cluster.arn)
@@ -81,6 +104,7 @@ def _cluster(view: View, cluster: Cluster) -> dict[str, Any]:
             "connected": sum(instance.agent_connected for instance in instances),
             "draining": sum(instance.status == "DRAINING" for instance in instances),
         },
+        "capacityProviders": _capacity(view, cluster, timing),
         "services": [_service(view, service) for service in services],
         "tasks": _tasks(view, cluster),
     }

@@ -39,10 +39,12 @@ UNKNOWN = "The specified capacity provider '{}' was not found. Specify a valid n
 
 def create(ecs: Ecs, name: str = "cp", tags: list[dict[str, str]] | None = None, **group: Any) -> Any:
     params: dict[str, Any] = {"tags": tags} if tags else {}
+    # An Auto Scaling group has one capacity provider.
+    arn = GROUP if name == "cp" else GROUP.replace("/web", f"/{name}")
     made = ecs(
         "CreateCapacityProvider",
         name=name,
-        autoScalingGroupProvider={"autoScalingGroupArn": GROUP, **group},
+        autoScalingGroupProvider={"autoScalingGroupArn": arn, **group},
         **params,
     )
     return made["capacityProvider"]
@@ -70,7 +72,8 @@ def test_create_with_the_least(ecs: Ecs) -> None:
         "type": "EC2_AUTOSCALING",
     }
     assert ecs.aws.hints == [
-        "miniecs starts and ends no machines for capacity providers; see docs/differences.md."
+        "miniecs has no such Auto Scaling group, so nothing starts or ends its machines; "
+        "`miniecs up --autoscale` makes a group. See docs/differences.md."
     ]
 
 

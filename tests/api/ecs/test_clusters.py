@@ -19,7 +19,8 @@ ARN = "arn:aws:ecs:us-east-1:000000000000:cluster/"
 GROUP = "arn:aws:autoscaling:us-east-1:000000000000:autoScalingGroup:1b9d:autoScalingGroupName/web"
 NOT_ASSOCIATED = (
     "The specified capacity provider strategy cannot contain a capacity provider that is not associated with "
-    "the cluster. Associate the capacity provider with the cluster and try again."
+    "the cluster. Associate the capacity provider with the cluster or specify a valid capacity provider and "
+    "try again."
 )
 
 
@@ -75,7 +76,8 @@ def service(name: str, status: str, revision: Revision) -> Service:
 
 
 def provider(ecs: Ecs, name: str = "cp") -> None:
-    ecs("CreateCapacityProvider", name=name, autoScalingGroupProvider={"autoScalingGroupArn": GROUP})
+    group = {"autoScalingGroupArn": f"{GROUP}-{name}"}
+    ecs("CreateCapacityProvider", name=name, autoScalingGroupProvider=group)
 
 
 def test_create(ecs: Ecs) -> None:
@@ -308,8 +310,11 @@ STRATEGIES = {
         {"capacityProvider": "cp", "weight": 1}
     ]
     * 21,
-    "The specified capacity provider strategy cannot contain both Fargate and Auto Scaling group capacity "
-    "providers.": [{"capacityProvider": "cp", "weight": 1}, {"capacityProvider": "FARGATE", "weight": 1}],
+    "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups and "
+    "Fargate providers. Specify one or the other and try again.": [
+        {"capacityProvider": "cp", "weight": 1},
+        {"capacityProvider": "FARGATE", "weight": 1},
+    ],
     "The specified capacity provider strategy cannot contain more than one capacity provider with a base "
     "value greater than 0.": [
         {"capacityProvider": "FARGATE", "weight": 1, "base": 1},

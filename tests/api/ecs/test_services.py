@@ -194,7 +194,6 @@ def test_create_service_refuses(cluster: Aws, params: dict[str, Any], message: s
         {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "enable": True, "rollback": True}}},
         {"serviceRegistries": [{"registryArn": "x"}]},
         {"serviceConnectConfiguration": {"enabled": True}},
-        {"capacityProviderStrategy": [{"capacityProvider": "FARGATE"}]},
         {"launchType": "FARGATE"},
     ],
 )

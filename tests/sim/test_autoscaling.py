@@ -1,0 +1,241 @@
+"""Managed scaling on simulated time: real operations, loops and agents, with the invariants always checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from miniecs.model.autoscaling import GroupInstance
+from miniecs.model.event import EventKind
+from miniecs.model.instance import ContainerInstance
+from miniecs.sim.world import World
+
+SCALING = {"status": "ENABLED", "instanceWarmupPeriod": 15}
+
+
+def world(least: int = 1, most: int = 10, *, seed: int = 1, scaling: Any = SCALING, **provider: Any) -> World:
+    """A cluster of t3.medium in one Auto Scaling group, and a definition of which an instance takes two."""
+    world = World(seed=seed, hosts=0, types=("t3.medium",))
+    world.add_group(least, most, managedScaling=scaling, **provider)
+    world.run(30)
+    define(world, "web", 1024)
+    return world
+
+
+def define(world: World, family: str, cpu: int) -> None:
+    container = {"name": "app", "image": "busybox", "cpu": cpu, "memory": 512}
+    world.ecs("RegisterTaskDefinition", family=family, containerDefinitions=[container])
+
+
+def serve(world: World, count: int, **params: Any) -> None:
+    world.ecs("CreateService", serviceName="web", taskDefinition="web", desiredCount=count, **params)
+
+
+def statuses(world: World) -> Counter[str]:
+    return Counter(task.last_status for task in world.tasks() if task.last_status != "STOPPED")
+
+
+def told(world: World) -> list[str]:
+    return [event.message for event in world.store.events(kinds=(EventKind.DECISION,), limit=1000)]
+
+
+def registered(world: World) -> list[ContainerInstance]:
+    return [i for i in world.store.all(ContainerInstance) if i.status != "INACTIVE"]
+
+
+def test_out_to_what_is_needed_and_back() -> None:
+    w = world()
+    serve(w, 14)
+    assert statuses(w) == {"PROVISIONING": 12, "PENDING": 2}
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 14}, limit=60)
+    assert len(w.hosts()) == 7
+    assert {i.capacity_provider_name for i in registered(w)} == {"group"}
+    assert {t.capacity_provider_name for t in w.tasks()} == {"group"}
+    w.ecs("UpdateService", service="web", desiredCount=2)
+    w.run(800)
+    assert len(w.hosts()) == 7, "an alarm of fifteen minutes has not passed"
+    w.run(400)
+    assert len(w.hosts()) < 7
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 2} and len(w.hosts()) <= 2, limit=2000)
+    adds, removes = told(w)[0], told(w)[1]
+    assert adds == "adds 6 instances: reservation 700 %; its group shall have 7"
+    assert removes.startswith("removes ")
+    w.ecs("DeleteService", service="web", force=True)
+    w.run(3000)
+    assert len(w.hosts()) == 1, "the least size"
+
+
+def test_from_nothing_it_begins_with_two() -> None:
+    w = world(0, 5)
+    assert w.hosts() == []
+    w.ecs("RunTask", taskDefinition="web")
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 1}, limit=60)
+    assert len(w.hosts()) == 2
+    assert told(w) == ["adds 2 instances: reservation 200 %; its group shall have 2"]
+
+
+def test_never_beyond_its_size() -> None:
+    w = world(1, 3)
+    serve(w, 20)
+    w.run(600)
+    assert len(w.hosts()) == 3
+    assert statuses(w) == {"RUNNING": 6, "PROVISIONING": 14}
+
+
+def test_what_waits_too_long_stops() -> None:
+    w = world(1, 1)
+    w.ecs("RunTask", taskDefinition="web", count=3)
+    w.run(1790)
+    assert statuses(w) == {"RUNNING": 2, "PROVISIONING": 1}
+    w.run(20)
+    (stopped,) = w.tasks("STOPPED")
+    assert (stopped.stop_code, stopped.stopped_reason) == (
+        "TaskFailedToStart",
+        "TaskFailedToStart: RESOURCE:CPU",
+    )
+
+
+def test_an_empty_provider_is_said_to_be_one() -> None:
+    w = World(hosts=0, types=("t3.medium",))
+    group = "arn:aws:autoscaling:us-east-1:000000000000:autoScalingGroup:1:autoScalingGroupName/elsewhere"
+    provider = {"autoScalingGroupArn": group, "managedScaling": {"status": "ENABLED"}}
+    w.ecs("CreateCapacityProvider", name="cp", autoScalingGroupProvider=provider)
+    w.ecs(
+        "PutClusterCapacityProviders",
+        cluster="default",
+        capacityProviders=["cp"],
+        defaultCapacityProviderStrategy=[{"capacityProvider": "cp"}],
+    )
+    define(w, "web", 1024)
+    w.ecs("RunTask", taskDefinition="web")
+    w.run(1801)
+    (stopped,) = w.tasks("STOPPED")
+    assert stopped.stopped_reason == "TaskFailedToStart: EMPTY CAPACITY PROVIDER"
+
+
+def test_tasks_of_different_sizes_wait_together_and_none_is_given_too_much() -> None:
+    w = world(1, 8)
+    define(w, "small", 128)
+    for _ in range(3):
+        w.ecs("RunTask", taskDefinition="web", count=3)
+        w.ecs("RunTask", taskDefinition="small", count=10)
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 39}, limit=300)
+
+
+def test_too_large_for_its_instances_no_number_helps() -> None:
+    w = world(1, 5)
+    define(w, "huge", 4096)
+    w.ecs("RunTask", taskDefinition="huge")
+    w.run(900)
+    assert len(w.hosts()) == 1
+    assert statuses(w) == {"PROVISIONING": 1}
+
+
+def test_the_steps_are_as_large_as_they_shall_be() -> None:
+    scaling = {**SCALING, "minimumScalingStepSize": 2, "maximumScalingStepSize": 3}
+    w = world(1, 10, scaling=scaling)
+    serve(w, 3)
+    w.run(60)
+    assert len(w.hosts()) == 3, "one would do, two is the least step"
+    w.ecs("UpdateService", service="web", desiredCount=16)
+    w.run(10)
+    assert len(w.hosts()) == 6, "the largest step"
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 16}, limit=120)
+
+
+def test_a_target_below_100_keeps_some_in_reserve() -> None:
+    w = world(1, 10, scaling={**SCALING, "targetCapacity": 50})
+    serve(w, 6)
+    w.run(120)
+    assert len(w.hosts()) >= 6, "three have tasks, three are in reserve"
+
+
+def test_draining_moves_a_services_tasks_before_their_instance_ends() -> None:
+    w = world(2, 10)
+    strategy = [{"type": "spread", "field": "instanceId"}]
+    serve(w, 8, placementStrategy=strategy)
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 8}, limit=60)
+    w.run(60)
+    w.ecs("UpdateService", service="web", desiredCount=2)
+    fewest = 2
+    for _ in range(400):
+        w.run(5)
+        fewest = min(fewest, statuses(w)["RUNNING"])
+    assert len(w.hosts()) == 2
+    assert fewest == 2, "its tasks are replaced before they stop"
+    events = w.store.events(kinds=(EventKind.CONTAINER_INSTANCE,), limit=1000)
+    assert any("ends it" in event.because for event in events), "at least one instance with tasks was DRAINING first"
+
+
+def test_termination_protection_keeps_instances_with_tasks() -> None:
+    w = world(1, 4, managedTerminationProtection="ENABLED")
+    w.ecs("RunTask", taskDefinition="web", count=8)
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 8}, limit=60)
+    kept = w.tasks()[0].container_instance_arn
+    for task in w.tasks():
+        if task.container_instance_arn != kept:
+            w.ecs("StopTask", task=task.arn)
+    w.run(1500)
+    assert [host.arn for host in w.hosts()] == [kept]
+    assert statuses(w) == {"RUNNING": 2}
+
+
+def test_standalone_tasks_keep_a_draining_instance() -> None:
+    w = world(1, 4)
+    w.ecs("RunTask", taskDefinition="web", count=8)
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 8}, limit=60)
+    by_host: dict[str, list[str]] = {}
+    for task in w.tasks():
+        by_host.setdefault(task.container_instance_arn or "", []).append(task.arn)
+    for arns in by_host.values():
+        w.ecs("StopTask", task=arns[0])
+    first = next(iter(by_host))
+    w.ecs("StopTask", task=by_host[first][1])
+    w.run(1500)
+    assert statuses(w)["RUNNING"] == 3, "nobody may stop a standalone task"
+
+
+def test_a_daemon_makes_no_instance_needed() -> None:
+    w = world(0, 4)
+    define(w, "logs", 128)
+    daemon = {"schedulingStrategy": "DAEMON", "launchType": "EC2"}
+    w.ecs("CreateService", serviceName="logs", taskDefinition="logs", **daemon)
+    w.ecs("RunTask", taskDefinition="web", count=4)
+    assert w.run_until(lambda: sum(t.service_arn is None for t in w.tasks("RUNNING")) == 4, limit=120)
+    for task in w.tasks():
+        if task.service_arn is None:
+            w.ecs("StopTask", task=task.arn)
+    assert w.run_until(lambda: not w.hosts(), limit=1500)
+
+
+def test_an_instance_that_was_removed_is_replaced() -> None:
+    w = world(2, 4)
+    gone = w.hosts()[0].arn
+    w.ecs("DeregisterContainerInstance", containerInstance=gone, force=True)
+    w.run(30)
+    assert len(w.hosts()) == 2
+    assert gone not in {host.arn for host in w.hosts()}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kills_lose_nothing_and_leave_no_machine(seed: int) -> None:
+    """The control plane is killed again and again, mostly between a plan and its application."""
+    w = world(1, 8, seed=seed)
+    serve(w, 12)
+    for n in range(40):
+        w.run(3 + (n * 7 + seed) % 5)
+        w.kill_control_plane(1 + n % 3, at_next_plan=n % 4 != 0)
+    w.spare_control_plane()
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 12} and len(w.hosts()) == 6, limit=120)
+    w.ecs("UpdateService", service="web", desiredCount=2)
+    for n in range(60):
+        w.run(15 + (n * 11 + seed) % 13)
+        w.kill_control_plane(1 + n % 3, at_next_plan=n % 4 != 0)
+    w.spare_control_plane()
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 2} and len(w.hosts()) <= 2, limit=2000)
+    w.run(100)
+    members = {member.instance_id for member in w.store.all(GroupInstance)}
+    assert members == {host.facts.instance_id for host in w.hosts()}
+    assert members == {instance.ec2_instance_id for instance in registered(w)}
