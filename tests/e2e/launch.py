@@ -22,7 +22,10 @@ from miniecs.control import (
     daemons,
     definitions,
     draining,
+    groups,
     instances,
+    managed_scaling,
+    provisioning,
     rebalancing,
     rolling,
     services,
@@ -33,9 +36,10 @@ from miniecs.control.plan import NOTHING
 from miniecs.serve import simulated
 from miniecs_agent.sim.instances import SimulatedInstances
 from miniecs_api import links
+from miniecs_api.group_machines import GroupMachines
 
 # Name -> where the loop decides, and what it answers when it decides nothing.
-LOOPS: dict[str, tuple[ModuleType, str, Any]] = {
+LOOPS: dict[str, tuple[ModuleType | type, str, Any]] = {
     "services": (services, "plan", NOTHING),
     "replicas": (rolling, "decide", None),
     "daemons": (daemons, "decide", 0),
@@ -48,6 +52,10 @@ LOOPS: dict[str, tuple[ModuleType, str, Any]] = {
     "instances": (instances, "plan", NOTHING),
     "clusters": (instances, "plan_cluster", NOTHING),
     "definitions": (definitions, "plan", NOTHING),
+    "provisioning": (provisioning, "plan", NOTHING),
+    "managed scaling": (managed_scaling, "plan", NOTHING),
+    "groups": (groups, "plan", NOTHING),
+    "group machines": (GroupMachines, "converge", None),
 }
 _off: set[str] = set()
 

@@ -292,6 +292,36 @@ LINGERING: dict[str, tuple[Story, ...]] = {
 }
 
 
+def a_group_grows_for_a_waiting_task(server: ServerProcess, name: str) -> Iterator[Goal | None]:
+    ecs = server.client("ecs")
+    definition = register(ecs, name)
+    yield None
+    (made,) = ecs.run_task(taskDefinition=definition)["tasks"]
+    assert made["lastStatus"] == "PROVISIONING"
+    yield lambda: task(ecs, made["taskArn"], "default")["lastStatus"] == "RUNNING"
+
+
+def an_empty_group_shrinks(server: ServerProcess, name: str) -> Iterator[Goal | None]:
+    ecs = server.client("ecs")
+    (made,) = ecs.run_task(taskDefinition=register(ecs, name))["tasks"]
+    until("the task", lambda: task(ecs, made["taskArn"], "default")["lastStatus"] == "RUNNING")
+    yield None
+    ecs.stop_task(task=made["taskArn"])
+    yield lambda: ecs.list_container_instances()["containerInstanceArns"] == []
+
+
+SCALED: dict[str, tuple[Story, ...]] = {
+    "provisioning": (a_group_grows_for_a_waiting_task,),
+    "managed scaling": (a_group_grows_for_a_waiting_task,),
+    "groups": (a_group_grows_for_a_waiting_task,),
+    "group machines": (a_group_grows_for_a_waiting_task,),
+}
+SHRUNK: dict[str, tuple[Story, ...]] = {
+    "managed scaling": (an_empty_group_shrinks,),
+    "groups": (an_empty_group_shrinks,),
+}
+
+
 def check(server: ServerProcess, loop: str, stories: tuple[Story, ...], soon: float) -> None:
     """The stories do not come to their ends without the loop, and do when it is there again."""
     told = {story.__name__: story(server, f"{story.__name__}-{loop.split()[0]}") for story in stories}
@@ -321,5 +351,16 @@ def test_a_loop_that_forgets_is_needed(fast: ServerProcess, loop: str) -> None:
     check(fast, loop, LINGERING[loop], 1.5 * 3600.0 / fast.scale)
 
 
+@pytest.mark.parametrize("loop", SCALED)
+def test_a_loop_that_scales_out_is_needed(start_server: StartServer, loop: str) -> None:
+    check(start_server(time_scale=100.0, autoscale="0:3"), loop, SCALED[loop], SOON)
+
+
+@pytest.mark.parametrize("loop", SHRUNK)
+def test_a_loop_that_scales_in_is_needed(start_server: StartServer, loop: str) -> None:
+    """What ECS waits fifteen minutes for is waited for a second."""
+    check(start_server(time_scale=900.0, autoscale="0:3"), loop, SHRUNK[loop], 2 * SOON)
+
+
 def test_every_loop_has_a_story() -> None:
-    assert STORIES.keys() | LINGERING.keys() == LOOPS.keys()
+    assert STORIES.keys() | LINGERING.keys() | SCALED.keys() == LOOPS.keys()

@@ -1,4 +1,4 @@
-"""Managed scaling on simulated time: real operations, loops and agents, with the invariants always checked."""
+"""Managed scaling on simulated time: real operations, loops and agents; the invariants are always checked."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_draining_moves_a_services_tasks_before_their_instance_ends() -> None:
     assert len(w.hosts()) == 2
     assert fewest == 2, "its tasks are replaced before they stop"
     events = w.store.events(kinds=(EventKind.CONTAINER_INSTANCE,), limit=1000)
-    assert any("ends it" in event.because for event in events), "at least one instance with tasks was DRAINING first"
+    assert any("ends it" in event.because for event in events), "one with tasks was DRAINING first"
 
 
 def test_termination_protection_keeps_instances_with_tasks() -> None:
