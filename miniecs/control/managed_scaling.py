@@ -142,10 +142,9 @@ def _scale(
 
 def _why_more(seen: Seen) -> str:
     counted = seen.reservation
-    return (
-        f"{waiting_words(seen.waiting)}; {counted.needed} instances are needed and"
-        f" {counted.running} are there, the target is {seen.target} %"
-    )
+    waiting = f"{waiting_words(seen.waiting)}; " if seen.waiting else ""
+    needed = f"{_instances(counted.needed)} needed, {counted.running} there"
+    return f"{waiting}{needed}, the target is {seen.target} %"
 
 
 def _why_fewer(seen: Seen, timing: Timing) -> str:

@@ -15,6 +15,7 @@ from miniecs.control.census import Cohort
 from miniecs.control.deployments import COMPLETED, FAILED, bounds, next_launch_at
 from miniecs.control.draft import Draft
 from miniecs.control.rebalancing import moving
+from miniecs.model import fargate
 from miniecs.model.task import Task
 
 
@@ -44,6 +45,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     rest = _rest(draft, anchor) if need else ""
     starts = 0 if rest else min(need, headroom)
     starved = need > starts and (not rest or (rest == "blocked" and _was_blocked(draft, anchor)))
+    starved = starved or _waits_in_vain(draft, anchor)
     keep = floor if starved else desired
     counts = _Counts(census.serving, census.running, floor, ceiling, keep, starved)
 
@@ -84,6 +86,20 @@ def _rest(draft: Draft, anchor: Cohort) -> str:
 def _was_blocked(draft: Draft, anchor: Cohort) -> bool:
     """Whether placement was blocked before this moment: what a plan has just learnt is the next one's."""
     return anchor.deployment.blocked_until < draft.now + draft.timing.placement_retry
+
+
+def _waits_in_vain(draft: Draft, anchor: Cohort) -> bool:
+    """Whether a task has waited for a capacity provider's instances long enough to count as blocked."""
+    if not anchor.deployment.revision.capacity_provider_strategy:
+        return False
+    waits = [t.created_at for t in anchor.pending if t.container_instance_arn is None and not fargate.waits(t)]
+    if not waits:
+        return False
+    blocked_at = min(waits) + draft.timing.placement_retry
+    if blocked_at <= draft.now:
+        return True
+    draft.wakes.append(blocked_at)
+    return False
 
 
 def _launch(draft: Draft, anchor: Cohort, starts: int, target: int, counts: _Counts) -> None:

@@ -33,9 +33,12 @@ def provide_group(
     if not settings.autoscale or cluster is None or cluster.status == "INACTIVE":
         return
     group = _group(store, settings, scope, cluster_arn, ids, now)
-    provider = store.get(CapacityProvider, arns.capacity_provider(scope, NAME))
+    others = [p for p in store.find(CapacityProvider, "scope", scope) if _has(p, group) and p.name != NAME]
+    if others:
+        return  # a user has given the group to another provider
+    own = store.get(CapacityProvider, arns.capacity_provider(scope, NAME))
     try:
-        if provider is None or provider.status == "INACTIVE":
+        if own is None or own.status == "INACTIVE":
             _create_provider(operations, scope, group)
         if NAME not in cluster.capacity_providers:
             _associate(operations, scope, cluster)
@@ -71,6 +74,11 @@ def _group(
         with store.transaction() as tx:
             tx.put(sized)
     return sized
+
+
+def _has(provider: CapacityProvider, group: AutoScalingGroup) -> bool:
+    named = (provider.auto_scaling_group_provider or {}).get("autoScalingGroupArn")
+    return provider.status != "INACTIVE" and named in (group.arn, group.name)
 
 
 def _create_provider(operations: Operations, scope: Scope, group: AutoScalingGroup) -> None:

@@ -45,6 +45,30 @@ def listens(endpoint: str) -> bool:
         return probe.connect_ex(address) == 0
 
 
+def test_autoscale_makes_a_group_once_and_keeps_it(cli: Cli) -> None:
+    def instances() -> list[str]:
+        return sorted(each["ec2InstanceId"] for each in cli.json("instance", "ls")["instances"])
+
+    started = up(cli, "--autoscale", "2:4")
+    assert (started["status"], len(instances())) == ("started", 2)
+    first = instances()
+    assert cli.json("up", "--detach", "--autoscale", "2:4")["status"] == "running"
+    code, said = cli.refused("up", "--detach", "--autoscale", "1:4")
+    assert (code, "--autoscale is 2:4, not 1:4" in said) == (2, True)
+    (provider,) = cli.json("capacity")["capacityProviders"]
+    assert (provider["name"], provider["cluster"], provider["reservation"]) == ("autoscale", "default", 0)
+    group = provider["group"]
+    assert {each["ec2InstanceId"]: each["state"] for each in group["instances"]} == dict.fromkeys(
+        first, "InService"
+    )
+    cli.ok("down")
+    up(cli, "--autoscale", "1:3")
+    assert instances() == first
+    (again,) = cli.json("capacity")["capacityProviders"]
+    assert (again["group"]["arn"], again["group"]["min"], again["group"]["max"]) == (group["arn"], 1, 3)
+    cli.ok("down", "--purge")
+
+
 def test_detached_returns_when_every_instance_is_connected(cli: Cli) -> None:
     started = up(cli, "--instances", "4", "--zones", "2", "--instance-type", "m5.large")
     assert started | {"endpoint": "", "pid": 0, "supervisorPid": 0, "seconds": 0} == {

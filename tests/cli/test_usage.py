@@ -22,6 +22,14 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["--port", "70000"], "--port: 70000 is not a port. Give 1 to 65535, or 0 for a free one."),
         (["--instances", "-1"], "--instances: -1 is not between 0 and 5000, ECS's quota for one cluster."),
+        (["--autoscale", "x"], "--autoscale: 'x' is not MIN:MAX. Give sizes like 1:10."),
+        (["--autoscale", "1:2:3"], "--autoscale: '1:2:3' is not MIN:MAX. Give sizes like 1:10."),
+        (["--autoscale", "3"], "--autoscale: '3' is not MIN:MAX. Give sizes like 1:10."),
+        (["--autoscale", "3:1"], "--autoscale: 3 is not between 0 and 1; MIN must not be above MAX."),
+        (["--autoscale", "-1:1"], "--autoscale: -1 is not between 0 and 1; MIN must not be above MAX."),
+        (["--autoscale", "0:0"], "--autoscale: 0 is not between 1 and 5000; MAX is the size up to which "),
+        (["--autoscale", "1:5001"], "--autoscale: 5001 is not between 1 and 5000; MAX is the size up to "),
+        (["--autoscale", "1:2", "--instances", "3"], "--instances: with --autoscale 1:2 its "),
         (["--zones", "0"], "--zones: 0 is not between 1 and 26."),
         (["--time-scale", "0"], "--time-scale: 0 divides nothing. Give a number above 0."),
         (["--time-scale", "nan"], "--time-scale: nan divides nothing. Give a number above 0."),
@@ -65,7 +73,7 @@ def test_usage_errors_are_two_lines_and_exit_code_2(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["status"], ["ps"], ["events"], ["explain", "web"], ["lb"], ["deployments", "web"],
+    [["status"], ["ps"], ["events"], ["explain", "web"], ["lb"], ["deployments", "web"], ["capacity"],
      ["instance", "add"], ["instance", "rm", "x"],
      ["instance", "drain", "x"], ["instance", "ls"], ["reset"]],
 )

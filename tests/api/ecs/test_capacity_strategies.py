@@ -61,9 +61,9 @@ def associate(ecs: Ecs, default: list[dict[str, Any]]) -> None:
     )
 
 
-def instance_of(ecs: Ecs, provider: str, **amounts: int) -> str:
+def instance_of(ecs: Ecs, provider: str, *, cpu: int = 2048, memory: int = 3953) -> str:
     """A container instance that its group's loop has found to be the provider's."""
-    arn = ecs.aws.register_instance(**amounts)
+    arn = ecs.aws.register_instance(cpu=cpu, memory=memory)
     with ecs.aws.store.transaction() as tx:
         instance = tx.get(ContainerInstance, arn)
         assert instance is not None
@@ -81,7 +81,7 @@ def by_provider(tasks: list[dict[str, Any]]) -> Counter[str | None]:
     return Counter(task.get("capacityProviderName") for task in tasks)
 
 
-BAD = {
+BAD: dict[str, dict[str, Any]] = {
     "Specify either Launch Type or Capacity Provider Strategy, but not both.": {
         "launchType": "EC2",
         "capacityProviderStrategy": EC2_STRATEGY,
