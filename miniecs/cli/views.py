@@ -200,6 +200,8 @@ def _task_row(task: dict[str, Any], with_cluster: bool, with_reason: bool) -> li
 
 def _status(task: dict[str, Any]) -> str:
     """``PENDING (pulling httpd:2.4, 34 of 58 MB)``."""
+    if task["lastStatus"] == "PROVISIONING" and task["capacityProvider"] and not task["instance"]:
+        return f"PROVISIONING (waits for {task['capacityProvider']})"
     pulling = "; ".join(pull["text"] for pull in task["pulling"])
     return f"{task['lastStatus']} ({pulling})" if pulling else str(task["lastStatus"])
 

@@ -92,10 +92,10 @@ def _waits_in_vain(draft: Draft, anchor: Cohort) -> bool:
     """Whether a task has waited for a capacity provider's instances long enough to count as blocked."""
     if not anchor.deployment.revision.capacity_provider_strategy:
         return False
-    waits = [t.created_at for t in anchor.pending if t.container_instance_arn is None and not fargate.waits(t)]
-    if not waits:
+    waiting = [t for t in anchor.pending if t.container_instance_arn is None and not fargate.waits(t)]
+    if not waiting:
         return False
-    blocked_at = min(waits) + draft.timing.placement_retry
+    blocked_at = min(task.created_at for task in waiting) + draft.timing.placement_retry
     if blocked_at <= draft.now:
         return True
     draft.wakes.append(blocked_at)

@@ -76,6 +76,24 @@ def test_from_nothing_it_begins_with_two() -> None:
     assert told(w) == ["adds 2 instances: reservation 200 %; its group shall have 2"]
 
 
+def test_a_rollout_that_finds_no_room_stops_old_tasks_first() -> None:
+    """The group is as large as it may be, and minimumHealthyPercent allows it."""
+    w = world(1, 2)
+    serve(w, 4, deploymentConfiguration={"minimumHealthyPercent": 50, "maximumPercent": 200})
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 4}, limit=60)
+    w.run(120)
+    define(w, "web", 1024)
+    w.ecs("UpdateService", service="web", taskDefinition="web:2")
+    w.run(50)
+    assert statuses(w) == {"RUNNING": 4, "PROVISIONING": 4}
+
+    def rolled() -> bool:
+        running = {t.task_definition_arn[-5:] for t in w.tasks("RUNNING")}
+        return running == {"web:2"} and statuses(w) == {"RUNNING": 4}
+
+    assert w.run_until(rolled, limit=600)
+
+
 def test_never_beyond_its_size() -> None:
     w = world(1, 3)
     serve(w, 20)

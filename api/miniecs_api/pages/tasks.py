@@ -56,6 +56,7 @@ def render(view: View, task: Task, now: float) -> dict[str, Any]:
         "health": task.health_status,
         "zone": task.availability_zone or (instance.availability_zone if instance else None),
         "instance": arns.name_of(on) if on else None,
+        "capacityProvider": task.capacity_provider_name,
         "addresses": addresses(view, task, instance),
         "createdAt": task.created_at,
         "startedAt": task.started_at,
