@@ -70,6 +70,8 @@ def see(view: View, provider: CapacityProvider, cluster_arn: str, *, timing: Tim
     if group is not None:
         idle = sum(capacity.is_idle(view, capacity.registration(view, group, m.instance_id)) for m in members)
         lacking = scaling.lacking(_batches(view, waiting, needs), machine_of(group.instance_type))
+        if waiting and not lacking:
+            idle = 0  # none of them fits on any instance: then the reservation stays at 100 %
     elif waiting:
         lacking = 1  # nobody knows of what type the group's instances are
     seen = scaling.reservation(

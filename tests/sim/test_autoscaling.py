@@ -257,3 +257,74 @@ def test_kills_lose_nothing_and_leave_no_machine(seed: int) -> None:
     members = {member.instance_id for member in w.store.all(GroupInstance)}
     assert members == {host.facts.instance_id for host in w.hosts()}
     assert members == {instance.ec2_instance_id for instance in registered(w)}
+
+
+def test_tasks_with_interfaces_wait_too_and_get_one_in_their_hosts_zone() -> None:
+    w = world(0, 4)
+    container = {"name": "app", "image": "busybox", "cpu": 1024, "memory": 512}
+    w.ecs("RegisterTaskDefinition", family="own", networkMode="awsvpc", containerDefinitions=[container])
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-a", "subnet-b", "subnet-c"]}}
+    w.ecs("RunTask", taskDefinition="own", count=3, networkConfiguration=network)
+    assert all(task.network_interface is None for task in w.tasks())
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 3}, limit=120)
+    zones = {instance.arn: instance.availability_zone for instance in registered(w)}
+    for task in w.tasks():
+        assert task.network_interface is not None
+        assert task.network_interface.private_ipv4
+        assert task.availability_zone == zones[task.container_instance_arn or ""]
+
+
+def providers(world: World) -> Counter[str | None]:
+    return Counter(task.capacity_provider_name for task in world.tasks("RUNNING"))
+
+
+def test_a_services_base_and_weights_hold_over_scaling_and_losses() -> None:
+    w = World(hosts=0)
+    w.ecs(
+        "PutClusterCapacityProviders",
+        cluster="default",
+        capacityProviders=["FARGATE", "FARGATE_SPOT"],
+        defaultCapacityProviderStrategy=[
+            {"capacityProvider": "FARGATE", "base": 2, "weight": 1},
+            {"capacityProvider": "FARGATE_SPOT", "weight": 3},
+        ],
+    )
+    container = {"name": "app", "image": "busybox"}
+    w.ecs(
+        "RegisterTaskDefinition",
+        family="web",
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        containerDefinitions=[container],
+    )
+    serve(w, 2, networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-a"]}})
+    assert w.run_until(lambda: providers(w) == {"FARGATE": 2}, limit=120)
+    w.ecs("UpdateService", service="web", desiredCount=10)
+    assert w.run_until(lambda: providers(w) == {"FARGATE": 4, "FARGATE_SPOT": 6}, limit=120)
+    lost = next(task for task in w.tasks("RUNNING") if task.capacity_provider_name == "FARGATE")
+    w.ecs("StopTask", task=lost.arn)
+    assert w.run_until(lambda: providers(w)["FARGATE"] == 3, limit=120)
+    assert w.run_until(lambda: providers(w) == {"FARGATE": 4, "FARGATE_SPOT": 6}, limit=120)
+
+
+def test_a_strategy_that_changes_moves_the_tasks() -> None:
+    """From the launch type EC2 on a host of nobody's to the group's instances."""
+    w = world(1, 4)
+    other = w.add_host(zone=w.zones[0])
+    w.run(5)
+    for host in list(w.hosts()):
+        if host is not other:
+            w.ecs("UpdateContainerInstancesState", containerInstances=[host.arn], status="DRAINING")
+    serve(w, 2, launchType="EC2")
+    assert w.run_until(lambda: statuses(w) == {"RUNNING": 2}, limit=60)
+    assert {task.container_instance_arn for task in w.tasks("RUNNING")} == {other.arn}
+    strategy = [{"capacityProvider": "group", "weight": 1}]
+    w.ecs("UpdateService", service="web", capacityProviderStrategy=strategy, forceNewDeployment=True)
+
+    def moved() -> bool:
+        return statuses(w) == {"RUNNING": 2} and providers(w) == {"group": 2}
+
+    assert w.run_until(moved, limit=300)
+    assert other.arn not in {task.container_instance_arn for task in w.tasks("RUNNING")}

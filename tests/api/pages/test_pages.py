@@ -41,6 +41,7 @@ def test_status_counts_by_cluster(site: Site) -> None:
                 **scope,
                 "status": "ACTIVE",
                 "instances": {"registered": 1, "connected": 1, "draining": 0},
+                "capacityProviders": [],
                 "services": [
                     {
                         "name": "api",
@@ -61,6 +62,7 @@ def test_status_counts_by_cluster(site: Site) -> None:
                 **scope,
                 "status": "ACTIVE",
                 "instances": {"registered": 0, "connected": 0, "draining": 0},
+                "capacityProviders": [],
                 "services": [],
                 "tasks": {},
             },
@@ -113,6 +115,7 @@ def test_tasks_tell_all_of_each(site: Site) -> None:
         "health": "UNKNOWN",
         "zone": "us-east-1a",
         "instance": arns.name_of(site.instance),
+        "capacityProvider": None,
         "addresses": ["http://10.0.0.1:32768", "udp://10.9.9.9:53", "tcp://10.9.9.9:32770-32772"],
         "createdAt": created,
         "startedAt": created + 1,
