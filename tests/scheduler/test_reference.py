@@ -8,7 +8,18 @@ from random import Random
 
 import pytest
 
-from miniecs_scheduler import Decision, Fleet, index, order, place, scale_in_order
+from miniecs_scheduler import (
+    Decision,
+    Fleet,
+    Host,
+    Request,
+    Resources,
+    Strategy,
+    index,
+    order,
+    place,
+    scale_in_order,
+)
 
 from . import reference
 from .clusters import (
@@ -128,3 +139,36 @@ def test_scale_in_always_takes_a_best_task(clusters: int) -> None:
             ranks = {task: reference.scale_in_rank(model, strategies, group, task) for task in left}
             assert (seed, ranks[left[0]]) == (seed, min(ranks.values()))
             del model.tasks[left.pop(0)]
+
+
+@pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 1500), marks=pytest.mark.slow)])
+def test_same_answer_on_many_alike(monkeypatch: pytest.MonkeyPatch, seeds: range) -> None:
+    """Up to thirty hosts of one class, kept in many small blocks that split and join as tasks come and go."""
+    monkeypatch.setattr(order, "_LOAD", 4)
+    strategies: list[tuple[Strategy, ...]] = [(), (Strategy("binpack", "memory"),)]
+    strategies.append((Strategy("binpack", "cpu"), Strategy("spread", "host")))
+    strategies.append((Strategy("spread", "host"), Strategy("binpack", "cpu")))
+    for seed in seeds:
+        random = Random(f"alike {seed}")
+        model = Model()
+        for number in range(random.randint(10, 30)):
+            capacity = Resources(cpu=random.randint(5, 12), memory=random.randint(5, 12))
+            model.hosts[f"h{number}"] = Host(f"h{number}", {}, capacity)
+        fleet = fleet_of(model)
+        for step in range(25):
+            host_id = random.choice(sorted(model.hosts))
+            if step % 5 == 4:
+                fleet.remove_host(host_id)
+                del model.hosts[host_id]
+            demand = Resources(cpu=random.randint(1, 5), memory=random.randint(1, 5))
+            task = f"t{random.randint(0, 40)}"
+            model.tasks[task] = (host_id, demand, "service:web")
+            fleet.assign(host_id, task, demand, "service:web")
+            request = Request(
+                demand, random.randint(1, 4), "service:web", strategies=random.choice(strategies), seed=seed
+            )
+            assert (seed, step, hosts_of(place(fleet, request))) == (
+                seed,
+                step,
+                reference.place(model, request)[0],
+            )
