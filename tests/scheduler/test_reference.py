@@ -143,21 +143,21 @@ def test_scale_in_always_takes_a_best_task(clusters: int) -> None:
 
 @pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 1500), marks=pytest.mark.slow)])
 def test_same_answer_on_many_alike(monkeypatch: pytest.MonkeyPatch, seeds: range) -> None:
-    """Up to thirty hosts of one class, kept in many small blocks that split and join as tasks come and go."""
-    monkeypatch.setattr(order, "_LOAD", 4)
+    """Up to forty hosts of one class, kept in many small blocks that split and join as tasks come and go."""
     strategies: list[tuple[Strategy, ...]] = [(), (Strategy("binpack", "memory"),)]
     strategies.append((Strategy("binpack", "cpu"), Strategy("spread", "host")))
     strategies.append((Strategy("spread", "host"), Strategy("binpack", "cpu")))
     for seed in seeds:
         random = Random(f"alike {seed}")
+        monkeypatch.setattr(order, "_LOAD", random.choice((4, 8, 9)))
         model = Model()
-        for number in range(random.randint(10, 30)):
+        for number in range(random.randint(20, 40)):
             capacity = Resources(cpu=random.randint(5, 12), memory=random.randint(5, 12))
             model.hosts[f"h{number}"] = Host(f"h{number}", {}, capacity)
         fleet = fleet_of(model)
-        for step in range(25):
+        for step in range(35):
             host_id = random.choice(sorted(model.hosts))
-            if step % 5 == 4:
+            if step % 2 and len(model.hosts) > 4:
                 fleet.remove_host(host_id)
                 del model.hosts[host_id]
             demand = Resources(cpu=random.randint(1, 5), memory=random.randint(1, 5))
