@@ -78,6 +78,7 @@ def plan(file: ClusterFile, *, seed: int = 0) -> Planned:
         running += ((instance.arn, tasks) for tasks in spec.tasks)
     for host, tasks in running:
         _put(planned, host, tasks)
+    _note_overfull(planned, dict.fromkeys(host for host, _ in running))
     for service in file.services:
         if service.service_name in planned.services:
             raise Mistake(f"service {service.service_name} is described twice")
@@ -105,6 +106,15 @@ def _put(planned: Planned, host: str, tasks: RunningTasks) -> None:
         )
     for _ in range(tasks.count):
         planned.assign(host, group, demand, stopping=tasks.desired_status == "STOPPED")
+
+
+def _note_overfull(planned: Planned, hosts: Iterable[str]) -> None:
+    """A file may say that more runs on a host than it has: that is told, and nothing more goes there."""
+    for host in hosts:
+        free, has = planned.fleet.free(host), planned.instances[host]
+        for left, of, unit in ((free.cpu, has.cpu, "CPU units"), (free.memory, has.memory, "MiB")):
+            if left < 0:
+                planned.notes.append(f"host {host} is given more than it has: {of - left} of {of} {unit}")
 
 
 def hosts_in(planned: Planned, zones: Iterable[str] | None) -> frozenset[str] | None:

@@ -97,7 +97,8 @@ def _bar(
         height = 100 * getattr(part, amount) / has
         steps, height = (part.tasks, height) if each_task else (1, height * part.tasks)
         for _ in range(steps):
-            rectangles.tasks(left, bottom, _BAR - 0.02, height, colours[part.group], new=part.new)
+            seen = min(height, 100 - bottom)  # more than a host has does not stick out
+            rectangles.tasks(left, bottom, _BAR - 0.02, seen, colours[part.group], new=part.new)
             bottom += height
 
 

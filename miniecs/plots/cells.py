@@ -120,5 +120,6 @@ def _cell(
         y = bottom
         for part in host.parts if has else ():
             share = height * part.tasks * getattr(part, amount) / has
-            rectangles.tasks(x, y, width, share, colours[part.group], new=part.new)
+            seen = min(share, bottom + height - y)  # more than a host has does not stick out
+            rectangles.tasks(x, y, width, seen, colours[part.group], new=part.new)
             y += share

@@ -174,7 +174,8 @@ class Rectangles:
     def tasks(
         self, left: float, bottom: float, width: float, height: float, colour: str, *, new: bool
     ) -> None:
-        self._kinds.setdefault(("tasks", colour, new), []).append((left, bottom, width, height))
+        if height > 0:  # tasks that take nothing of what is drawn are not seen
+            self._kinds.setdefault(("tasks", colour, new), []).append((left, bottom, width, height))
 
     def add_to(self, axes: Axes, name: str, *, edge: float, frame: float) -> None:
         """edge, frame: points of white between tasks, and of the line around new ones.

@@ -134,6 +134,15 @@ def test_a_service_that_does_not_fit_is_told() -> None:
     assert note.startswith("service s: 2 of 3 tasks find no place: 512 MiB short on the best host")
 
 
+def test_more_on_a_host_than_it_has_is_told() -> None:
+    tasks = "tasks: [{taskDefinition: web, count: 9}]"
+    cluster = planned(f"hosts: [{{id: small, type: t3.medium, {tasks}}}]\n{WEB}")
+    assert cluster.notes == [
+        "host small is given more than it has: 2304 of 2048 CPU units",
+        "host small is given more than it has: 4608 of 4096 MiB",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

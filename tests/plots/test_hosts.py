@@ -50,6 +50,12 @@ class Picture:
             for group in self.root.iter(f"{SVG}g")
         }
 
+    def top(self, kind: str) -> float:
+        """The highest point of a kind's rectangles, in points from the upper edge."""
+        mine = (g for g in self.root.iter(f"{SVG}g") if g.get("id", "").startswith(f"panel-1-{kind}-"))
+        drawn = " ".join(path.get("d", "") for group in mine for path in group.iter(f"{SVG}path"))
+        return min(float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", drawn))
+
     def rectangles(self, panel: int, kind: str) -> int:
         return sum(n for id, n in self.groups.items() if id.startswith(f"panel-{panel}-{kind}-"))
 
@@ -121,6 +127,20 @@ def test_a_cluster_as_it_is(tmp_path: Path) -> None:
     assert picture.rectangles(1, "new") == 0
     assert {"cluster default", "6 tasks on 4 hosts"} <= set(picture.texts)
     assert "new tasks" not in picture.texts
+
+
+@pytest.mark.parametrize("hosts", [1, 60])
+def test_what_takes_nothing_or_more_than_there_is(tmp_path: Path, hosts: int) -> None:
+    """A task without CPU is in the memory bar alone, and nothing sticks out of a host that is overfull."""
+    text = f"""
+hosts:
+  - {{count: {hosts}, type: t3.medium, zone: a, tasks: [{{cpu: 0, memory: 1024, count: 6, group: big}}]}}
+"""
+    draw(plan(load(text, "c.yaml")), [], tmp_path / "out.svg")
+    picture = Picture(tmp_path / "out.svg")
+    assert picture.rectangles(1, "free") == 2 * hosts
+    assert picture.rectangles(1, "tasks") == hosts * (4 if hosts == 1 else 1)  # six would need six quarters
+    assert picture.top("tasks") >= picture.top("free")
 
 
 def test_more_hosts_than_cells_share_them(tmp_path: Path) -> None:
