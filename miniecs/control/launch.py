@@ -259,7 +259,8 @@ def launched_task(
     because: str,
 ) -> Task:
     """A fresh task, with a subnet of those that it may be in: one of its host's zone, where it has a host."""
-    subnet = chooser.choose(instance.availability_zone if instance is not None else None) if chooser.is_needed else None
+    zone = instance.availability_zone if instance is not None else None
+    subnet = chooser.choose(zone) if chooser.is_needed else None
     return new_task(spec, now=now, ids=ids, instance=instance, subnet=subnet, because=because)
 
 
