@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from miniecs.apply import Applier, why_unplaced, write_instance, write_task
+from miniecs.apply import Applier, keep_decision, why_unplaced, write_instance, write_task
 from miniecs.control import capacity, interfaces
 from miniecs.control.launch import placement_request
 from miniecs.control.plan import (
@@ -151,6 +151,9 @@ class CapacityApplier(Applier):
             assert instance is not None, f"placed onto {placement.host}, which does not exist"
             self._assign(task, instance, chooser, f"{action.because}; {placement.because}")
             yield task, instance.arn, request.demand
+        if decision.placements:
+            about = first.service_arn or first.arn
+            keep_decision(self.tx, about, decision, now=self.now, because=action.because)
         self._give_up(action, tasks[len(decision.placements) :], decision, instances)
 
     def _rules(self, task: Task) -> PlacementRules:

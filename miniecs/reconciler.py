@@ -37,7 +37,7 @@ from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Commit, Stale, Store
-from miniecs_scheduler import Decision, Request, Strategy, decide, scale_in_order, zones_with_room
+from miniecs_scheduler import Decision, Request, Strategy, decide, place, scale_in_order, zones_with_room
 
 OnPlanned = Callable[[Key, Plan], bool]
 """Told of each plan before it is applied; False drops it, as a crash at that moment would."""
@@ -235,19 +235,29 @@ class Reconciler:
         fleet = self._fleets.of(service.cluster_arn)
         if not service.revision.capacity_provider_strategy:
             return zones_with_room(fleet, request)
+        by_zone = self._hosts_by_zone(service)
         return {
-            zone: bool(decide(fleet, replace(request, only_hosts=hosts)).placements)
-            for zone, hosts in self._hosts_by_zone(service).items()
+            zone: all(
+                place(fleet, replace(request, only_hosts=hosts)).placements for hosts in of_providers.values()
+            )
+            for zone, of_providers in by_zone.items()
         }
 
-    def _hosts_by_zone(self, service: Service) -> dict[str, frozenset[str]]:
-        """The hosts of the capacity providers in a service's strategy."""
-        found: dict[str, set[str]] = {}
-        for item in service.revision.capacity_provider_strategy:
-            for instance in capacity.hosts(self._store, service.cluster_arn, item.capacity_provider):
+    def _hosts_by_zone(self, service: Service) -> dict[str, dict[str, frozenset[str]]]:
+        """Zone -> each capacity provider in the service's strategy -> its hosts there.
+
+        Which of them launches the next task is for the strategy to say: so all must be able to.
+        """
+        names = [item.capacity_provider for item in service.revision.capacity_provider_strategy]
+        hosts: dict[tuple[str, str], set[str]] = {}
+        for name in names:
+            for instance in capacity.hosts(self._store, service.cluster_arn, name):
                 if instance.availability_zone is not None:
-                    found.setdefault(instance.availability_zone, set()).add(instance.arn)
-        return {zone: frozenset(hosts) for zone, hosts in found.items()}
+                    hosts.setdefault((instance.availability_zone, name), set()).add(instance.arn)
+        zones = {zone for zone, _ in hosts}
+        return {
+            zone: {name: frozenset(hosts.get((zone, name), ())) for name in names} for zone in zones
+        }
 
     def _scale_in_order(self, service: Service, candidates: Sequence[Task]) -> list[Task]:
         by_arn = {task.arn: task for task in candidates}

@@ -29,9 +29,12 @@ def decision_of(view: View, task: Task) -> Event | None:
     kept = decisions(view, task.service_arn or task.arn)
     if task.service_arn is None and not kept:
         kept = [each for each in view.events(kinds=(EventKind.DECISION,), limit=_ALL) if each.record]
-    together = [each for each in kept if each.at == task.created_at and _is_near(each, task)]
+    near = [each for each in kept if each.at >= task.created_at and _is_near(each, task)]
+    together = [each for each in near if each.at == task.created_at]
     host = arns.name_of(task.container_instance_arn or "")
-    return next((each for each in together if host in each.record), next(iter(together), None))
+    # A task that waited for its capacity provider was placed later than it was made.
+    possible = near if task.capacity_provider_name is not None and host else together
+    return next((each for each in possible if host in each.record), next(iter(together), None))
 
 
 def _is_near(decision: Event, task: Task) -> bool:

@@ -138,3 +138,20 @@ def test_decisions_survive_a_restart(tmp_path: Path) -> None:
     assert explain_task(again, asked, now=NOW, timing=TIMING) == before
     assert any(line.startswith("Placement of 1 task of family:web") for line in before)
     again.close()
+
+
+def test_a_task_that_waited_for_its_provider_is_explained_by_what_placed_it_in_the_end() -> None:
+    store = MemoryStore()
+    fleets = with_hosts(store)
+    waited = task("w", created_at=NOW, service_arn=None, capacity_provider_name="asg")
+    with store.transaction() as tx:
+        tx.put(waited)
+        fails = decide(fleets.of(CLUSTER.arn), request(9000, 1))
+        keep_decision(tx, waited.arn, fails, now=NOW, because="RunTask was called")
+        placed = decide(fleets.of(CLUSTER.arn), request(128, 2))
+        keep_decision(tx, waited.arn, placed, now=NOW + 30, because="an instance has joined")
+    found = decision_of(store, waited)
+    assert found is not None and (found.at, found.because) == (NOW + 30, "an instance has joined")
+    alone = task("w", created_at=NOW, service_arn=None)
+    first = decision_of(store, alone)
+    assert first is not None and first.at == NOW, "without a provider nothing waits"
