@@ -332,6 +332,8 @@ class Applier:
         if action.zone:
             return launched, decision
         waiting = min(decision.unplaced, self._room_to_wait(spec))
+        if waiting and not launched:
+            keep_failure(self.tx, service.arn, decision, now=self.now)
         provider = spec.capacity_provider_name
         because = f"{action.because}; no instance of capacity provider {provider} takes it yet"
         for _ in range(waiting):

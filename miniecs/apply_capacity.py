@@ -178,6 +178,7 @@ class CapacityApplier(Applier):
             availability_zone=subnet.zone if subnet else instance.availability_zone,
             network_interface=interfaces.wanted(subnet, self.ids.uuid()) if subnet else None,
             placement=None,
+            placed_at=self.now,
             because=f"{task.because}; it waited {self.now - task.created_at:.0f} s: {because}",
         )
         write_task(self.tx, task, after, now=self.now, because=because)

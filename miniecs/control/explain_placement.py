@@ -25,16 +25,14 @@ def decisions(view: View, resource: str) -> list[Event]:
 
 
 def decision_of(view: View, task: Task) -> Event | None:
-    """The decision that placed the task."""
+    """The decision that placed the task, or by which it waits."""
+    moment = task.placed_at if task.placed_at is not None else task.created_at
     kept = decisions(view, task.service_arn or task.arn)
-    if task.service_arn is None and not kept:
+    if task.service_arn is None and not any(each.at == moment for each in kept):
         kept = [each for each in view.events(kinds=(EventKind.DECISION,), limit=_ALL) if each.record]
-    near = [each for each in kept if each.at >= task.created_at and _is_near(each, task)]
-    together = [each for each in near if each.at == task.created_at]
+    together = [each for each in kept if each.at == moment and _is_near(each, task)]
     host = arns.name_of(task.container_instance_arn or "")
-    # A task that waited for its capacity provider was placed later than it was made.
-    possible = near if task.capacity_provider_name is not None and host else together
-    return next((each for each in possible if host in each.record), next(iter(together), None))
+    return next((each for each in together if host in each.record), next(iter(together), None))
 
 
 def _is_near(decision: Event, task: Task) -> bool:

@@ -131,6 +131,7 @@ class Task:
     protection_expires_at: float | None = None
     deregistered_at: float | None = None  # when its targets began to drain
     placement: PlacementRules | None = None
+    placed_at: float | None = None  # when a task that had waited for capacity got its instance
     because: str = ""  # why it was started and placed where it is
     version: int = 1
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from miniecs.control.explain_placement import decision_of
+from miniecs.model import arns
 from miniecs.model.autoscaling import GroupInstance
 from miniecs.model.event import EventKind
 from miniecs.model.instance import ContainerInstance
@@ -38,7 +40,9 @@ def statuses(world: World) -> Counter[str]:
 
 
 def told(world: World) -> list[str]:
-    return [event.message for event in world.store.events(kinds=(EventKind.DECISION,), limit=1000)]
+    """What was decided about the capacity provider."""
+    about = arns.capacity_provider(world.scope, "group")
+    return [event.message for event in world.store.events(about, (EventKind.DECISION,), limit=1000)]
 
 
 def registered(world: World) -> list[ContainerInstance]:
@@ -140,6 +144,10 @@ def test_tasks_of_different_sizes_wait_together_and_none_is_given_too_much() -> 
         w.ecs("RunTask", taskDefinition="web", count=3)
         w.ecs("RunTask", taskDefinition="small", count=10)
     assert w.run_until(lambda: statuses(w) == {"RUNNING": 39}, limit=300)
+    for task in w.tasks():
+        kept = decision_of(w.store, task)
+        assert kept is not None, "explain says how it was placed"
+        assert arns.name_of(task.container_instance_arn or "") in kept.record
 
 
 def test_too_large_for_its_instances_no_number_helps() -> None:
@@ -207,8 +215,8 @@ def test_standalone_tasks_keep_a_draining_instance() -> None:
     by_host: dict[str, list[str]] = {}
     for task in w.tasks():
         by_host.setdefault(task.container_instance_arn or "", []).append(task.arn)
-    for arns in by_host.values():
-        w.ecs("StopTask", task=arns[0])
+    for there in by_host.values():
+        w.ecs("StopTask", task=there[0])
     first = next(iter(by_host))
     w.ecs("StopTask", task=by_host[first][1])
     w.run(1500)

@@ -88,11 +88,16 @@ def _run_share(
     tasks = [
         _start(ctx, spec, placement.host, subnets, placement.because) for placement in decision.placements
     ]
-    _keep(ctx, spec.cluster, decision, tasks, "RunTask was called")
     if decision.suggestion:
         ctx.hint(messages.advice(decision))
     if decision.unplaced and waits:
-        return [*tasks, *_wait(ctx, spec, decision.unplaced, rules)], []
+        waiting = _wait(ctx, spec, decision.unplaced, rules)
+        if tasks:
+            _keep(ctx, spec.cluster, decision, tasks, "RunTask was called")
+        else:
+            keep_failure(ctx.tx, waiting[0].arn, decision, now=ctx.now)
+        return [*tasks, *waiting], []
+    _keep(ctx, spec.cluster, decision, tasks, "RunTask was called")
     failures = [_failure(rejection) for rejection in decision.rejections]
     if decision.unplaced and near is not None and spec.network_configuration:
         failures += [_elsewhere(i) for i in instances if i.status == "ACTIVE" and i.arn not in near]
