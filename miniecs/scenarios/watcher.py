@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 
 from miniecs.model import arns
-from miniecs.model.event import Event, EventKind
+from miniecs.model.event import PLACED, Event, EventKind
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Deployment, Service
 from miniecs.model.task import Task
@@ -143,7 +143,7 @@ class Watcher:
         if event.kind is EventKind.SERVICE_ACTION and event.name == "SERVICE_TASK_PLACEMENT_FAILURE":
             reasons = self.recording.unplaced.setdefault(arns.name_of(event.resource), Counter())
             reasons[event.reason] += 1
-        if event.kind in _KINDS:
+        if event.kind in _KINDS and event.name != PLACED:  # what was placed, service messages say
             self.recording.happenings.append(
                 Happening(
                     event.at - self.begun,
