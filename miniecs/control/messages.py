@@ -38,7 +38,7 @@ _PRIVILEGED = "com.amazonaws.ecs.capability.privileged-container"
 _RESOLVING = re.compile(r"\) has (reached a steady state|started \d+ tasks)")
 # Protected tasks are in the way until they no longer are, whatever else is started meanwhile.
 _STEADY = re.compile(r"\) has reached a steady state")
-_INSTANCE = re.compile(r"\(container-instance [^)]*\)")
+_PASSING = re.compile(r"\(container-instance [^)]*\)|\d+ tasks under protection")
 
 
 def tasks(stopped_or_started: Iterable[Task]) -> str:
@@ -158,15 +158,16 @@ def no_subnet(id: str) -> str:
 def is_unsaid(view: View, service: Service, text: str, *, now: float, timing: Timing) -> bool:
     """Whether ECS would say this now: identical events rest until the matter is resolved, or 6 hours.
 
-    Which instance was closest changes from try to try and makes no new matter.
+    Which instance was closest, or how many tasks are protected, changes from try to try and makes no new
+    matter.
     """
-    wanted = _INSTANCE.sub("", f"(service {service.name}) {text}")
+    wanted = _PASSING.sub("", f"(service {service.name}) {text}")
     resolving = _STEADY if "under protection" in text else _RESOLVING
     recent: list[Event] = view.events(service.arn, (EventKind.SERVICE_MESSAGE,))
     for event in reversed(recent):
         if event.at <= now - timing.event_repeat:
             return True
-        if _INSTANCE.sub("", event.message) == wanted:
+        if _PASSING.sub("", event.message) == wanted:
             return False
         if resolving.search(event.message):
             return True
