@@ -161,6 +161,12 @@ TEMPLATES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ),
     ("ecs", "StopTask", {"task": "<task>", "reason": "enough"}),
     ("ecs", "DescribeTasks", {"tasks": ["<task>"], "include": ["TAGS"]}),
+    ("ecs", "GetTaskProtection", {"cluster": "default", "tasks": ["<task>"]}),
+    (
+        "ecs",
+        "UpdateTaskProtection",
+        {"cluster": "default", "tasks": ["<task>"], "protectionEnabled": True, "expiresInMinutes": 5},
+    ),
     ("ecs", "SubmitTaskStateChange", {"task": "<task>", "status": "RUNNING", "cluster": "default"}),
     (
         "ecs",

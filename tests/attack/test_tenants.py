@@ -259,6 +259,8 @@ ASKED: list[tuple[str, str, Named]] = [
         "name": "$provider", "autoScalingGroupProvider": {"managedDraining": "DISABLED"},
     }),
     ("ecs", "UpdateContainerInstancesState", {"containerInstances": ["$instance"], "status": "DRAINING"}),
+    ("ecs", "GetTaskProtection", {"cluster": "default", "tasks": ["$task"]}),
+    ("ecs", "UpdateTaskProtection", {"cluster": "default", "tasks": ["$task"], "protectionEnabled": True}),
     ("ecs", "UpdateService", {"service": "$service", "desiredCount": 0}),
     ("ecs", "UpdateService", {"service": "web", "taskDefinition": "$definition", "forceNewDeployment": True}),
     # In a cluster that is named by the owner's ARN, whatever else is said.
