@@ -29,8 +29,10 @@ from miniecs.control.plan import (
     Say,
     SetInterface,
     SetService,
+    SetServiceDeployment,
     StopTask,
 )
+from miniecs.control.rollout import Begun
 from miniecs.control.stopping import stop
 from miniecs.control.transitions import advanced, instance_is_told, is_told, versioned
 from miniecs.ids import Ids
@@ -40,6 +42,7 @@ from miniecs.model.event import PLACED, Event, EventKind
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Deployment, PlacementConstraint, Service
+from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Transaction
@@ -116,6 +119,15 @@ def write_service(
         )
 
 
+def write_begun(
+    tx: Transaction, before: Service | None, begun: Begun, *, now: float, because: str = ""
+) -> None:
+    """Put a service with the deployment that has just begun, and its history."""
+    write_service(tx, before, begun.service, now=now, because=because)
+    for record in (begun.service_revision, *begun.superseded, begun.service_deployment):
+        tx.put(record)
+
+
 def service_message(
     tx: Transaction, service: Service, text: str, *, now: float, ids: Ids, because: str = ""
 ) -> None:
@@ -180,6 +192,8 @@ class Applier:
                 self.tx.expect(Service, action.service.arn, action.version)
             case SetService():
                 self.tx.expect(Service, action.before.arn, action.version)
+            case SetServiceDeployment():
+                self.tx.expect(ServiceDeployment, action.before.arn, action.version)
             case RegisterTarget() | DeregisterTarget() | RemoveTarget():
                 self.tx.expect(Target, action.target.key, action.version)
             case Forget():
@@ -209,6 +223,8 @@ class Applier:
                 write_task(self.tx, task, after, now=self.now, because=action.because)
             case SetService():
                 write_service(self.tx, action.before, action.after, now=self.now, because=action.because)
+            case SetServiceDeployment():
+                self.tx.put(action.after)
             case RegisterTarget():
                 self.tx.put(action.target)
             case DeregisterTarget():

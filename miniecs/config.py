@@ -16,6 +16,7 @@ class Timing:
     stop_timeout: float = 30.0  # SIGTERM to SIGKILL, where the container sets none
     stopped_task_retention: float = 3600.0  # STOPPED tasks stay describable
     inactive_retention: float = 3600.0  # INACTIVE services, clusters, instances (ours: unpublished)
+    service_deployment_retention: float = 90 * 86400.0  # ended service deployments stay describable
     deregistration_delay: float = 300.0
     placement_retry: float = 60.0  # ours: a service's blocked placement is tried again at least this often
     rebalance_after: float = 30.0  # ours: a service is steady that long before its zones are rebalanced

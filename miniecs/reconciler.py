@@ -17,6 +17,7 @@ from miniecs.control import (
     capacity,
     definitions,
     groups,
+    history,
     instances,
     managed_scaling,
     provisioning,
@@ -34,6 +35,7 @@ from miniecs.model.cluster import CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
+from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Commit, Stale, Store
@@ -138,6 +140,8 @@ class Reconciler:
                 return instances.plan_cluster(view, key.id, now=now, timing=timing)
             case "definition":
                 return definitions.plan(view, key.id, now=now, timing=timing)
+            case "release":
+                return history.plan(view, key.id, now=now, timing=timing)
             case "idempotency":
                 return instances.plan_token(view, key.id, now=now)
         raise ValueError(f"no control loop is called {key.loop}")
@@ -154,6 +158,7 @@ class Reconciler:
             *(Key("scaling", provider.arn) for provider in self._store.all(CapacityProvider)),
             *(Key("group", group.arn) for group in self._store.all(AutoScalingGroup)),
             *(Key("definition", definition.arn) for definition in self._store.all(TaskDefinition)),
+            *(Key("release", release.arn) for release in self._store.all(ServiceDeployment)),
             *(Key("idempotency", record.key) for record in self._store.all(IdempotencyRecord)),
         ]
 

@@ -7,7 +7,7 @@ The pass is the cost of planning a service of thousands of tasks, hence its plai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -89,8 +89,10 @@ class Census:
             self.wake_at = at
 
 
-def take(view: View, service: Service, *, now: float, timing: Timing) -> Census:
-    """Sort the service's live tasks."""
+def take(
+    view: View, service: Service, *, now: float, timing: Timing, going: Container[str] = ()
+) -> Census:
+    """Sort the service's live tasks. going: ARNs of those that are about to be stopped."""
     cohorts = {deployment.id: Cohort(deployment) for deployment in service.deployments}
     census = Census(list(cohorts.values()))
     judges = {id: _judge_of(view, service, cohort.deployment, timing) for id, cohort in cohorts.items()}
@@ -108,7 +110,7 @@ def take(view: View, service: Service, *, now: float, timing: Timing) -> Census:
             id = task.deployment_id
             live.add(id or "")
             cohort, judge = cohorts.get(id or ""), judges.get(id or "")
-        if task.desired_status != "RUNNING":
+        if task.desired_status != "RUNNING" or task.arn in going:
             stopping.append(task)
             continue
         host = off.get(task.container_instance_arn or "") if off else None

@@ -35,7 +35,8 @@ def _references(view: View) -> Iterator[str]:
     for service in view.all(Service):
         if service.status != "INACTIVE":
             yield service.revision.task_definition_arn
-            for deployment in service.deployments:
+            kept = () if service.completed is None else (service.completed,)
+            for deployment in (*service.deployments, *kept):
                 yield deployment.revision.task_definition_arn
     for task in view.all(Task):
         if not task.is_stopped:

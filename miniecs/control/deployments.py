@@ -11,13 +11,14 @@ from dataclasses import replace
 
 from miniecs.config import Timing
 from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START
-from miniecs.model.service import Deployment, DeploymentConfiguration, Service
+from miniecs.model.service import Deployment, DeploymentConfiguration, FailureThreshold, Service
 from miniecs.model.task import Task
 
 IN_PROGRESS, COMPLETED, FAILED = "IN_PROGRESS", "COMPLETED", "FAILED"
 
 # A failed batch is tried again at once, once: one bad host is no reason to make everybody wait.
 _FREE_FAILURES = 1
+_USUAL = FailureThreshold()
 
 
 def bounds(desired: int, configuration: DeploymentConfiguration) -> tuple[int, int]:
@@ -26,9 +27,27 @@ def bounds(desired: int, configuration: DeploymentConfiguration) -> tuple[int, i
     return floor, desired * configuration.maximum_percent // 100
 
 
-def breaker_threshold(desired: int) -> int:
-    """Failed tasks that end a deployment: half of the desired ones, at least 3, at most 200."""
-    return min(200, max(3, -(-desired // 2)))
+def breaker_threshold(desired: int, threshold: FailureThreshold = _USUAL) -> int:
+    """Failed tasks that end a deployment: so many, or a share of the desired ones, rounded up.
+
+    A bounded share is at least 3 and at most 200.
+    """
+    if threshold.type == "COUNT":
+        return threshold.value
+    share = -(-desired * threshold.value // 100)
+    return min(200, max(3, share)) if threshold.type == "BOUNDED_PERCENT" else max(1, share)
+
+
+def threshold(service: Service) -> int:
+    """The threshold at the service's desired count, also where its circuit breaker is off."""
+    breaker = service.deployment_configuration.circuit_breaker
+    return breaker_threshold(service.desired_count, _USUAL if breaker is None else breaker.threshold)
+
+
+def is_counting(service: Service, deployment: Deployment) -> bool:
+    """Whether failed tasks still count: until one task was healthy, unless told to count on."""
+    breaker = service.deployment_configuration.circuit_breaker
+    return not deployment.proven or (breaker is not None and not breaker.reset_on_healthy_task)
 
 
 def completed(deployment: Deployment, *, now: float) -> Deployment:
@@ -41,51 +60,15 @@ def completed(deployment: Deployment, *, now: float) -> Deployment:
 
 
 def has_tripped(service: Service) -> bool:
-    """Whether the circuit breaker has seen enough failed tasks of a deployment that never worked."""
+    """Whether the circuit breaker has seen enough failed tasks."""
     breaker = service.deployment_configuration.circuit_breaker
     primary = service.primary
     return (
         breaker is not None
         and breaker.enable
         and primary.rollout_state == IN_PROGRESS
-        and not primary.proven
-        and primary.failed_tasks >= breaker_threshold(service.desired_count)
-    )
-
-
-def tripped(service: Service, *, now: float) -> Service:
-    """The service with its primary deployment FAILED and, where that is wanted and possible, rolled back.
-
-    Rolling back makes the last completed deployment PRIMARY again, under its own id; without one
-    the service stands still.
-    """
-    failed = replace(
-        service.primary,
-        rollout_state=FAILED,
-        rollout_state_reason="ECS deployment circuit breaker: tasks failed to start.",
-        updated_at=now,
-    )
-    older = service.deployments[1:]
-    breaker = service.deployment_configuration.circuit_breaker
-    good = next((d for d in older if d.rollout_state == COMPLETED), None)
-    if breaker is None or not breaker.rollback or good is None:
-        return replace(service, deployments=(failed, *older), steady=False)
-    failed = replace(
-        failed,
-        status="ACTIVE",
-        rollout_state_reason=f"ECS deployment circuit breaker: rolling back to deploymentId {good.id}.",
-    )
-    restored = replace(
-        good,
-        status="PRIMARY",
-        desired_count=service.desired_count,
-        rollout_state=IN_PROGRESS,
-        rollout_state_reason=f"ECS deployment {good.id} in progress.",
-        updated_at=now,
-    )
-    others = tuple(d for d in older if d is not good)
-    return replace(
-        service, revision=good.revision, deployments=(restored, failed, *others), steady=False
+        and is_counting(service, primary)
+        and primary.failed_tasks >= threshold(service)
     )
 
 
@@ -134,12 +117,18 @@ def _changed(
 
 
 def _succeeded(deployment: Deployment) -> Deployment:
-    return replace(deployment, launch_failures=0) if deployment.launch_failures else deployment
+    if deployment.started and not deployment.launch_failures:
+        return deployment
+    return replace(deployment, launch_failures=0, started=True)
 
 
 def _failed(deployment: Deployment, task: Task, *, now: float) -> Deployment:
-    """Count the task; those launched together fail together and are one failure for the throttle."""
-    failed_tasks = deployment.failed_tasks if deployment.proven else deployment.failed_tasks + 1
+    """Count the task; those launched together fail together and are one failure for the throttle.
+
+    The circuit breaker counts it in its first stage only: until one task of the deployment is RUNNING.
+    """
+    counted = not (deployment.started or deployment.proven)
+    failed_tasks = deployment.failed_tasks + counted
     if deployment.launch_failures and task.created_at < deployment.last_failure_at:
         return replace(deployment, failed_tasks=failed_tasks)
     return replace(

@@ -11,15 +11,28 @@ from dataclasses import dataclass, field
 from miniecs.config import Timing
 from miniecs.control import messages, targets
 from miniecs.control.census import Census, Cohort
-from miniecs.control.plan import Action, LaunchTasks, Plan, Say, SetService, StopTask, earliest
+from miniecs.control.plan import (
+    Action,
+    LaunchTasks,
+    Plan,
+    Say,
+    SetService,
+    SetServiceDeployment,
+    StopTask,
+    earliest,
+)
 from miniecs.control.stopping import REBALANCED, SERVICE_SCHEDULER
 from miniecs.control.view import View
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Deployment, Service
+from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task
 
 ScaleInOrder = Callable[[Service, Sequence[Task]], Sequence[Task]]
 """The service's tasks in the order in which to stop them: the scheduler's answer, by the caller's fleet."""
+
+Failed = tuple[Say, StopTask]
+"""The end of an unhealthy task, and the service event that tells of it."""
 
 
 @dataclass(slots=True)
@@ -34,12 +47,16 @@ class Draft:
     timing: Timing
     order: ScaleInOrder
     version: int
-    why_tripped: str = ""  # the circuit breaker's reason for service differing from before
+    why_failed: str = ""  # the reason for service differing from before: its deployment has failed
+    ongoing: ServiceDeployment | None = None  # the release that is being carried out, as it is planned for
+    history: list[SetServiceDeployment] = field(default_factory=list)
     retry: bool = False  # capacity appeared: a blocked placement is tried before its time
     launches: list[LaunchTasks] = field(default_factory=list)
     stops: list[StopTask] = field(default_factory=list)
     said: list[Action] = field(default_factory=list)
     wakes: list[float | None] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)  # unhealthy tasks that are stopped
+    decided: Sequence[Failed] = ()  # before: those of a plan that this one replaces
     moves: tuple[str, ...] = ()  # as the service's are to be: see control.rebalancing
     unbalanced: bool = False
     rebalances: list[LaunchTasks] = field(default_factory=list)
@@ -96,10 +113,12 @@ class Draft:
             text = messages.unhealthy_target(task, target)
         else:
             reason, text = "Task failed container health checks", messages.unhealthy_container(task)
-        self.said.append(Say(self.service, text, because))
+        said = Say(self.service, text, because)
+        self.said.append(said)
         id = task.deployment_id or ""
         self.failed_health[id] = self.failed_health.get(id, 0) + 1
         self._stop(task, reason, because)
+        self.failed.append((said, self.stops[-1]))
 
     def _stop(self, task: Task, reason: str, because: str) -> None:
         version = self.view.version(Task, task.arn)
@@ -130,6 +149,18 @@ class Draft:
         )
         self.say_once(messages.STUCK, because)
 
+    def record(self, after: ServiceDeployment, because: str) -> None:
+        """Move a service deployment on; what is moved on twice in one plan is written once."""
+        known = next((each for each in self.history if each.after.arn == after.arn), None)
+        if known is not None:
+            self.history.remove(known)
+        before = known.before if known is not None else self.view.get(ServiceDeployment, after.arn)
+        if before is not None and before != after:
+            version = self.view.version(ServiceDeployment, after.arn)
+            self.history.append(SetServiceDeployment(before, version, after, because))
+        if self.ongoing is not None and after.arn == self.ongoing.arn:
+            self.ongoing = after
+
     def remaining(self, cohort: Cohort) -> int:
         """Wanted tasks of a deployment once what is decided is done."""
         stopped = sum(stop.task.deployment_id == cohort.deployment.id for stop in self.stops)
@@ -140,12 +171,14 @@ class Draft:
 
         The service comes first: a launch that finds no host notes that on top of it.
         """
+        self.said[:0] = [said for said, _ in self.decided]
+        self.stops[:0] = [stop for _, stop in self.decided]
         actions: list[Action] = []
         if self.service is not self.before:
-            actions.append(SetService(self.before, self.version, self.service, self.why_tripped))
+            actions.append(SetService(self.before, self.version, self.service, self.why_failed))
         if after != self.service:
             actions.append(SetService(self.service, self.version, after, because))
-        actions += [*self.launches, *self.said, *self.stops]
+        actions += [*self.history, *self.launches, *self.said, *self.stops]
         if self.stops:
             actions += self._stop_messages()
         actions += self._registrations()

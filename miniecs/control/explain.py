@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from miniecs.config import Timing
-from miniecs.control import census, deployments, waits
+from miniecs.control import census, deployments, service_deployments, waits
 from miniecs.control.census import Cohort
 from miniecs.control.explain_balancing import balancing
 from miniecs.control.explain_placement import last_placement, placement_of_task
@@ -31,6 +31,7 @@ def explain_service(view: View, service: Service, *, now: float, timing: Timing)
     if service.status == "INACTIVE" or not service.deployments:
         return lines
     lines += balancing(view, service)
+    lines += _released(view, service)
     counted = census.take(view, service, now=now, timing=timing)
     for cohort in counted.cohorts:
         lines.append(_counts(cohort))
@@ -44,6 +45,13 @@ def explain_service(view: View, service: Service, *, now: float, timing: Timing)
     if service.steady:
         lines.append("It is steady: nothing is left to do.")
     return lines + last_placement(view, service.arn, now=now)
+
+
+def _released(view: View, service: Service) -> Iterator[str]:
+    """How the newest service deployment ended, where it did not as it was meant to, or that it is to end."""
+    newest = service_deployments.newest(view, service)
+    if newest is not None and newest.status_reason:
+        yield f"Its newest service deployment is {newest.status}: {newest.status_reason}"
 
 
 def explain_task(view: View, task: Task, *, now: float, timing: Timing) -> list[str]:

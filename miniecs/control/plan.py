@@ -14,6 +14,7 @@ from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance, ManagedSc
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
+from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import NetworkInterface, Task
 
 
@@ -172,6 +173,16 @@ class SetService:
 
 
 @dataclass(frozen=True, slots=True)
+class SetServiceDeployment:
+    """Move a service deployment on: its status and reason, what it watches, how it ended."""
+
+    before: ServiceDeployment
+    version: int
+    after: ServiceDeployment
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterTarget:
     """Begin to send a target group's requests to a task. version 0: the target is new."""
 
@@ -238,6 +249,7 @@ Action = (
     | SetInstance
     | EndInstance
     | SetService
+    | SetServiceDeployment
     | RegisterTarget
     | DeregisterTarget
     | RemoveTarget

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from miniecs.control import releases
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import COMPLETED, FAILED, bounds, next_launch_at
 from miniecs.control.draft import Draft
@@ -29,6 +30,7 @@ class _Counts:
     ceiling: int
     keep: int  # serving tasks to leave: desired while substitutes can start first, else the floor
     starved: bool  # tasks are missing and cannot start before others stop
+    early: bool  # earlySuccessCriteria are met: older deployments need not wait for every substitute
 
 
 def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
@@ -46,8 +48,9 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     starts = 0 if rest else min(need, headroom)
     starved = need > starts and (not rest or (rest == "blocked" and _was_blocked(draft, anchor)))
     starved = starved or _waits_in_vain(draft, anchor)
-    keep = floor if starved else desired
-    counts = _Counts(census.serving, census.running, floor, ceiling, keep, starved)
+    early = kept is None and releases.succeeds_early(draft, len(anchor.healthy))
+    keep = floor if starved or early else desired
+    counts = _Counts(census.serving, census.running, floor, ceiling, keep, starved, early)
 
     for task in census.strays:
         draft.stop(task, "its deployment is gone")
@@ -236,6 +239,8 @@ def _arithmetic(draft: Draft, counts: _Counts) -> str:
     text = f"{counts.serving} of {desired} healthy, minimumHealthyPercent {percent} keeps {counts.floor}"
     if counts.starved:
         return f"{text}: stops 1 before starting 1"
+    if counts.early:
+        return f"{text}: stops 1, as earlySuccessCriteria are met"
     return f"{text}: stops 1 now that its substitute is healthy"
 
 

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
+from miniecs.control import service_deployments
 from miniecs.ids import Ids
 from miniecs.model import arns
 from miniecs.model.service import Deployment, Revision, Service
+from miniecs.model.service_deployment import RevisionCounts, ServiceDeployment, ServiceRevision
 
 
-def begin(service: Service, revision: Revision, *, now: float, ids: Ids) -> Service:
-    """The service with a new PRIMARY deployment of the revision; older ones become ACTIVE and drain."""
-    scope = arns.scope_of(service.arn)
+class Begun(NamedTuple):
+    """A service whose deployment has just begun, and what its history gains by that."""
+
+    service: Service
+    service_revision: ServiceRevision
+    service_deployment: ServiceDeployment
+    superseded: tuple[ServiceDeployment, ...]
+
+
+def begin(
+    service: Service,
+    revision: Revision,
+    *,
+    ongoing: Iterable[ServiceDeployment] = (),
+    now: float,
+    ids: Ids,
+) -> Begun:
+    """The service with a new PRIMARY deployment of the revision; older ones become ACTIVE and drain.
+
+    ongoing: its service deployments that have not ended; this one takes over from them.
+    """
+    scope, cluster_name = arns.scope_of(service.arn), arns.name_of(service.cluster_arn)
     id = f"ecs-svc/{ids.digits()}"
+    revision_arn = arns.service_revision(scope, cluster_name, service.name, ids.digits())
     primary = Deployment(
         id=id,
         revision=revision,
-        revision_arn=arns.service_revision(
-            scope, arns.name_of(service.cluster_arn), service.name, ids.digits()
-        ),
+        revision_arn=revision_arn,
         desired_count=service.desired_count,
         rollout_state_reason=f"ECS deployment {id} in progress.",
         created_at=now,
@@ -27,7 +49,22 @@ def begin(service: Service, revision: Revision, *, now: float, ids: Ids) -> Serv
     older = tuple(
         replace(deployment, status="ACTIVE", updated_at=now) for deployment in service.deployments
     )
-    return replace(service, revision=revision, deployments=(primary, *older), steady=False)
+    opened = ServiceDeployment(
+        arn=arns.service_deployment(scope, cluster_name, service.name, ids.letters()),
+        service_arn=service.arn,
+        cluster_arn=service.cluster_arn,
+        target=RevisionCounts(revision_arn, id),
+        sources=tuple(RevisionCounts(each.revision_arn, each.id) for each in older),
+        configuration=service.deployment_configuration,
+        created_at=now,
+        updated_at=now,
+    )
+    return Begun(
+        replace(service, revision=revision, deployments=(primary, *older), steady=False),
+        ServiceRevision(revision_arn, service.arn, service.cluster_arn, revision, now),
+        opened,
+        tuple(service_deployments.superseded(each, now=now) for each in ongoing),
+    )
 
 
 def scale(service: Service, desired_count: int, *, now: float) -> Service:

@@ -6,17 +6,31 @@ a service's states, its deployments' progress, and when it may call itself stead
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from miniecs.config import Timing
-from miniecs.control import census, daemons, deployments, messages, rebalancing, rolling
-from miniecs.control.draft import Draft, ScaleInOrder
+from miniecs.control import (
+    census,
+    daemons,
+    deployments,
+    failures,
+    history,
+    messages,
+    rebalancing,
+    releases,
+    rolling,
+    service_deployments,
+)
+from miniecs.control.draft import Draft, Failed, ScaleInOrder
+from miniecs.control.failures import Failure
 from miniecs.control.plan import NOTHING, Action, Forget, Plan, Say
 from miniecs.control.rebalancing import ZonesWithRoom
 from miniecs.control.transitions import reached
 from miniecs.control.view import View
 from miniecs.model.service import Deployment, Service
+from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task
 
 
@@ -42,37 +56,85 @@ def plan(
     version = view.version(Service, arn)
     if service.status == "INACTIVE":
         return _purge(view, service, version, now=now, timing=timing)
-    current = service
-    if service.status == "ACTIVE" and service.deployments and deployments.has_tripped(service):
-        current = deployments.tripped(service, now=now)
-    counted = census.take(view, current, now=now, timing=timing)
-    draft = Draft(
-        view,
-        service,
-        current,
-        counted,
-        now,
-        timing,
-        order,
-        version,
-        retry=retry,
-        moves=current.moves,
-        unbalanced=current.unbalanced,
-    )
+    look = _Look(view, service, version, now, timing, order, zones, retry, ceiling_counts_stopping)
     if service.status == "DRAINING":
-        return _drain(draft)
+        return _drain(look.draft(service, None))
     if not service.deployments or service.deployment_controller != "ECS":
         return NOTHING
-    if current is not service:
-        _tell_tripped(draft)
-    if service.scheduling_strategy == "DAEMON":
+    releasing = service_deployments.ongoing(view, service)
+    draft, after, said = _decided(look, service, releasing)
+    counted = _with_failures(service, after)
+    if counted is not service and deployments.has_tripped(counted):
+        # These failures were too many: they stay decided, all else is decided anew.
+        draft, after, said = _decided(look, counted, releasing, draft.failed)
+    return draft.plan(after, _told(draft.service, after), said)
+
+
+class _Look(NamedTuple):
+    """One look at a service: what is the same however often it is decided on."""
+
+    view: View
+    service: Service  # as it is stored
+    version: int
+    now: float
+    timing: Timing
+    order: ScaleInOrder
+    zones: ZonesWithRoom | None
+    retry: bool
+    ceiling_counts_stopping: bool
+
+    def draft(
+        self, current: Service, ongoing: ServiceDeployment | None, decided: Sequence[Failed] = ()
+    ) -> Draft:
+        going = {stop.task.arn for _, stop in decided}
+        counted = census.take(self.view, current, now=self.now, timing=self.timing, going=going)
+        return Draft(
+            self.view,
+            self.service,
+            current,
+            counted,
+            self.now,
+            self.timing,
+            self.order,
+            self.version,
+            retry=self.retry,
+            ongoing=ongoing,
+            decided=decided,
+            moves=current.moves,
+            unbalanced=current.unbalanced,
+        )
+
+
+def _decided(
+    look: _Look, of: Service, releasing: Sequence[ServiceDeployment], decided: Sequence[Failed] = ()
+) -> tuple[Draft, Service, list[Action]]:
+    """What starts and stops, the service as it then is, and what is said of its progress."""
+    ongoing = service_deployments.current(releasing, of)
+    failure = failures.found(look.view, of, ongoing)
+    current = of if failure is None else failures.after(of, failure, ongoing, now=look.now)
+    draft = look.draft(current, ongoing, decided)
+    releases.proceed(draft, releasing)
+    if failure is not None:
+        _tell_failed(draft, of, failure)
+    if of.scheduling_strategy == "DAEMON":
         desired = daemons.decide(draft)
     else:
-        desired = service.desired_count
-        rolling.decide(draft, ceiling_counts_stopping=ceiling_counts_stopping)
+        desired = of.desired_count
+        rolling.decide(draft, ceiling_counts_stopping=look.ceiling_counts_stopping)
         rebalancing.finish(draft)
     _tell_impaired(draft, desired)
-    return _progress(draft, desired, zones)
+    return draft, *_progress(draft, desired, look.zones)
+
+
+def _with_failures(service: Service, after: Service) -> Service:
+    """The service with the failures of its primary deployment that a plan has counted, and no more of it."""
+    primary, counted = service.primary, after.primary
+    if primary.id != counted.id or counted.failed_tasks <= primary.failed_tasks:
+        return service
+    primary = replace(primary, failed_tasks=counted.failed_tasks)
+    return replace(
+        service, desired_count=after.desired_count, deployments=(primary, *service.deployments[1:])
+    )
 
 
 def _purge(view: View, service: Service, version: int, *, now: float, timing: Timing) -> Plan:
@@ -97,21 +159,27 @@ def _drain(draft: Draft) -> Plan:
     if draft.stops or not all(reached(task, "STOPPING") for task in counted.stopping):
         return draft.plan(service, "")
     inactive = replace(
-        service, status="INACTIVE", inactive_at=draft.now, desired_count=0, deployments=(), steady=False
+        service,
+        status="INACTIVE",
+        inactive_at=draft.now,
+        desired_count=0,
+        deployments=(),
+        completed=None,
+        steady=False,
     )
-    return draft.plan(inactive, "all its tasks are STOPPING or STOPPED")
+    forgotten = history.of_deleted(draft.view, service)
+    return draft.plan(inactive, "all its tasks are STOPPING or STOPPED", forgotten)
 
 
-def _tell_tripped(draft: Draft) -> None:
-    """The circuit breaker: the deployment has FAILED and, if so wanted, the last good one is back."""
-    failed, now_primary = draft.before.primary, draft.service.primary
-    threshold = deployments.breaker_threshold(draft.before.desired_count)
-    because = f"{failed.failed_tasks} tasks failed in a row; the circuit breaker's threshold is {threshold}"
-    draft.why_tripped = because
-    draft.said.append(Say(draft.service, messages.deployment_failed(failed.id), because))
+def _tell_failed(draft: Draft, of: Service, failure: Failure) -> None:
+    """The deployment has FAILED and, if so wanted, the last good one is back."""
+    failed, now_primary = of.primary, draft.service.primary
+    draft.why_failed = failure.why
+    draft.said.append(Say(draft.service, failure.event, failure.why))
     if now_primary.id != failed.id:
         text = messages.rolling_back(now_primary.id)
         draft.said.append(Say(draft.service, text, f"deployment {now_primary.id} was the last to complete"))
+    releases.fail(draft, of, failure)
 
 
 def _tell_impaired(draft: Draft, desired: int) -> None:
@@ -124,7 +192,7 @@ def _tell_impaired(draft: Draft, desired: int) -> None:
     draft.say_once(messages.IMPAIRED, because, name="SERVICE_TASK_START_IMPAIRED", level="WARN")
 
 
-def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> Plan:
+def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> tuple[Service, list[Action]]:
     """Bring the deployments' counts and states up to date, and tell when a goal is reached.
 
     Only a service that is steady is rebalanced, and while it is, it is not.
@@ -132,7 +200,9 @@ def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> Plan:
     service, counted = draft.service, draft.census
     primary = service.primary
     first = counted.cohorts[0]
-    older = tuple(_older(draft, d) for d in service.deployments[1:] if d.id in counted.live_deployments)
+    # The last that completed stays after its tasks, where they are to be replaced as the newest has failed.
+    kept = {*counted.live_deployments, rolling.anchor_of(counted.cohorts).deployment.id}
+    older = tuple(_older(draft, d) for d in service.deployments[1:] if d.id in kept)
     stopped = {stop.task.arn for stop in draft.stops}
     healthy = len(first.healthy)
     if stopped:
@@ -142,10 +212,12 @@ def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> Plan:
     reached_goal = at_rest and healthy == left == desired
     updated = _counted(draft, primary, desired, bool(first.healthy))
     said: list[Action] = []
-    if reached_goal and primary.rollout_state == deployments.IN_PROGRESS:
-        updated = deployments.completed(updated, now=draft.now)
-        because = f"{desired} of {desired} tasks are healthy and no older deployment has any"
-        said.append(Say(service, messages.deployment_completed(primary.id), because))
+    completed = service.completed
+    if primary.rollout_state == deployments.IN_PROGRESS:
+        because = releases.complete(draft, desired, healthy=healthy, left=left, older=bool(older))
+        if because:
+            completed = updated = deployments.completed(updated, now=draft.now)
+            said.append(Say(service, messages.deployment_completed(primary.id), because))
     steady = (
         (service.steady and at_rest and not stopped and first.good == left == desired)
         or (reached_goal and not stopped and not counted.stopping)
@@ -157,6 +229,7 @@ def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> Plan:
     after = replace(
         service,
         deployments=(updated, *older),
+        completed=completed,
         steady=steady,
         steady_since=draft.now if steady and not service.steady else service.steady_since,
         desired_count=desired_count,
@@ -165,8 +238,7 @@ def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> Plan:
     if steady and zones is not None:
         rebalancing.begin(draft, after, zones)
     steady = steady and not draft.rebalances
-    after = replace(after, steady=steady, unbalanced=draft.unbalanced)
-    return draft.plan(after, _told(service, after), said)
+    return replace(after, steady=steady, unbalanced=draft.unbalanced), said
 
 
 def _counted(draft: Draft, primary: Deployment, desired: int, has_healthy: bool) -> Deployment:
@@ -175,8 +247,11 @@ def _counted(draft: Draft, primary: Deployment, desired: int, has_healthy: bool)
     if primary.desired_count != desired:
         primary = replace(primary, desired_count=desired, updated_at=draft.now)
     if has_healthy and not primary.proven:
-        return replace(primary, proven=True, failed_tasks=0)
-    if failed and not primary.proven:
+        primary = replace(primary, proven=True)
+        if not deployments.is_counting(draft.service, primary):
+            return replace(primary, failed_tasks=0)
+    is_counting = primary.rollout_state == deployments.IN_PROGRESS
+    if failed and is_counting and deployments.is_counting(draft.service, primary):
         return replace(primary, failed_tasks=primary.failed_tasks + failed)
     return primary
 

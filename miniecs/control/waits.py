@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from miniecs.config import Timing
-from miniecs.control import capacity_words, deployments, target_words
+from miniecs.control import alarms, capacity_words, deployments, service_deployments, target_words
 from miniecs.control.census import Census, Cohort
 from miniecs.control.rolling import anchor_of
 from miniecs.control.target_words import why
@@ -98,7 +98,7 @@ def _launches(
     missing = deployment.desired_count - cohort.good
     if missing <= 0:
         if deployment.rollout_state == deployments.IN_PROGRESS and len(cohort.healthy) == cohort.wanted:
-            yield from _completes(service)
+            yield from _completes(view, service, now, timing)
         return
     launch_at = deployments.next_launch_at(deployment, timing)
     if deployment.rollout_state == deployments.FAILED:
@@ -123,9 +123,16 @@ def _leaves(service: Service, counted: Census) -> str:
     return "it stops once a healthy task has taken its place"
 
 
-def _completes(service: Service) -> Iterator[str]:
+def _completes(view: View, service: Service, now: float, timing: Timing) -> Iterator[str]:
     if len(service.deployments) > 1:
         yield "Its tasks are healthy: it completes when those of older deployments have stopped."
+        return
+    for release in service_deployments.ongoing(view, service):
+        if release.baking_since is not None:
+            ends = release.baking_since + timing.wait(alarms.bake_time(view, service, release))
+            names = ", ".join(release.watched_alarms)
+            left = max(0.0, ends - now)
+            yield f"Its tasks are healthy: it completes when alarm {names} stays quiet for {left:.0f} s more."
 
 
 def _arithmetic(service: Service, counted: Census, missing: int) -> Iterator[str]:

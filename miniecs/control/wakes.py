@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from miniecs.control import capacity
+from miniecs.control import alarms, capacity
 from miniecs.control.plan import Key
 from miniecs.control.tasks import needs_care
 from miniecs.control.view import View
 from miniecs.model import arns, fargate
+from miniecs.model.alarm import MetricAlarm
 from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance
 from miniecs.model.cluster import CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
+from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 
@@ -46,6 +48,7 @@ class Wakes:
         self._touched: dict[Key, bool] = {}  # key -> capacity appeared for its blocked placement
         self._blocked: dict[str, set[str]] = {}  # cluster -> services whose placement found no host
         self._daemons: dict[str, set[str]] = {}  # cluster -> DAEMON services
+        self._watching: dict[str, set[str]] = {}  # alarm -> services whose deployments it ends
         self._balanced: dict[str, set[str]] = {}  # cluster -> services whose zones are kept balanced
         self._waiting: dict[str, set[str]] = {}  # cluster -> capacity providers that tasks wait for
         self._scaled: dict[str, list[Key]] = {}  # cluster -> its groups and their managed scaling
@@ -71,6 +74,10 @@ class Wakes:
                 self._service(change.before, change.after)
             elif kind is ContainerInstance:
                 self._instance(change.before, change.after)
+            elif kind is ServiceDeployment:
+                self._release(change.before, change.after)
+            elif kind is MetricAlarm:
+                self._alarm(change.before, change.after)
             elif kind in (AutoScalingGroup, CapacityProvider):
                 self._providers((change.after or change.before).arn)
             elif kind is GroupInstance:
@@ -90,6 +97,7 @@ class Wakes:
         self._touched.clear()
         self._blocked.clear()
         self._daemons.clear()
+        self._watching.clear()
         self._balanced.clear()
         self._waiting.clear()
         self._scaled.clear()
@@ -109,6 +117,9 @@ class Wakes:
         for target in self._view.all(Target):
             if target.state == "draining":
                 self._touch("target", target.key)
+        for release in self._view.all(ServiceDeployment):
+            if not release.is_ongoing:
+                self._touch("release", release.arn)
         for instance in self._view.all(ContainerInstance):
             self._touch("instance", instance.arn)
         for cluster in self._view.all(Cluster):
@@ -242,6 +253,8 @@ class Wakes:
         service = after or before
         if service is None:
             return
+        if before is not None:
+            self._watch(before, on=False)
         if after is None:
             self._blocked.get(service.cluster_arn, set()).discard(service.arn)
             self._daemons.get(service.cluster_arn, set()).discard(service.arn)
@@ -266,6 +279,31 @@ class Wakes:
             balanced.add(service.arn)
         else:
             balanced.discard(service.arn)
+
+        self._watch(service, on=service.status == "ACTIVE")
+
+    def _watch(self, service: Service, *, on: bool) -> None:
+        for name in alarms.of_service(service):
+            arn = arns.alarm(arns.scope_of(service.arn), name)
+            services = self._watching.setdefault(arn, set())
+            services.add(service.arn) if on else services.discard(service.arn)
+            if not services:
+                del self._watching[arn]
+
+    def _release(self, before: ServiceDeployment | None, after: ServiceDeployment | None) -> None:
+        """What the service's loop wrote itself concerns it no more; what a user asked for does."""
+        if after is None or (before is not None and before.status == after.status):
+            return
+        if after.status in _ASKED_FOR:
+            self._touch("service", after.service_arn)
+        elif not after.is_ongoing:
+            self._touch("release", after.arn)
+
+    def _alarm(self, before: MetricAlarm | None, after: MetricAlarm | None) -> None:
+        """An alarm that is gone or told anew has another bake time; mostly its state has changed."""
+        alarm = after or before
+        for arn in sorted(self._watching.get(alarm.arn, ())) if alarm is not None else ():
+            self._touch("service", arn)
 
     def _instance(self, before: ContainerInstance | None, after: ContainerInstance | None) -> None:
         if after is None:
@@ -293,6 +331,9 @@ class Wakes:
                 self._touch("task", task.arn)
             if task.service_arn is not None:
                 self._touch("service", task.service_arn)
+
+
+_ASKED_FOR = ("PENDING", "STOP_REQUESTED", "ROLLBACK_REQUESTED")
 
 
 def _takes_tasks(instance: ContainerInstance) -> bool:

@@ -63,6 +63,10 @@ def service_revision(scope: Scope, cluster_name: str, service_name: str, id: str
     return _ecs(scope, f"service-revision/{cluster_name}/{service_name}/{id}")
 
 
+def alarm(scope: Scope, name: str) -> str:
+    return f"arn:aws:cloudwatch:{scope.region}:{scope.account}:alarm:{name}"
+
+
 def load_balancer(scope: Scope, kind: str, name: str, id: str) -> str:
     """kind: app, net or gwy."""
     return f"arn:aws:elasticloadbalancing:{scope.region}:{scope.account}:loadbalancer/{kind}/{name}/{id}"

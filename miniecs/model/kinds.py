@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from miniecs.model import arns, fargate
+from miniecs.model.alarm import MetricAlarm
 from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance, ManagedScaling
 from miniecs.model.cluster import AccountSetting, CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.emulated import EmulatedInstance, EngineHost
@@ -27,6 +28,7 @@ from miniecs.model.network import (
     network_key,
 )
 from miniecs.model.service import Service
+from miniecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
@@ -113,6 +115,10 @@ def _fargate(instance: ContainerInstance) -> Hashable:
     return fargate.is_capacity(instance.cluster_arn) or None
 
 
+def _ongoing_service(deployment: ServiceDeployment) -> Hashable:
+    return deployment.service_arn if deployment.is_ongoing else None
+
+
 def _live_machine(instance: ContainerInstance) -> Hashable:
     return None if instance.status == "INACTIVE" else instance.ec2_instance_id
 
@@ -184,6 +190,13 @@ KINDS: tuple[Kind, ...] = (
         indexes={"cluster": lambda s: s.cluster_arn},
         counts={"active": lambda s: s.cluster_arn if s.status == "ACTIVE" else None},
     ),
+    Kind(
+        "service_deployment",
+        ServiceDeployment,
+        indexes={"service": lambda d: d.service_arn, "ongoing": _ongoing_service},
+    ),
+    Kind("service_revision", ServiceRevision, indexes={"service": lambda r: r.service_arn}),
+    Kind("metric_alarm", MetricAlarm, indexes={"scope": attrgetter("scope")}),
     Kind("load_balancer", LoadBalancer, indexes={"scope": _scope_of_arn, "name": _scope_and_name}),
     Kind(
         "listener",

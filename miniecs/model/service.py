@@ -33,9 +33,36 @@ class PlacementStrategy:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureThreshold:
+    """How many failed tasks end a deployment: so many, or so many percent of desiredCount."""
+
+    type: str = "BOUNDED_PERCENT"  # COUNT BOUNDED_PERCENT UNBOUNDED_PERCENT
+    value: int = 50
+
+
+@dataclass(frozen=True, slots=True)
 class CircuitBreaker:
     enable: bool = False
     rollback: bool = False
+    reset_on_healthy_task: bool = True
+    threshold: FailureThreshold = FailureThreshold()
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentAlarms:
+    """CloudWatch alarms that end a deployment when they go to ALARM."""
+
+    names: tuple[str, ...] = ()
+    enable: bool = False
+    rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EarlySuccess:
+    """When a rolling deployment is complete before all of its tasks are healthy."""
+
+    healthy_percent: int  # of desiredCount
+    cleanup: str  # of the tasks of older revisions: BLOCKING (before it completes) DEFERRED (after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +72,9 @@ class DeploymentConfiguration:
     maximum_percent: int = 200
     minimum_healthy_percent: int = 100
     circuit_breaker: CircuitBreaker | None = None
-    alarms: Mapping[str, Any] | None = None
+    alarms: DeploymentAlarms | None = None
     strategy: str = "ROLLING"
-    bake_time_minutes: int | None = None
+    early_success: EarlySuccess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +108,8 @@ class Deployment:
     launch_failures: int = 0  # batches of tasks in a row that stopped without having run: they delay the next
     last_failure_at: float = 0.0  # when the last batch of them was counted
     blocked_until: float = 0.0  # no host took its last task: launches rest until then or capacity appears
-    proven: bool = False  # one of its tasks was healthy: failed tasks are no longer counted
+    started: bool = False  # one of its tasks has been RUNNING: from then on failed health checks are counted
+    proven: bool = False  # one of its tasks was healthy: failures are counted no more, unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +139,7 @@ class Service:
     availability_zone_rebalancing: str = "DISABLED"
     client_token: str | None = None
     tags: tuple[Tag, ...] = ()
+    completed: Deployment | None = None  # the last that completed: what a rollback returns to
     moves: tuple[str, ...] = ()  # tasks started to rebalance zones, until another has stopped for each
     unbalanced: bool = False  # "is not AZ balanced" was said, and not yet how that ended
     steady: bool = False  # "has reached a steady state." was said since the last change

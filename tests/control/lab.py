@@ -7,7 +7,7 @@ from typing import Any
 
 from miniecs.apply import write_instance, write_task
 from miniecs.config import Timing
-from miniecs.control import rollout
+from miniecs.control import rollout, service_deployments
 from miniecs.control.health import ProbeResult, judge
 from miniecs.control.plan import Key, LaunchTasks, Plan
 from miniecs.control.reports import ContainerReport, TaskReport, apply_report
@@ -65,9 +65,12 @@ class Lab:
 
     def deploy(self, service: Service, revision: Revision | None = None) -> Service:
         """Begin a deployment, as CreateService and UpdateService do."""
-        begun = rollout.begin(service, revision or service.revision, now=self.now, ids=self.ids)
-        self.put(begun)
-        return begun
+        ongoing = service_deployments.ongoing(self.store, service)
+        begun = rollout.begin(
+            service, revision or service.revision, ongoing=ongoing, now=self.now, ids=self.ids
+        )
+        self.put(begun.service, begun.service_revision, *begun.superseded, begun.service_deployment)
+        return begun.service
 
     def run(self, seconds: float = 0.0) -> None:
         """Let the reconciler do all that becomes due within so many seconds."""

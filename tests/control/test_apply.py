@@ -65,7 +65,7 @@ def test_deployments_are_told_as_they_begin_complete_and_fail() -> None:
     store = MemoryStore()
     begun = rollout.begin(
         service(1), service(1).revision, now=NOW, ids=Ids(seed=1)
-    )
+    ).service
     new = begun.primary
     failed = replace(new, rollout_state="FAILED", rollout_state_reason="no")
     with store.transaction() as tx:

@@ -67,7 +67,7 @@ def test_a_service_starts_and_becomes_steady() -> None:
     assert lab.service.primary.rollout_state_reason == f"ECS deployment {id} completed."
     assert {t.because.split(";")[0] for t in lab.tasks()} == {"0 of 2 tasks are in order"}
     lab.check_idle()
-    assert lab.reconciler.step(lab.now) is None
+    assert lab.reconciler.step(lab.now) == lab.now - 1 + lab.timing.service_deployment_retention
 
 
 def test_a_rolling_update_at_the_defaults() -> None:

@@ -88,9 +88,9 @@ def test_completion_and_steady_state_come_together_when_nothing_stops() -> None:
         name="SERVICE_STEADY_STATE",
     )
     because = "counts of its deployments have changed"
-    after = replace(new, deployments=(done,), steady=True, steady_since=NOW)
+    after = replace(new, deployments=(done,), completed=done, steady=True, steady_since=NOW)
     assert plan(world(new, task("a"))) == Plan((SetService(new, VERSION, after, because), told, steady))
-    after = replace(new, deployments=(done,))
+    after = replace(new, deployments=(done,), completed=done)
     assert plan(world(new, task("a"), stopping("b"))) == Plan(
         (SetService(new, VERSION, after, because), told)
     )
@@ -334,9 +334,10 @@ def test_the_circuit_breaker_with_rollback() -> None:
         ("ecs-svc/1", "PRIMARY", "IN_PROGRESS"),
         ("ecs-svc/2", "ACTIVE", "FAILED"),
     ]
-    assert after.deployments[1].rollout_state_reason == (
-        "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1."
-    )
+    assert [d.rollout_state_reason for d in after.deployments] == [
+        "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1.",
+        "ECS deployment circuit breaker: tasks failed to start.",
+    ]
     assert after.revision == completed(1).revision
     assert [action.text for action in actions if isinstance(action, Say)] == [
         "(deployment ecs-svc/2) deployment failed: tasks failed to start.",
