@@ -18,7 +18,7 @@ from miniecs_api.wire.errors import AwsError
 Operation = Callable[[Context, dict[str, Any]], dict[str, Any]]
 
 # Packages of miniecs_api, by botocore's names of the services, each with its MODULES.
-_PACKAGES = ("ecs", "elbv2", "sts")
+_PACKAGES = ("cloudwatch", "ecs", "elbv2", "sts")
 
 # All of these are answered here or not at all; of sts, only the operations that we have.
 OURS = frozenset(

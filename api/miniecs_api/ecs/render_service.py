@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from miniecs.model import fargate
+from miniecs.control import service_deployments
 from miniecs.model.event import EventKind
-from miniecs.model.service import Deployment, Revision, Service
+from miniecs.model.service import Deployment, Service
 from miniecs.model.task import Task
 from miniecs_api.context import Context
 from miniecs_api.ecs.capacity_strategy import render_strategy
+from miniecs_api.ecs.render_deployment import (
+    render_configuration,
+    render_load_balancers,
+    render_platform,
+)
 from miniecs_api.ecs.tagging import render_tags
 
 _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
@@ -21,12 +26,11 @@ def render_service(ctx: Context, service: Service, *, tags: bool = False) -> dic
     """The API's Service. Tags only where the caller asked to include them (CreateService shows them)."""
     running, pending = _counts(ctx, "service", service.arn)
     revision = service.revision
-    configuration = service.deployment_configuration
     shown: dict[str, Any] = {
         "serviceArn": service.arn,
         "serviceName": service.name,
         "clusterArn": service.cluster_arn,
-        "loadBalancers": _load_balancers(revision),
+        "loadBalancers": render_load_balancers(revision),
         "serviceRegistries": [],
         "status": service.status,
         "desiredCount": service.desired_count,
@@ -35,27 +39,19 @@ def render_service(ctx: Context, service: Service, *, tags: bool = False) -> dic
         "launchType": revision.launch_type,
         "capacityProviderStrategy": render_strategy(revision.capacity_provider_strategy) or None,
         "taskDefinition": revision.task_definition_arn,
-        "deploymentConfiguration": {
-            "deploymentCircuitBreaker": {
-                "enable": configuration.circuit_breaker.enable,
-                "rollback": configuration.circuit_breaker.rollback,
-            }
-            if configuration.circuit_breaker
-            else {"enable": False, "rollback": False},
-            "maximumPercent": configuration.maximum_percent,
-            "minimumHealthyPercent": configuration.minimum_healthy_percent,
-            "strategy": configuration.strategy,
-        },
+        "deploymentConfiguration": render_configuration(service.deployment_configuration),
         "deployments": [_deployment(ctx, deployment) for deployment in service.deployments],
         "roleArn": service.role_arn,
         "events": _events(ctx, service),
         "createdAt": service.created_at,
+        "currentServiceDeployment": _current_deployment(ctx, service),
+        "currentServiceRevisions": [_current_revision(ctx, each) for each in service.deployments],
         "placementConstraints": [
             {"type": c.type, "expression": c.expression or None} for c in service.placement_constraints
         ],
         "placementStrategy": [{"type": s.type, "field": s.field or None} for s in service.placement_strategy],
         "networkConfiguration": revision.network_configuration,
-        **_platform(revision),
+        **render_platform(revision),
         "healthCheckGracePeriodSeconds": service.health_check_grace_period,
         "schedulingStrategy": service.scheduling_strategy,
         "deploymentController": {"type": service.deployment_controller},
@@ -85,34 +81,32 @@ def _deployment(ctx: Context, deployment: Deployment) -> dict[str, Any]:
         "launchType": deployment.revision.launch_type,
         "capacityProviderStrategy": render_strategy(deployment.revision.capacity_provider_strategy) or None,
         "networkConfiguration": deployment.revision.network_configuration,
-        **_platform(deployment.revision),
+        **render_platform(deployment.revision),
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,
     }
 
 
-def _platform(revision: Revision) -> dict[str, Any]:
-    """Fargate's, which is asked for as LATEST and shown as that."""
-    if not fargate.runs(revision):
-        return {}
-    return {"platformVersion": revision.platform_version, "platformFamily": fargate.PLATFORM_FAMILY}
+def _current_deployment(ctx: Context, service: Service) -> str | None:
+    """The one that is under way: the newest, where an older one is only about to be STOPPED."""
+    ongoing = service_deployments.ongoing(ctx.tx, service)
+    return ongoing[-1].arn if ongoing else None
+
+
+def _current_revision(ctx: Context, deployment: Deployment) -> dict[str, Any]:
+    running, pending = _counts(ctx, "deployment", deployment.id)
+    return {
+        "arn": deployment.revision_arn,
+        "requestedTaskCount": deployment.desired_count,
+        "runningTaskCount": running,
+        "pendingTaskCount": pending,
+    }
 
 
 def _counts(ctx: Context, index: str, value: Hashable) -> tuple[int, int]:
     """(running, pending) tasks of a service or deployment."""
     running = ctx.tx.count(Task, index, (value, "RUNNING"))
     return running, sum(ctx.tx.count(Task, index, (value, status)) for status in _PENDING)
-
-
-def _load_balancers(revision: Revision) -> list[dict[str, Any]]:
-    return [
-        {
-            "targetGroupArn": balancer.target_group_arn,
-            "containerName": balancer.container_name,
-            "containerPort": balancer.container_port,
-        }
-        for balancer in revision.load_balancers
-    ]
 
 
 def _events(ctx: Context, service: Service) -> list[dict[str, Any]]:

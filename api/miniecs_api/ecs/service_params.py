@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from miniecs.model.service import CircuitBreaker, DeploymentConfiguration
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.wire.errors import AwsError
 
@@ -23,9 +22,7 @@ _NOT_YET = {
     "monitoring": "Monitoring resolution (monitoring)",
 }
 _NOT_YET_IN_DEPLOYMENT = {
-    "alarms": "Deployment alarms",
     "lifecycleHooks": "Deployment lifecycle hooks",
-    "earlySuccessCriteria": "Early success criteria",
 }
 
 
@@ -90,32 +87,6 @@ def checked_count(count: int) -> int:
     if not 0 <= count <= _MAX_DESIRED_COUNT:
         raise invalid(f"desiredCount must be between 0 and {_MAX_DESIRED_COUNT}.")
     return count
-
-
-def deployment_configuration(
-    params: dict[str, Any], scheduling_strategy: str, current: DeploymentConfiguration | None = None
-) -> DeploymentConfiguration:
-    """The bounds of a rolling update: what is given, else what was, else ECS's defaults."""
-    daemon = scheduling_strategy == "DAEMON"
-    base = current or DeploymentConfiguration(100 if daemon else 200, 0 if daemon else 100)
-    given = params.get("deploymentConfiguration", {})
-    maximum = given.get("maximumPercent", base.maximum_percent)
-    minimum = given.get("minimumHealthyPercent", base.minimum_healthy_percent)
-    if maximum < 100 or (daemon and maximum != 100 and maximum > 200):
-        raise invalid("maximumPercent must be greater than or equal to 100.")
-    if not 0 <= minimum <= 100:
-        raise invalid("minimumHealthyPercent must be between 0 and 100.")
-    breaker = base.circuit_breaker
-    if "deploymentCircuitBreaker" in given:
-        breaker = _circuit_breaker(given["deploymentCircuitBreaker"])
-    return DeploymentConfiguration(maximum, minimum, breaker)
-
-
-def _circuit_breaker(given: dict[str, Any]) -> CircuitBreaker:
-    for name in ("thresholdConfiguration", "resetOnHealthyTask"):
-        if name in given:
-            raise unsupported(f"deploymentCircuitBreaker.{name}")
-    return CircuitBreaker(given.get("enable", False), given.get("rollback", False))
 
 
 def grace_period(params: dict[str, Any]) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from miniecs.apply import write_service
-from miniecs.control import rebalancing
+from miniecs.apply import write_begun, write_service
+from miniecs.control import rebalancing, service_deployments
 from miniecs.control.rollout import begin, scale
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
@@ -15,6 +15,7 @@ from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs import launch_params, networks, resolve, service_load_balancers, service_params
+from miniecs_api.ecs.deployment_params import deployment_configuration
 from miniecs_api.ecs.launch_params import Launch, invalid
 from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_service import render_service
@@ -57,9 +58,9 @@ def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if any(getattr(existing, field) != getattr(service, field) for field in _SPEC):
             raise invalid("Creation of service was not idempotent.", _difference(existing, service))
         return {"service": render_service(ctx, existing, tags=True)}
-    service = begin(service, service.revision, now=ctx.now, ids=ctx.ids)
-    write_service(ctx.tx, existing, service, now=ctx.now, because="CreateService was called")
-    return {"service": render_service(ctx, service, tags=True)}
+    begun = begin(service, service.revision, now=ctx.now, ids=ctx.ids)
+    write_begun(ctx.tx, existing, begun, now=ctx.now, because="CreateService was called")
+    return {"service": render_service(ctx, begun.service, tags=True)}
 
 
 def _difference(existing: Service, asked: Service) -> str:
@@ -99,7 +100,7 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
         ),
         scheduling_strategy=strategy,
         deployment_controller=controller,
-        deployment_configuration=service_params.deployment_configuration(params, strategy),
+        deployment_configuration=deployment_configuration(ctx, params, strategy),
         placement_constraints=launch_params.placement_constraints(ctx, params, definition),
         placement_strategy=launch_params.placement_strategy(params),
         health_check_grace_period=service_params.grace_period(params),
@@ -154,13 +155,31 @@ def update_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     service_params.refuse_unsupported(params)
     if "deploymentController" in params:
         service_params.deployment_controller(params)
-    updated = _updated(ctx, params, cluster, service)
-    if updated != service:
-        write_service(ctx.tx, service, updated, now=ctx.now, because="UpdateService was called")
+    updated, revision = _updated(ctx, params, cluster, service)
+    because = "UpdateService was called"
+    if revision != updated.revision or params.get("forceNewDeployment", False):
+        releasing = service_deployments.ongoing(ctx.tx, service)
+        ongoing = [service_deployments.counted(ctx.tx, service, each) for each in releasing]
+        begun = begin(updated, revision, ongoing=ongoing, now=ctx.now, ids=ctx.ids)
+        write_begun(ctx.tx, service, begun, now=ctx.now, because=because)
+        updated = begun.service
+    elif updated != service:
+        write_service(ctx.tx, service, updated, now=ctx.now, because=because)
+        _reconfigure(ctx, updated)
     return {"service": render_service(ctx, updated, tags=True)}
 
 
-def _updated(ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service) -> Service:
+def _reconfigure(ctx: Context, service: Service) -> None:
+    """A deployment that is under way goes on as the service is configured now."""
+    for release in service_deployments.ongoing(ctx.tx, service):
+        if release.configuration != service.deployment_configuration:
+            ctx.tx.put(replace(release, configuration=service.deployment_configuration))
+
+
+def _updated(
+    ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service
+) -> tuple[Service, Revision]:
+    """The service as it is to be, and the revision that it is to run."""
     definition = _definition_for_update(ctx, params, service)
     if "desiredCount" in params:
         if service.scheduling_strategy == "DAEMON":
@@ -168,8 +187,8 @@ def _updated(ctx: Context, params: dict[str, Any], cluster: Cluster, service: Se
         service = scale(service, service_params.checked_count(params["desiredCount"]), now=ctx.now)
     updated = replace(
         service,
-        deployment_configuration=service_params.deployment_configuration(
-            params, service.scheduling_strategy, service.deployment_configuration
+        deployment_configuration=deployment_configuration(
+            ctx, params, service.scheduling_strategy, service.deployment_configuration
         ),
         health_check_grace_period=service_params.grace_period(params)
         if "healthCheckGracePeriodSeconds" in params
@@ -188,10 +207,7 @@ def _updated(ctx: Context, params: dict[str, Any], cluster: Cluster, service: Se
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
     kept = params.get("availabilityZoneRebalancing", updated.availability_zone_rebalancing)
     updated = replace(updated, availability_zone_rebalancing=_rebalancing(updated, kept))
-    revision = _revision(ctx, params, cluster, updated, definition)
-    if revision != updated.revision or params.get("forceNewDeployment", False):
-        updated = begin(updated, revision, now=ctx.now, ids=ctx.ids)
-    return updated
+    return updated, _revision(ctx, params, cluster, updated, definition)
 
 
 def _definition_for_update(ctx: Context, params: dict[str, Any], service: Service) -> TaskDefinition:
@@ -288,6 +304,9 @@ def delete_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         raise invalid("The service cannot be stopped while it is scaled above 0.")
     draining = replace(scale(service, 0, now=ctx.now), status="DRAINING", steady=False)
     write_service(ctx.tx, service, draining, now=ctx.now, because="DeleteService was called")
+    for release in service_deployments.ongoing(ctx.tx, service):
+        ended = service_deployments.counted(ctx.tx, service, release)
+        ctx.tx.put(service_deployments.deleted(ended, now=ctx.now))
     return {"service": render_service(ctx, draining)}
 
 

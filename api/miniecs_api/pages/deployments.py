@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from miniecs.config import Timing
-from miniecs.control import census, waits
+from miniecs.control import census, service_deployments, waits
 from miniecs.control.census import Census, Cohort
 from miniecs.control.deployments import FAILED
 from miniecs.control.explain import headline
@@ -43,6 +43,7 @@ def page(
         "outcome": _outcome(service),
         "desired": service.desired_count,
         "headline": headline(service),
+        "release": _release(view, service),
         "loadBalancing": list(balancing(view, service)),
         "deployments": [
             _deployment(view, service, cohort, counted, now, timing) for cohort in counted.cohorts
@@ -50,6 +51,20 @@ def page(
         "others": {"stopping": len(others), "waits": list(waits.of_stopping(view, others, now=now))},
         "events": [events.render(event) for event in said],
         "timeScale": timing.time_scale,
+    }
+
+
+def _release(view: View, service: Service) -> dict[str, Any] | None:
+    """The service deployment that was created last."""
+    newest = service_deployments.newest(view, service)
+    if newest is None:
+        return None
+    return {
+        "arn": newest.arn,
+        "status": newest.status,
+        "statusReason": newest.status_reason,
+        "createdAt": newest.created_at,
+        "finishedAt": newest.finished_at,
     }
 
 

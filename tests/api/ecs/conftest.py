@@ -79,3 +79,10 @@ def _without_none(value: Any) -> Any:
 @pytest.fixture
 def ecs(aws: Aws) -> Ecs:
     return Ecs(aws)
+
+
+@pytest.fixture
+def cluster(aws: Aws) -> Aws:
+    aws.ecs("CreateCluster", clusterName="default")
+    aws.register_task_definition("web", portMappings=[{"containerPort": 80}])
+    return aws

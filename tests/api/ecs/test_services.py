@@ -16,13 +16,6 @@ NO_ROLE_ACCESS = (
 )
 
 
-@pytest.fixture
-def cluster(aws: Aws) -> Aws:
-    aws.ecs("CreateCluster", clusterName="default")
-    aws.register_task_definition("web", portMappings=[{"containerPort": 80}])
-    return aws
-
-
 def create(aws: Aws, **params: Any) -> dict[str, Any]:
     service = aws.ecs(
         "CreateService", **{"serviceName": "web", "taskDefinition": "web", "desiredCount": 2, **params}
@@ -82,12 +75,20 @@ def test_a_new_service_has_one_deployment_in_progress(cluster: Aws) -> None:
         "launchType": "EC2",
         "taskDefinition": definition,
         "deploymentConfiguration": {
-            "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+            "deploymentCircuitBreaker": {
+                "enable": False,
+                "rollback": False,
+                "resetOnHealthyTask": True,
+                "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+            },
             "maximumPercent": 200,
             "minimumHealthyPercent": 100,
             "strategy": "ROLLING",
+            "bakeTimeInMinutes": 0,
         },
         "deployments": [deployment],
+        "currentServiceDeployment": service["currentServiceDeployment"],
+        "currentServiceRevisions": service["currentServiceRevisions"],
         "createdAt": cluster.clock.time,
         "schedulingStrategy": "REPLICA",
         "deploymentController": {"type": "ECS"},
@@ -191,7 +192,9 @@ def test_create_service_refuses(cluster: Aws, params: dict[str, Any], message: s
         {"deploymentController": {"type": "EXTERNAL"}},
         {"deploymentController": {"type": "CODE_DEPLOY"}},
         {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}},
-        {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "enable": True, "rollback": True}}},
+        {"deploymentConfiguration": {"strategy": "LINEAR"}},
+        {"deploymentConfiguration": {"strategy": "CANARY"}},
+        {"deploymentConfiguration": {"lifecycleHooks": [{"targetType": "PAUSE"}]}},
         {"serviceRegistries": [{"registryArn": "x"}]},
         {"serviceConnectConfiguration": {"enabled": True}},
         {"launchType": "FARGATE"},
