@@ -1,7 +1,8 @@
 """Many seeded runs: ``python -m miniecs.sim --seeds 500`` or one of them again: ``--seed 17``.
 
 Every seed is played in each scenario: ``cluster`` is a whole one with all faults, ``balanced`` a service
-behind a load balancer of whose requests none may fail. A failing run prints its history. The last line is
+behind a load balancer of whose requests none may fail, ``releases`` a service whose releases must end as
+its settings say. A failing run prints its history. The last line is
 ``sim: N seeds, F failed``; the exit code is 1 when any failed, or when the batch is large enough and some
 plan action, fault or situation never occurred in it.
 """
@@ -15,14 +16,19 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from miniecs.control import plan
-from miniecs.sim import balanced, faults, scenario
+from miniecs.sim import balanced, faults, released, scenario
+from miniecs.sim.release_invariants import STATUSES
 from miniecs.sim.scenario import FAULTS, MIN_HOSTS, Outcome
 
 EXERCISED_FROM = 100  # seeds: a smaller batch need not meet everything
 _ACTIONS = frozenset(action.__name__ for action in plan.Action.__args__)
 _ELSEWHERE = frozenset({"Forget"})  # an hour after a task stopped: longer than most runs
-SCENARIOS = {"cluster": scenario.run, "balanced": balanced.run}
-_WANTED = {"cluster": (*(_ACTIONS - _ELSEWHERE), *faults.KINDS), "balanced": balanced.SITUATIONS}
+SCENARIOS = {"cluster": scenario.run, "balanced": balanced.run, "releases": released.run}
+_WANTED = {
+    "cluster": (*(_ACTIONS - _ELSEWHERE), *faults.KINDS),
+    "balanced": balanced.SITUATIONS,
+    "releases": STATUSES,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -81,7 +81,7 @@ def _task(task: Task) -> Entry:
 
 def _service(service: Service) -> Entry:
     configuration = service.deployment_configuration
-    breaker = configuration.circuit_breaker
+    breaker, early = configuration.circuit_breaker, configuration.early_success
     return {
         "serviceArn": service.arn,
         "status": service.status,
@@ -93,7 +93,19 @@ def _service(service: Service) -> Entry:
             "deploymentCircuitBreaker": {
                 "enable": breaker is not None and breaker.enable,
                 "rollback": breaker is not None and breaker.rollback,
+                "thresholdConfiguration": {
+                    "type": breaker.threshold.type,
+                    "value": breaker.threshold.value,
+                }
+                if breaker is not None
+                else None,
             },
+            "earlySuccessCriteria": {
+                "healthyPercent": early.healthy_percent,
+                "sourceServiceRevisionCleanup": early.cleanup,
+            }
+            if early is not None
+            else None,
         },
         "deployments": [
             {

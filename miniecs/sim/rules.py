@@ -74,6 +74,7 @@ class _Counted:
     """What the circuit breaker can know of one deployment, from the tasks alone."""
 
     never_ran: int = 0  # in a row, that STOPPED without having been RUNNING
+    never_ran_in_all: int = 0
     failed_checks: int = 0
     was_running: bool = False
     proven: bool = False  # a task of it was healthy
@@ -91,6 +92,7 @@ class _Reader:
     tasks_of: dict[str, dict[str, Entry]] = field(default_factory=dict)
     targets_of: dict[str, dict[str, Entry]] = field(default_factory=dict)
     counted: dict[str, _Counted] = field(default_factory=dict)
+    completed: dict[str, set[str]] = field(default_factory=dict)  # service -> deployments that ever were
     at: float = 0.0
 
     def read(self, entry: Entry) -> None:
@@ -201,7 +203,9 @@ class _Reader:
             counted.was_running = True
             counted.never_ran = 0
         if task["lastStatus"] == "STOPPED" and (was is None or was["lastStatus"] != "STOPPED"):
-            counted.never_ran += task["startedAt"] is None and task["stopCode"] in NEVER_RAN
+            never_ran = task["startedAt"] is None and task["stopCode"] in NEVER_RAN
+            counted.never_ran += never_ran
+            counted.never_ran_in_all += never_ran and not counted.was_running
         reason = task["stoppedReason"] or ""
         failed = "failed" in reason and "health checks" in reason
         if failed and (was is None or not was["stoppedReason"]):
@@ -217,7 +221,7 @@ class _Reader:
             self._break(ROLLOUT, f"{task['taskArn']} was launched by {task['startedBy']}, which is not there")
             return
         counted = self.counted.setdefault(deployment["id"], _Counted())
-        is_over = not counted.was_running and counted.never_ran >= threshold(service["desiredCount"])
+        is_over = not counted.was_running and counted.never_ran >= _threshold_of(service)
         if _breaker(service)["enable"] and deployment["status"] == "PRIMARY" and is_over:
             self._break(TRIPS, f"{deployment['id']} launches after {counted.never_ran} failed tasks")
 
@@ -280,6 +284,7 @@ class _Reader:
         if service["status"] == "INACTIVE" and any(t["desiredStatus"] == "RUNNING" for t in self._live(arn)):
             self._break(SERVICE_LIFE, f"{arn} is INACTIVE and still wants tasks")
         if service["status"] != "ACTIVE":
+            self.completed.pop(arn, None)
             return
         statuses = [each["status"] for each in deployments]
         if statuses.count("PRIMARY") != 1 or statuses[0] != "PRIMARY":
@@ -287,9 +292,13 @@ class _Reader:
         for deployment in deployments:
             self._rollout(service, known, deployment)
         self._rolled_back(service, known)
+        now_completed = (each["id"] for each in deployments if each["rolloutState"] == "COMPLETED")
+        self.completed.setdefault(arn, set()).update(now_completed)
 
     def _rollout(self, service: Entry, known: Mapping[str, Entry], deployment: Entry) -> None:
         was, state = known.get(deployment["id"]), deployment["rolloutState"]
+        if was is None or self._begins_again(was, deployment):
+            self.counted[deployment["id"]] = _Counted()  # a rollback counts from nothing
         before = was["rolloutState"] if was is not None else "IN_PROGRESS"
         if before == state:
             return
@@ -310,6 +319,12 @@ class _Reader:
         wanted = [t for t in self._live(service["serviceArn"]) if t["desiredStatus"] == "RUNNING"]
         own = [task for task in wanted if task["startedBy"] == deployment["id"]]
         healthy = sum(map(self._is_healthy, own))
+        early = service["deploymentConfiguration"].get("earlySuccessCriteria")
+        if early is not None:
+            enough = math.ceil(deployment["desiredCount"] * early["healthyPercent"] / 100)
+            is_clean = early["sourceServiceRevisionCleanup"] == "DEFERRED" or len(wanted) == len(own)
+            if healthy >= enough and is_clean:
+                return
         if len(wanted) != len(own) or healthy != len(own) or len(own) != deployment["desiredCount"]:
             others = len(wanted) - len(own)
             self._break(
@@ -320,7 +335,7 @@ class _Reader:
 
     def _tripped(self, service: Entry, deployment: Entry) -> None:
         counted = self.counted.get(deployment["id"], _Counted())
-        failed, least = counted.never_ran + counted.failed_checks, threshold(service["desiredCount"])
+        failed, least = counted.never_ran_in_all + counted.failed_checks, _threshold_of(service)
         if not _breaker(service)["enable"] or failed < least:
             self._break(TRIPPED_EARLY, f"{deployment['id']}: {failed} failed tasks, the threshold is {least}")
 
@@ -328,10 +343,14 @@ class _Reader:
         """The deployment that failed just now is still PRIMARY, unless there is one to go back to."""
         for deployment in service["deployments"]:
             was = known.get(deployment["id"])
-            has_tripped = deployment["rolloutStateReason"].startswith(BREAKER)
+            failed = deployment["rolloutState"] == "FAILED"
+            has_tripped = failed and deployment["rolloutStateReason"].startswith(BREAKER)
             if was is None or was["rolloutState"] == "FAILED" or not has_tripped:
                 continue
-            good = any(each["rolloutState"] == "COMPLETED" for each in known.values())
+            was_rollback = "rolling back" in was["rolloutStateReason"]
+            good = not was_rollback and bool(
+                self.completed.get(service["serviceArn"], set()) - {deployment["id"]}
+            )
             should, has = _breaker(service)["rollback"] and good, deployment["status"] == "ACTIVE"
             if should != has:
                 self._break(ROLLED_BACK, f"{deployment['id']}: rolled back {has}, was to be {should}")
@@ -355,9 +374,17 @@ def _before(known: Mapping[str, Entry], now: Iterable[Entry], key: str) -> dict[
     return {each[key]: known.get(each[key]) for each in now}
 
 
-def threshold(desired: int) -> int:
+def threshold(desired: int, type: str = "BOUNDED_PERCENT", value: int = 50) -> int:
     """Failed tasks that trip the circuit breaker: half of the desired ones, at least 3 and at most 200."""
-    return min(200, max(3, math.ceil(desired / 2)))
+    if type == "COUNT":
+        return value
+    share = math.ceil(desired * value / 100)
+    return min(200, max(3, share)) if type == "BOUNDED_PERCENT" else max(1, share)
+
+
+def _threshold_of(service: Entry) -> int:
+    configured = _breaker(service).get("thresholdConfiguration") or {}
+    return threshold(service["desiredCount"], **configured)
 
 
 def _breaker(service: Entry) -> Entry:

@@ -84,6 +84,8 @@ def played(outcome: Outcome, world: World, play: Callable[[], None], with_histor
     outcome.met = world.data_plane.met
     if world.requests is not None:
         outcome.met += world.requests.met
+    if world.releases is not None:
+        outcome.met += world.releases.met
     outcome.commits = world.invariants.checks if world.invariants is not None else 0
     outcome.seconds = world.history.elapsed
     return outcome
@@ -100,11 +102,21 @@ class Kind:
     size: dict[str, str] = field(default_factory=dict)  # of the task: Fargate needs one
     balanced: bool = False
     sidecar: bool = False
+    alarm: str = ""  # ends its deployments
 
 
 _HEALTH_CHECK = {"command": ["CMD-SHELL", "true"], "interval": 5, "timeout": 2, "retries": 2}
 _IN_SUBNETS = {
     "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-11111111", "subnet-22222222"]}}
+}
+_ALARM = {
+    "MetricName": "Latency",
+    "Namespace": "Sim",
+    "Statistic": "Average",
+    "Period": 30,
+    "EvaluationPeriods": 2,
+    "Threshold": 1.0,
+    "ComparisonOperator": "GreaterThanThreshold",
 }
 _DYNAMIC = [{"containerPort": 80, "hostPort": 0}]
 _KINDS = (
@@ -148,6 +160,40 @@ _KINDS = (
         "dense",
         {"memory": 3000},
         {"placementStrategy": [{"type": "binpack", "field": "memory"}]},
+    ),
+    Kind(
+        "breaking",
+        {},
+        {
+            "deploymentConfiguration": {
+                "minimumHealthyPercent": 50,
+                "maximumPercent": 150,
+                "deploymentCircuitBreaker": {
+                    "enable": True,
+                    "rollback": True,
+                    "resetOnHealthyTask": False,
+                    "thresholdConfiguration": {"type": "COUNT", "value": 4},
+                },
+                "earlySuccessCriteria": {
+                    "enable": True,
+                    "healthyPercent": 75,
+                    "sourceServiceRevisionCleanup": "DEFERRED",
+                },
+            },
+        },
+    ),
+    Kind(
+        "alarmed",
+        {"healthCheck": _HEALTH_CHECK},
+        {
+            "deploymentConfiguration": {
+                "minimumHealthyPercent": 0,
+                "maximumPercent": 100,
+                "alarms": {"alarmNames": ["too-slow"], "enable": True, "rollback": True},
+                "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+            },
+        },
+        alarm="too-slow",
     ),
     Kind("daemon", {}, {"schedulingStrategy": "DAEMON"}),
     Kind("host-network", {"portMappings": [{"containerPort": 9090}]}, network_mode="host"),
@@ -202,6 +248,8 @@ class Run:
             params["loadBalancers"] = [
                 {"targetGroupArn": self._target_group(), "containerName": "main", "containerPort": 80}
             ]
+        if kind.alarm:
+            self._world.call("cloudwatch", "PutMetricAlarm", AlarmName=kind.alarm, **_ALARM)
         self._world.ecs("CreateService", **params)
         self._services[kind.name] = kind
 
@@ -273,6 +321,8 @@ class Run:
             self._scale,
             self._scale,
             self._force_deployment,
+            self._stop_deployment,
+            self._set_alarm,
             self._drain,
             self._undrain,
             self._run_task,
@@ -308,6 +358,30 @@ class Run:
         kind = self._any_service()
         if kind is not None:
             self._update(kind, forceNewDeployment=True)
+
+    def _stop_deployment(self) -> None:
+        """Of the service whose deployment began last, if it is under way yet."""
+        found = [
+            each
+            for kind in self._services
+            for each in self._world.ecs("ListServiceDeployments", service=kind)["serviceDeployments"]
+        ]
+        if found:
+            newest = max(found, key=lambda each: float(each["createdAt"]))
+            how = self._one(("ROLLBACK", "ABORT"))
+            self._world.ecs(
+                "StopServiceDeployment", serviceDeploymentArn=newest["serviceDeploymentArn"], stopType=how
+            )
+
+    def _set_alarm(self) -> None:
+        self._set_alarms(self._one(("ALARM", "OK")))
+
+    def _set_alarms(self, state: str) -> None:
+        for kind in self._services.values():
+            if kind.alarm:
+                self._world.call(
+                    "cloudwatch", "SetAlarmState", AlarmName=kind.alarm, StateValue=state, StateReason="sim"
+                )
 
     def _update(self, kind: Kind, **params: Any) -> None:
         self._world.ecs("UpdateService", service=kind.name, **params)
@@ -431,6 +505,7 @@ class Run:
         if world.invariants is not None:
             world.invariants.check_reported()
         self._undrain()
+        self._set_alarms("OK")
         for kind in list(self._services.values()):
             params: dict[str, Any] = {"taskDefinition": self._register(kind, GOOD_IMAGE)}
             if kind.service.get("schedulingStrategy") != "DAEMON":

@@ -25,6 +25,7 @@ from miniecs.sim.groups import SimulatedMachinery
 from miniecs.sim.history import History
 from miniecs.sim.invariants import Invariants
 from miniecs.sim.network import ControlPlane, SimulatedNetwork
+from miniecs.sim.release_invariants import ReleaseInvariants
 from miniecs.sim.requests import Requests
 from miniecs.sim.target_invariants import TargetInvariants
 from miniecs.sim.timeline import Timeline
@@ -80,6 +81,7 @@ class World:
         self.requests: Requests | None = None
         self.invariants = Invariants(self) if checked else None
         self._target_invariants = TargetInvariants(self) if checked else None
+        self.releases = ReleaseInvariants(self) if checked else None
         self._settings = ApiSettings(
             account=self.scope.account, region=self.scope.region, timing=self.timing
         )
@@ -271,6 +273,8 @@ class World:
             self.invariants.follow(self.reconciler)
         if self._target_invariants is not None:
             self._target_invariants.follow()
+        if self.releases is not None:
+            self.releases.follow()
         self._fargate.start()
         self._groups.start()
         self.data_plane.control_plane_started(self.tables)

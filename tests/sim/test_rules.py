@@ -224,6 +224,46 @@ def test_threshold(desired: int, failures: int) -> None:
     assert rules.threshold(desired) == failures
 
 
+@pytest.mark.parametrize(
+    ("type", "value", "desired", "failures"),
+    [("COUNT", 7, 1, 7), ("UNBOUNDED_PERCENT", 50, 5000, 2500), ("BOUNDED_PERCENT", 100, 4, 4)],
+)
+def test_thresholds_that_are_configured(type: str, value: int, desired: int, failures: int) -> None:
+    assert rules.threshold(desired, type, value) == failures
+
+
+def configured(**more: Any) -> dict[str, Any]:
+    return {**Record().service["deploymentConfiguration"], **more}
+
+
+def test_early_success_is_complete_with_as_many_as_it_asks_for() -> None:
+    for cleanup, healthy, others, is_right in (
+        ("DEFERRED", "c", True, True), ("BLOCKING", "c", True, False), ("BLOCKING", "c", False, True),
+        ("DEFERRED", "", True, False),
+    ):  # fmt: skip
+        early = {"healthyPercent": 50, "sourceServiceRevisionCleanup": cleanup}
+        record = completed().serves(
+            deployment(TWO), deployment(ONE, "ACTIVE", "COMPLETED"),
+            deploymentConfiguration=configured(earlySuccessCriteria=early, minimumHealthyPercent=0),
+        )  # fmt: skip
+        if healthy:
+            record.runs(healthy, by=TWO)
+        if not others:
+            record.scaled_away("a", "b").stopped("a", "b")
+        record.serves(deployment(TWO, state="COMPLETED"), deployment(ONE, "ACTIVE", "COMPLETED"))
+        assert (rules.COMPLETE not in record.broken) is is_right, (cleanup, healthy, others)
+
+
+def test_a_rollback_that_fails_itself_is_not_rolled_back() -> None:
+    record = crashing(3, completed())
+    again = f"{rules.BREAKER}rolling back to deploymentId {ONE}."
+    record.serves(deployment(ONE, rolloutStateReason=again), failed(TWO, "ACTIVE"))
+    for number in range(3):
+        record.task(f"y{number}", startedBy=ONE).stopped(f"y{number}")
+    record.serves(failed(ONE, "PRIMARY"), failed(TWO, "ACTIVE"))
+    assert record.broken == []
+
+
 def test_tasks_that_were_lost_with_their_host_hold_nothing() -> None:
     bounded = {**Record().service["deploymentConfiguration"], "maximumPercent": 100}
     record = Record(deploymentConfiguration=bounded)
