@@ -28,6 +28,7 @@ _STATES = (  # in the page's words; how it is drawn, in which colour, and what i
     ("stopping", "·", "dim", "stopping"),
 )
 _ROLLOUT = {"COMPLETED": "green", "FAILED": "bold red", "IN_PROGRESS": "yellow"}
+_WENT_WRONG = ("STOPPED", "ROLLBACK_FAILED", "ROLLBACK_SUCCESSFUL")
 _GROUP = re.compile(r"\(target-group [^)/]*/([^/)]+)/[^)]*\)")
 _TASK = re.compile(r"\(task ([0-9a-f]{8})[0-9a-f]{24}\)")
 
@@ -116,7 +117,9 @@ def verdict(page: Page, *, steady: bool) -> str:
         return f"Service {page['service']} is steady: {count} of {newest['definition']}."
     if newest["rolloutState"] != "FAILED":
         name, back = page["service"], newest["definition"]
-        return f"The deployment of service {name} failed and was rolled back to {back}."
+        why = page["release"]["statusReason"] if page["release"] is not None else None
+        said = f" {why}" if why else ""
+        return f"The deployment of service {name} failed and was rolled back to {back}.{said}"
     return f"The deployment of {newest['definition']} failed: {newest['rolloutStateReason']}"
 
 
@@ -125,6 +128,7 @@ def draw(page: Page, width: int, most: int | None = None) -> list[Text]:
     lines = wrapped(page["headline"], width, style="bold", hanging=2)
     for sentence in page["loadBalancing"]:
         lines += wrapped(sentence, width, hanging=2)
+    lines += _release(page, width)
     for deployment in page["deployments"]:
         lines += [Text(), *_deployment(deployment, page["desired"], width)]
     if page["others"]["stopping"]:
@@ -141,6 +145,17 @@ def draw(page: Page, width: int, most: int | None = None) -> list[Text]:
     for event in events:
         lines += wrapped(_event(event), width, hanging=10)
     return lines
+
+
+def _release(page: Page, width: int) -> list[Text]:
+    """The newest service deployment, where there is more to say of it than its deployment does."""
+    release = page["release"]
+    if release is None or not release["statusReason"]:
+        return []
+    id = release["arn"].rsplit("/", 1)[1]
+    style = "red" if release["status"] in _WENT_WRONG else "yellow"
+    told = f"Service deployment {id} is {release['status']}: {release['statusReason']}"
+    return wrapped(told, width, 0, style, hanging=2)
 
 
 def _deployment(deployment: dict[str, Any], desired: int, width: int) -> Iterator[Text]:

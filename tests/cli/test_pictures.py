@@ -268,6 +268,7 @@ def rollout(*of: dict[str, Any], **fields: Any) -> dict[str, Any]:
         "outcome": "IN_PROGRESS",
         "desired": 4,
         "headline": "Service web is ACTIVE: 4 tasks wanted.",
+        "release": None,
         "loadBalancing": ["Load balancer web sends requests to 3 of 4 targets in target group web."],
         "deployments": list(of),
         "others": {"stopping": 0, "waits": []},
@@ -275,6 +276,11 @@ def rollout(*of: dict[str, Any], **fields: Any) -> dict[str, Any]:
         "timeScale": 1.0,
         **fields,
     }
+
+
+def release(status: str, reason: str | None = None) -> dict[str, Any]:
+    arn = "arn:aws:ecs:us-east-1:000000000000:service-deployment/default/web/abc"
+    return {"arn": arn, "status": status, "statusReason": reason, "createdAt": 1000.0, "finishedAt": None}
 
 
 DRAINS = "Task 4567cdef drains for 12 s more."
@@ -325,6 +331,14 @@ ACTIVE web:1  COMPLETED  made 1 min 5 s ago
 
 10:20:30  registered 1 targets in (target-group web)
 10:20:31  has stopped 1 running tasks: (task 0123abcd)."""
+
+
+def test_how_the_newest_service_deployment_ended_is_told_where_there_is_a_reason() -> None:
+    quiet = rollout(deployment(1, desired=4), release=release("SUCCESSFUL"))
+    assert "Service deployment" not in text(deployments.draw(quiet, WIDE))
+    told = rollout(deployment(1, desired=4), release=release("ROLLBACK_SUCCESSFUL", "Because of X."))
+    drawn = text(deployments.draw(told, WIDE))
+    assert "Service deployment abc is ROLLBACK_SUCCESSFUL: Because of X." in drawn
 
 
 def test_a_small_window_keeps_the_newest_events() -> None:
@@ -413,6 +427,10 @@ def test_verdicts() -> None:
     assert deployments.verdict(back, steady=True) == "Service web is steady: 1 task of web:1."
     assert deployments.verdict(back, steady=False) == (
         "The deployment of service web failed and was rolled back to web:1."
+    )
+    told = rollout(deployment(1, desired=4), release=release("ROLLBACK_SUCCESSFUL", "Because of X."))
+    assert deployments.verdict(told, steady=False) == (
+        "The deployment of service web failed and was rolled back to web:1. Because of X."
     )
     failed = deployment(2, "FAILED") | {"rolloutStateReason": "ECS deployment circuit breaker: no."}
     assert deployments.verdict(rollout(failed, deployment(1)), steady=False) == (

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+ALARM: dict[str, Any] = {
+    "MetricName": "Latency",
+    "Namespace": "Shop",
+    "Statistic": "Average",
+    "Period": 60,
+    "EvaluationPeriods": 1,
+    "Threshold": 1.0,
+    "ComparisonOperator": "GreaterThanThreshold",
+}
+"""PutMetricAlarm's parameters, without a name."""
+
 
 def register(ecs: Any, family: str, **container: Any) -> str:
     """A task definition of one container; its ARN."""

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from miniecs_api.dispatch import registry
 
-from .aws_shapes import events, register, service, steady, task
+from .aws_shapes import ALARM, events, register, service, steady, task
 from .conftest import StartServer
 from .process import ServerProcess, until
 
@@ -32,8 +32,9 @@ class Clients:
 
     def __init__(self, server: ServerProcess) -> None:
         self.called: set[tuple[str, str]] = set()
-        self.ecs, self.elb, self.sts = (server.client(name) for name in ("ecs", "elbv2", "sts"))
-        for client in (self.ecs, self.elb, self.sts):
+        names = ("ecs", "elbv2", "sts", "cloudwatch")
+        self.ecs, self.elb, self.sts, self.cloudwatch = clients = [server.client(name) for name in names]
+        for client in clients:
             client.meta.events.register("after-call", self._note)
 
     def _note(self, http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
@@ -198,6 +199,58 @@ def services(to: Clients) -> None:
     assert [(each["taskArn"], each["protectionEnabled"]) for each in shown] == [(kept, True)]
 
 
+def alarms(to: Clients) -> None:
+    cloudwatch = to.cloudwatch
+    for name in ("slow", "gone"):
+        cloudwatch.put_metric_alarm(AlarmName=name, **ALARM, Tags=[{"Key": "a", "Value": "1"}])
+    cloudwatch.delete_alarms(AlarmNames=["gone"])
+    (alarm,) = cloudwatch.describe_alarms()["MetricAlarms"]
+    assert (alarm["AlarmName"], alarm["StateValue"]) == ("slow", "INSUFFICIENT_DATA")
+    arn = alarm["AlarmArn"]
+    cloudwatch.tag_resource(ResourceARN=arn, Tags=[{"Key": "b", "Value": "2"}])
+    cloudwatch.untag_resource(ResourceARN=arn, TagKeys=["a"])
+    assert cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
+    cloudwatch.set_alarm_state(AlarmName="slow", StateValue="OK", StateReason="fast")
+    (alarm,) = cloudwatch.describe_alarms(StateValue="OK")["MetricAlarms"]
+    assert alarm["StateReason"] == "fast"
+
+
+def releases(to: Clients) -> None:
+    """One that an alarm ends, one that a user stops: the version that is there stays."""
+    ecs = to.ecs
+
+    def released(**params: Any) -> str:
+        newer = register(ecs, "web", image="sim/pull-fails")
+        updated = ecs.update_service(service="shop", taskDefinition=newer, **params)["service"]
+        return str(updated["currentServiceDeployment"])
+
+    def shown(arn: str) -> dict[str, Any]:
+        described = ecs.describe_service_deployments(serviceDeploymentArns=[arn])
+        found: dict[str, Any] = described["serviceDeployments"][0]
+        return found
+
+    alarmed = {"alarms": {"alarmNames": ["slow"], "enable": True, "rollback": True}}
+    first = released(deploymentConfiguration=alarmed)
+    until("the first to begin", lambda: shown(first)["status"] == "IN_PROGRESS")
+    to.cloudwatch.set_alarm_state(AlarmName="slow", StateValue="ALARM", StateReason="slow")
+    until("the first to be rolled back", lambda: shown(first)["status"] == "ROLLBACK_SUCCESSFUL")
+    assert shown(first)["alarms"]["triggeredAlarmNames"] == ["slow"]
+    second = released()
+    ecs.stop_service_deployment(serviceDeploymentArn=second)
+    until("the second to be rolled back", lambda: shown(second)["status"] == "ROLLBACK_SUCCESSFUL")
+    assert refusal(ecs.stop_service_deployment, serviceDeploymentArn=second).endswith(
+        "cannot be stopped because it is in the ROLLBACK_SUCCESSFUL state."
+    )
+    listed = ecs.list_service_deployments(service="shop")["serviceDeployments"]
+    assert [each["status"] for each in listed] == ["ROLLBACK_SUCCESSFUL", "ROLLBACK_SUCCESSFUL", "SUCCESSFUL"]
+    rolled_back = shown(second)["rollback"]["serviceRevisionArn"]
+    described = ecs.describe_service_revisions(serviceRevisionArns=[rolled_back])
+    (revision,) = described["serviceRevisions"]
+    assert revision["taskDefinition"] == service(ecs, "shop")["taskDefinition"]
+    assert [each["arn"] for each in service(ecs, "shop")["currentServiceRevisions"]] == [rolled_back]
+    until("the service", lambda: steady(ecs, "shop", 2))
+
+
 def load_balancers(to: Clients) -> None:
     elb = to.elb
     made = elb.create_load_balancer(Name="web", Subnets=["subnet-a", "subnet-b"])["LoadBalancers"][0]
@@ -314,6 +367,8 @@ MAKING: tuple[Callable[[Clients], None], ...] = (
     container_instances,
     tasks_of_agents,
     services,
+    alarms,
+    releases,
     load_balancers,
     target_groups,
     listeners,
@@ -332,9 +387,12 @@ def picture(to: Clients) -> list[Any]:
         ecs.list_account_settings()["settings"],
         ecs.describe_services(services=["shop"], include=["TAGS"])["services"],
         _protected(ecs),
-        elb.describe_load_balancers()["LoadBalancers"],
-        elb.describe_target_groups()["TargetGroups"],
+        _released(ecs),
+        to.cloudwatch.describe_alarms()["MetricAlarms"],
     ]
+    balancers = elb.describe_load_balancers()["LoadBalancers"]
+    groups = elb.describe_target_groups()["TargetGroups"]
+    shown += [balancers, groups]
     for status in ("ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS"):
         arns = ecs.list_task_definitions(status=status)["taskDefinitionArns"]
         shown.append([ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"] for arn in arns])
@@ -345,19 +403,33 @@ def picture(to: Clients) -> list[Any]:
     if "ACTIVE" in [each["status"] for each in shown[0] if each["clusterName"] == "lab"]:
         attributes = ecs.list_attributes(cluster="lab", targetType="container-instance")["attributes"]
         shown.append(sorted(str(each) for each in attributes))
-    for balancer in shown[5]:
+    for balancer in balancers:
         arn = balancer["LoadBalancerArn"]
         shown.append(elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"])
         shown.append(elb.describe_tags(ResourceArns=[arn])["TagDescriptions"])
         for listener in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
             shown.append(listener)
             shown.append(elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"])
-    for group in shown[6]:
+    for group in groups:
         arn = group["TargetGroupArn"]
         shown.append(elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"])
         health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
         shown.append([each["Target"] for each in health])
     return shown
+
+
+def _released(ecs: Any) -> list[Any]:
+    arns = [
+        each["serviceDeploymentArn"]
+        for each in ecs.list_service_deployments(service="shop")["serviceDeployments"]
+    ]
+    if not arns:
+        return []
+    found = ecs.describe_service_deployments(serviceDeploymentArns=arns)["serviceDeployments"]
+    revisions = {each["targetServiceRevision"]["arn"] for each in found}
+    described = ecs.describe_service_revisions(serviceRevisionArns=sorted(revisions))
+    assert described["failures"] == []
+    return [*found, *described["serviceRevisions"]]
 
 
 def _protected(ecs: Any) -> list[Any]:

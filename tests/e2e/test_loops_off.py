@@ -3,7 +3,8 @@
 The loop is switched off in the middle of the running server, by the test's own launcher. The restart after
 that, a kill, also shows that whatever was left undone is found again.
 
-Not here: the loop that forgets client tokens. It frees memory after a day and changes no answer.
+Not here: the loop that forgets client tokens, which frees memory after a day and changes no answer, and the
+one that forgets service deployments after 90 days.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .aws_shapes import register, service, steady, task, tasks
+from .aws_shapes import ALARM, register, service, steady, task, tasks
 from .conftest import StartServer
 from .launch import LOOPS
 from .process import NotReached, ServerProcess, until
@@ -154,6 +155,49 @@ def a_daemon_leaves_a_draining_instance(server: ServerProcess, name: str) -> Ite
     yield lambda: first not in {each["containerInstanceArn"] for each in tasks(ecs, name)}
 
 
+def release(ecs: Any, arn: str) -> str:
+    """The status of a service deployment."""
+    (found,) = ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"]
+    return str(found["status"])
+
+
+def a_stopped_deployment_rolls_back(server: ServerProcess, name: str) -> Iterator[Goal | None]:
+    ecs = server.client("ecs")
+    make_service(server, name)
+    broken = register(ecs, name, image="sim/pull-fails")
+    yield None
+    updated = ecs.update_service(cluster=name, service="shop", taskDefinition=broken)["service"]
+    arn = updated["currentServiceDeployment"]
+    ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
+    yield lambda: release(ecs, arn) == "ROLLBACK_SUCCESSFUL"
+
+
+def an_alarm_ends_a_deployment(server: ServerProcess, name: str) -> Iterator[Goal | None]:
+    ecs, cloudwatch = server.client("ecs"), server.client("cloudwatch")
+    make_service(server, name)
+    cloudwatch.put_metric_alarm(AlarmName=name, **ALARM)
+    broken = register(ecs, name, image="sim/pull-fails")
+    alarms = {"alarmNames": [name], "enable": True, "rollback": True}
+    updated = ecs.update_service(
+        cluster=name, service="shop", taskDefinition=broken, deploymentConfiguration={"alarms": alarms}
+    )["service"]
+    arn = updated["currentServiceDeployment"]
+    until("the deployment's begin", lambda: release(ecs, arn) == "IN_PROGRESS")
+    yield None
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="too slow")
+    yield lambda: release(ecs, arn) == "ROLLBACK_SUCCESSFUL"
+
+
+def a_deployment_completes(server: ServerProcess, name: str) -> Iterator[Goal | None]:
+    ecs = server.client("ecs")
+    make_cluster(server, name)
+    register(ecs, name)
+    yield None
+    made = ecs.create_service(cluster=name, serviceName="shop", taskDefinition=name, desiredCount=1)
+    arn = made["service"]["currentServiceDeployment"]
+    yield lambda: release(ecs, arn) == "SUCCESSFUL"
+
+
 def zones_are_balanced(server: ServerProcess, name: str) -> Iterator[Goal | None]:
     ecs = server.client("ecs")
     ecs.create_cluster(clusterName=name)
@@ -278,6 +322,8 @@ STORIES: dict[str, tuple[Story, ...]] = {
     "replicas": (an_update_rolls, a_lost_task_is_replaced, a_draining_instance_empties),
     "daemons": (a_daemon_starts, a_daemon_joins_an_instance),
     "draining daemons": (a_daemon_leaves_a_draining_instance,),
+    "failures": (a_stopped_deployment_rolls_back, an_alarm_ends_a_deployment),
+    "completion": (a_deployment_completes,),
     "rebalancing": (zones_are_balanced,),
     "tasks": (a_task_stops, a_task_of_a_lost_instance_ends),
     "registrations": (a_target_becomes_healthy,),

@@ -64,7 +64,7 @@ def test_moto_answers_and_remembers(server: ServerProcess) -> None:
         ("application-autoscaling", lambda c: c.describe_scalable_targets(ServiceNamespace="ecs")),
         ("servicediscovery", lambda client: client.list_namespaces()),
         ("events", lambda client: client.list_rules()),
-        ("ecs", lambda client: client.list_service_deployments(service="shop")),
+        ("ecs", lambda client: client.list_daemons()),
         ("elbv2", lambda client: client.describe_trust_stores()),
         ("autoscaling", lambda client: client.describe_auto_scaling_groups()),
         ("cloudformation", lambda client: client.list_stacks()),
