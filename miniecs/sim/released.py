@@ -82,6 +82,7 @@ class Run:
             serviceName="shop",
             taskDefinition=definition,
             desiredCount=self._desired,
+            availabilityZoneRebalancing="DISABLED",  # some of the bounds rule it out
             deploymentConfiguration=settings.configuration,
         )
         self._ends("SUCCESSFUL")

@@ -111,7 +111,10 @@ def test_a_new_service_has_a_service_deployment_and_a_revision(cluster: Aws) -> 
         ({"enableExecuteCommand": True}, False),
         ({"propagateTags": "SERVICE"}, False),
         ({"enableECSManagedTags": True}, False),
-        ({"placementStrategy": [{"type": "random"}]}, False),
+        (
+            {"placementStrategy": [{"type": "random"}], "availabilityZoneRebalancing": "DISABLED"},
+            False,
+        ),
         ({"placementConstraints": [{"type": "distinctInstance"}]}, False),
         ({"availabilityZoneRebalancing": "DISABLED"}, False),
     ],
