@@ -72,23 +72,29 @@ def has_tripped(service: Service) -> bool:
     )
 
 
+def ended_by_itself(task: Task) -> bool:
+    """True for a STOPPED task that nobody told to stop."""
+    return task.is_stopped and task.stop_code in (FAILED_TO_START, ESSENTIAL_EXITED)
+
+
 def failed_to_start(task: Task) -> bool:
     """True for a STOPPED task that ended by itself without ever having been RUNNING."""
-    return (
-        task.is_stopped and task.started_at is None and task.stop_code in (FAILED_TO_START, ESSENTIAL_EXITED)
-    )
+    return task.started_at is None and ended_by_itself(task)
 
 
 def after_task(service: Service, before: Task, after: Task, *, now: float) -> Service:
     """The service as a change of one of its tasks leaves its counts; mostly the same object.
 
     Tasks that never run delay the next launch more and more; tasks that were RUNNING and died do
-    not (ECS developer guide, "Service throttle logic").
+    not (ECS developer guide, "Service throttle logic"). The circuit breaker counts both: a task that
+    ends before it was healthy has failed, or containers that exit at once would never trip it.
     """
     if before.last_status == after.last_status:
         return service
     if failed_to_start(after):
         return _changed(service, after.deployment_id, lambda d: _failed(d, after, now=now))
+    if ended_by_itself(after):
+        return _changed(service, after.deployment_id, lambda d: _exited(service, d))
     if after.last_status == "RUNNING":
         return _changed(service, after.deployment_id, _succeeded)
     return service
@@ -122,10 +128,18 @@ def _succeeded(deployment: Deployment) -> Deployment:
     return replace(deployment, launch_failures=0, started=True)
 
 
+def _exited(service: Service, deployment: Deployment) -> Deployment:
+    """Count a task that was RUNNING and ended by itself before its deployment has proved itself."""
+    if deployment.rollout_state != IN_PROGRESS or not is_counting(service, deployment):
+        return deployment
+    return replace(deployment, failed_tasks=deployment.failed_tasks + 1)
+
+
 def _failed(deployment: Deployment, task: Task, *, now: float) -> Deployment:
     """Count the task; those launched together fail together and are one failure for the throttle.
 
-    The circuit breaker counts it in its first stage only: until one task of the deployment is RUNNING.
+    The circuit breaker counts those that never ran in its first stage only: until one task of the
+    deployment is RUNNING.
     """
     counted = not (deployment.started or deployment.proven)
     failed_tasks = deployment.failed_tasks + counted

@@ -25,7 +25,7 @@ SCALING = "Scaling activity initiated by "
 BREAKER = "ECS deployment circuit breaker: "
 STEADY = "has reached a steady state."
 _SAID_AT_LAST = ("stoppedAt", "stopCode", "stoppedReason")
-NEVER_RAN = ("TaskFailedToStart", "EssentialContainerExited")
+BY_ITSELF = ("TaskFailedToStart", "EssentialContainerExited")
 
 # The rules, by the names under which a broken one is told.
 ORDER = "lastStatus never goes back"
@@ -76,6 +76,7 @@ class _Counted:
     never_ran: int = 0  # in a row, that STOPPED without having been RUNNING
     never_ran_in_all: int = 0
     failed_checks: int = 0
+    exited: int = 0  # that were RUNNING and ended by themselves
     was_running: bool = False
     proven: bool = False  # a task of it was healthy
 
@@ -203,9 +204,10 @@ class _Reader:
             counted.was_running = True
             counted.never_ran = 0
         if task["lastStatus"] == "STOPPED" and (was is None or was["lastStatus"] != "STOPPED"):
-            never_ran = task["startedAt"] is None and task["stopCode"] in NEVER_RAN
+            never_ran = task["startedAt"] is None and task["stopCode"] in BY_ITSELF
             counted.never_ran += never_ran
             counted.never_ran_in_all += never_ran and not counted.was_running
+            counted.exited += task["startedAt"] is not None and task["stopCode"] in BY_ITSELF
         reason = task["stoppedReason"] or ""
         failed = "failed" in reason and "health checks" in reason
         if failed and (was is None or not was["stoppedReason"]):
@@ -335,7 +337,7 @@ class _Reader:
 
     def _tripped(self, service: Entry, deployment: Entry) -> None:
         counted = self.counted.get(deployment["id"], _Counted())
-        failed, least = counted.never_ran_in_all + counted.failed_checks, _threshold_of(service)
+        failed, least = _failed(counted), _threshold_of(service)
         if not _breaker(service)["enable"] or failed < least:
             self._break(TRIPPED_EARLY, f"{deployment['id']}: {failed} failed tasks, the threshold is {least}")
 
@@ -367,6 +369,10 @@ class _Reader:
                 f"{arn}: {running} of {service['desiredCount']} RUNNING, {len(live)} there,"
                 f" {len(service['deployments'])} deployments",
             )
+
+
+def _failed(counted: _Counted) -> int:
+    return counted.never_ran_in_all + counted.failed_checks + counted.exited
 
 
 def _before(known: Mapping[str, Entry], now: Iterable[Entry], key: str) -> dict[str, Entry | None]:

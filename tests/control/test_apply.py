@@ -14,7 +14,7 @@ from miniecs.control.plan import AdvanceTask, Plan, Say, StopTask
 from miniecs.ids import Ids
 from miniecs.model.event import Event, EventKind
 from miniecs.model.instance import Attribute
-from miniecs.model.service import Service
+from miniecs.model.service import CircuitBreaker, DeploymentConfiguration, Service
 from miniecs.model.task import Task
 from miniecs.store import MemoryStore, Stale
 from miniecs_scheduler import Decision, Request
@@ -168,6 +168,31 @@ def test_what_does_not_count_as_a_failed_launch() -> None:
         assert after_task(of, pending, after, now=NOW) is of
     proven = after_task(of, pending, failed_task(NOW), now=NOW)
     assert (proven.primary.failed_tasks, proven.primary.launch_failures) == (0, 1)
+
+
+def exited_task() -> Task:
+    return replace(failed_task(NOW), started_at=NOW, stop_code="EssentialContainerExited")
+
+
+def test_a_task_that_ran_and_exited_is_a_failed_one_until_another_was_healthy() -> None:
+    """It delays no launch: only tasks that never ran do."""
+    of = service(3, deployment(1, desired_count=3))
+    for n in range(3):
+        of = after_task(of, task("x"), exited_task(), now=NOW + n)
+    assert (of.primary.failed_tasks, of.primary.launch_failures) == (3, 0)
+    by_user = replace(exited_task(), stop_code="UserInitiated")
+    assert after_task(of, task("x"), by_user, now=NOW) is of
+    proven = replace(of, deployments=(replace(of.primary, proven=True),))
+    assert after_task(proven, task("x"), exited_task(), now=NOW) is proven
+    failed = replace(of, deployments=(replace(of.primary, rollout_state="FAILED"),))
+    assert after_task(failed, task("x"), exited_task(), now=NOW) is failed
+
+
+def test_with_a_count_that_is_never_reset_it_is_one_even_then() -> None:
+    breaker = CircuitBreaker(enable=True, reset_on_healthy_task=False)
+    of = service(3, deployment(1), config=DeploymentConfiguration(circuit_breaker=breaker))
+    of = replace(of, deployments=(replace(of.primary, proven=True),))
+    assert after_task(of, task("x"), exited_task(), now=NOW).primary.failed_tasks == 1
 
 
 def test_the_counts_are_written_with_the_task() -> None:
