@@ -6,21 +6,18 @@ Every request of a steady load is answered, and the engine itself is asked how m
 from __future__ import annotations
 
 import os
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from .clusters import Clusters
+from .counted import counted
 from .daemon import Engine
 from .load import Seen, steady
 from .miniecs import Miniecs
-from .truth import OWNER
 from .waiting import until
 
 SCALE = 10
@@ -165,45 +162,6 @@ def web(miniecs: Miniecs) -> Iterator[Web]:
     made.delete()
 
 
-@dataclass
-class Counted:
-    """How many of a service's containers the engine ran, at every look."""
-
-    running: list[int] = field(default_factory=list)
-
-    @property
-    def fewest(self) -> int:
-        return min(self.running)
-
-    @property
-    def most(self) -> int:
-        return max(self.running)
-
-
-@contextmanager
-def counted(engine: Engine, web: Web) -> Iterator[Counted]:
-    """Ask the engine ten times a second; others may use it as well."""
-    seen, end = Counted(), threading.Event()
-    own = Engine(engine.url)
-    labels = [
-        f"com.amazonaws.ecs.task-definition-family={web.name}",
-        f"{OWNER}={web.miniecs.settings['owner']}",
-    ]
-
-    def look() -> None:
-        while not end.wait(0.1):
-            seen.running.append(len(own.client.api.containers(filters={"label": labels})))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        end.set()
-        thread.join()
-        own.close()
-
-
 def none_failed(seen: Seen) -> None:
     assert seen.sent > RATE, "the load was none"
     assert not seen.failures, f"{len(seen.failures)} of {seen.sent}: {seen.failures[:10]}"
@@ -213,7 +171,7 @@ def none_failed(seen: Seen) -> None:
 def test_no_request_fails_whatever_becomes_of_the_tasks(web: Web, miniecs: Miniecs, engine: Engine) -> None:
     with steady(web.address, RATE) as seen:
         for word in ("two", "three", "four", "five", "six"):
-            with counted(engine, web) as ran:
+            with counted(engine, miniecs, web.name) as ran:
                 web.roll(word)
             assert (ran.fewest, ran.most) >= (3, 4), "the old ones run until new ones are healthy"
             assert ran.most <= 6, "no more than maximumPercent"
@@ -346,9 +304,10 @@ def test_each_fargate_task_is_a_target_of_its_own(miniecs: Miniecs) -> None:
 
 def test_without_a_time_scale(clusters: Clusters, engine: Engine) -> None:
     """One rolling update as it is on AWS: targets drain for their twenty seconds before their tasks stop."""
-    web = Web(clusters.start("--instances", "2"), "whole", 2)
+    miniecs = clusters.start("--instances", "2")
+    web = Web(miniecs, "whole", 2)
     began = time.monotonic()
-    with steady(web.address, RATE) as seen, counted(engine, web) as ran:
+    with steady(web.address, RATE) as seen, counted(engine, miniecs, web.name) as ran:
         web.roll("two")
     took = time.monotonic() - began
     none_failed(seen)
