@@ -103,7 +103,12 @@ def furnish(aws: Aws, secret: str) -> Named:
         desiredCount=1,
         loadBalancers=[{"targetGroupArn": groups[0], "containerName": "app", "containerPort": 80}],
         tags=tags,
-    )["service"]["serviceArn"]
+    )["service"]
+    metric = {"MetricName": "m", "Namespace": "n", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
+    rule_of_alarm = {"Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold"}
+    described = {"AlarmDescription": secret, "Tags": [{"Key": "k", "Value": secret}]}
+    aws.call("cloudwatch", "PutMetricAlarm", AlarmName="slow", **metric, **rule_of_alarm, **described)
+    [alarm] = aws.call("cloudwatch", "DescribeAlarms")["MetricAlarms"]
     [task] = aws.ecs("RunTask", taskDefinition=definition, tags=tags, startedBy="somebody")["tasks"]
     old = aws.register_task_definition("old")
     aws.ecs("DeregisterTaskDefinition", taskDefinition=old)
@@ -138,7 +143,10 @@ def furnish(aws: Aws, secret: str) -> Named:
         "secure": secure["ListenerArn"],
         "instance": instance,
         "definition": definition,
-        "service": service,
+        "service": service["serviceArn"],
+        "release": service["currentServiceDeployment"],
+        "revision": service["currentServiceRevisions"][0]["arn"],
+        "alarm": alarm["AlarmArn"],
         "task": task["taskArn"],
         "provider": provider,
         "balancer": balancer["LoadBalancerArn"],
@@ -347,6 +355,16 @@ ASKED: list[tuple[str, str, Named]] = [
     ("elbv2", "SetSubnets", {"LoadBalancerArn": "$balancer", "Subnets": ["subnet-3", "subnet-4"]}),
 ]  # fmt: skip
 
+ASKED += [
+    ("ecs", "ListServiceDeployments", {"service": "$service", "cluster": "$cluster"}),
+    ("ecs", "DescribeServiceDeployments", {"serviceDeploymentArns": ["$release"]}),
+    ("ecs", "DescribeServiceRevisions", {"serviceRevisionArns": ["$revision"]}),
+    ("ecs", "StopServiceDeployment", {"serviceDeploymentArn": "$release"}),
+    ("cloudwatch", "ListTagsForResource", {"ResourceARN": "$alarm"}),
+    ("cloudwatch", "TagResource", {"ResourceARN": "$alarm", "Tags": [{"Key": "k", "Value": "v"}]}),
+    ("cloudwatch", "UntagResource", {"ResourceARN": "$alarm", "TagKeys": ["k"]}),
+]
+
 # Refused whoever asks.
 ALWAYS_REFUSED: list[tuple[str, str, Named]] = [
     ("ecs", "UpdateContainerAgent", {"containerInstance": "$instance"}),
@@ -364,7 +382,9 @@ NAMES_NOBODY = {
     "CreateLoadBalancer",
     "CreateTargetGroup",
     "DeleteAccountSetting",
+    "DeleteAlarms",
     "DescribeAccountLimits",
+    "DescribeAlarms",
     "DescribeSSLPolicies",
     "GetCallerIdentity",
     "ListAccountSettings",
@@ -373,7 +393,9 @@ NAMES_NOBODY = {
     "ListTaskDefinitions",
     "PutAccountSetting",
     "PutAccountSettingDefault",
+    "PutMetricAlarm",
     "RegisterTaskDefinition",
+    "SetAlarmState",
 }
 
 

@@ -36,5 +36,5 @@ def _require(ctx: Context, params: dict[str, Any]) -> MetricAlarm:
     alarm = ctx.tx.get(MetricAlarm, params["ResourceARN"])
     if alarm is None or alarm.scope != ctx.scope:
         hint = "Only metric alarms exist here; an alarm's ARN is in DescribeAlarms."
-        raise AwsError("ResourceNotFoundException", "Unknown resource.", hint=hint)
+        raise AwsError("ResourceNotFoundException", "The resource was not found.", hint=hint)
     return alarm

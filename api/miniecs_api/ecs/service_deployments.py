@@ -66,8 +66,7 @@ def describe_service_revisions(ctx: Context, params: dict[str, Any]) -> dict[str
 def stop_service_deployment(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Ask for its end: with ROLLBACK the last completed deployment comes back, with ABORT nothing does."""
     arn = params["serviceDeploymentArn"]
-    _require(ctx, arn, "service-deployment")
-    deployment = ctx.tx.get(ServiceDeployment, arn)
+    deployment = _find(ctx, ServiceDeployment, "service-deployment", arn)
     if deployment is None:
         raise AwsError("ServiceDeploymentNotFoundException", "Service deployment not found.")
     if not deployment.is_ongoing:
@@ -95,8 +94,7 @@ def _found(
         raise invalid(f"{called} must have at most {_DESCRIBE_LIMIT} members.")
     found, failures = [], []
     for arn in dict.fromkeys(wanted):
-        _require(ctx, arn, type)
-        thing = ctx.tx.get(kind, arn)
+        thing = _find(ctx, kind, type, arn)
         if thing is None:
             failures.append({"arn": arn, "reason": "MISSING"})
         else:
@@ -104,16 +102,16 @@ def _found(
     return found, failures
 
 
-def _require(ctx: Context, text: str, type: str) -> None:
-    """Refuse what is no ARN of such an object of the caller's."""
+def _find(ctx: Context, kind: type[T], type: str, text: str) -> T | None:
+    """The caller's object of this ARN, None when there is none. Refuses what is no ARN of such an object."""
     parsed = arns.parse(text)
     if (
         parsed is None
         or parsed.service != "ecs"
         or parsed.type != type
-        or parsed.scope != ctx.scope
         or len(parsed.resource.split("/")) != 4
     ):
         region, account = ctx.scope.region, ctx.scope.account
         hint = f"It has the form arn:aws:ecs:{region}:{account}:{type}/CLUSTER/SERVICE/ID."
         raise invalid("The ARN provided is invalid.", hint)
+    return ctx.tx.get(kind, text) if parsed.scope == ctx.scope else None

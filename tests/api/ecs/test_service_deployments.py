@@ -216,8 +216,8 @@ def test_listing_filters_and_pages(cluster: Aws) -> None:
         (
             "StopServiceDeployment",
             {"serviceDeploymentArn": DEPLOYMENT.replace("000000000000", "111111111111") + "1"},
-            "InvalidParameterException",
-            "The ARN provided is invalid.",
+            "ServiceDeploymentNotFoundException",
+            "Service deployment not found.",
         ),
         (
             "StopServiceDeployment",
