@@ -14,7 +14,7 @@ from typing import Any
 from miniecs.config import Timing
 from miniecs.control import capacity, interfaces, messages
 from miniecs.control.capacity import room_to_wait, shares
-from miniecs.control.deployments import after_task
+from miniecs.control.deployments import after_task, counted
 from miniecs.control.launch import LaunchSpec, launched_task, new_task, placement_request, service_spec
 from miniecs.control.plan import (
     Action,
@@ -30,6 +30,7 @@ from miniecs.control.plan import (
     SetInterface,
     SetService,
     SetServiceDeployment,
+    SetTaskSet,
     StopTask,
 )
 from miniecs.control.rollout import Begun
@@ -45,6 +46,7 @@ from miniecs.model.service import Deployment, PlacementConstraint, Service
 from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
+from miniecs.model.task_set import TaskSet
 from miniecs.store import Transaction
 from miniecs_scheduler import Decision, Request
 
@@ -71,9 +73,20 @@ def _count_for_service(
     service = tx.get(Service, service_arn)
     if service is None:
         return
-    counted = after_task(service, before, after, now=now)
-    if counted is not service:
-        tx.put(counted)
+    if service.deployment_controller != "ECS":
+        task_set = _task_set(tx, service, after.deployment_id)
+        if task_set is not None:
+            deployment = counted(service, task_set.deployment, before, after, now=now)
+            if deployment is not task_set.deployment:
+                tx.put(replace(task_set, deployment=deployment))
+        return
+    changed = after_task(service, before, after, now=now)
+    if changed is not service:
+        tx.put(changed)
+
+
+def _task_set(tx: Transaction, service: Service, deployment_id: str | None) -> TaskSet | None:
+    return tx.get(TaskSet, arns.task_set(service.arn, deployment_id or ""))
 
 
 def write_instance(
@@ -129,15 +142,23 @@ def write_begun(
 
 
 def service_message(
-    tx: Transaction, service: Service, text: str, *, now: float, ids: Ids, because: str = ""
+    tx: Transaction,
+    service: Service,
+    text: str,
+    *,
+    now: float,
+    ids: Ids,
+    because: str = "",
+    task_set: str = "",
 ) -> None:
     """Add a line to DescribeServices' events; text comes without the ``(service NAME)`` in front."""
+    of = f"{service.name}, taskSet {task_set}" if task_set else service.name
     tx.emit(
         Event(
             EventKind.SERVICE_MESSAGE,
             service.arn,
             now,
-            message=f"(service {service.name}) {text}",
+            message=f"(service {of}) {text}",
             because=because,
             id=ids.uuid(),
         )
@@ -190,10 +211,15 @@ class Applier:
                 self.tx.expect(Task, action.task.arn, action.version)
             case LaunchTasks():
                 self.tx.expect(Service, action.service.arn, action.version)
+                if action.task_set_version:
+                    task_set = arns.task_set(action.service.arn, action.deployment_id)
+                    self.tx.expect(TaskSet, task_set, action.task_set_version)
             case SetService():
                 self.tx.expect(Service, action.before.arn, action.version)
             case SetServiceDeployment():
                 self.tx.expect(ServiceDeployment, action.before.arn, action.version)
+            case SetTaskSet():
+                self.tx.expect(TaskSet, action.before.arn, action.version)
             case RegisterTarget() | DeregisterTarget() | RemoveTarget():
                 self.tx.expect(Target, action.target.key, action.version)
             case Forget():
@@ -223,7 +249,7 @@ class Applier:
                 write_task(self.tx, task, after, now=self.now, because=action.because)
             case SetService():
                 write_service(self.tx, action.before, action.after, now=self.now, because=action.because)
-            case SetServiceDeployment():
+            case SetServiceDeployment() | SetTaskSet():
                 self.tx.put(action.after)
             case RegisterTarget():
                 self.tx.put(action.target)
@@ -245,7 +271,13 @@ class Applier:
 
     def _say(self, say: Say) -> None:
         service_message(
-            self.tx, say.service, say.text, now=self.now, ids=self.ids, because=say.because
+            self.tx,
+            say.service,
+            say.text,
+            now=self.now,
+            ids=self.ids,
+            because=say.because,
+            task_set=say.task_set,
         )
         if say.name:
             self._service_action(say.service, say.name, say.level, say.reason, say.because)
@@ -268,7 +300,7 @@ class Applier:
     def _launch(self, action: LaunchTasks) -> None:
         """Place the tasks and create those that found a host; tell of the others and let them rest."""
         service = self.tx.get(Service, action.service.arn) or action.service
-        deployment = next(d for d in service.deployments if d.id == action.deployment_id)
+        deployment = self._deployment(service, action.deployment_id)
         definition = self.tx.get(TaskDefinition, deployment.revision.task_definition_arn)
         cluster = self.tx.get(Cluster, service.cluster_arn)
         if definition is None or cluster is None:
@@ -380,9 +412,21 @@ class Applier:
         return room_to_wait(self.tx, spec.cluster)
 
     def _rest(self, service: Service, deployment: Deployment, blocked_until: float) -> None:
-        if deployment.blocked_until != blocked_until:
-            known = self.tx.get(Service, service.arn) or service
-            self.tx.put(_with(known, replace(deployment, blocked_until=blocked_until)))
+        if deployment.blocked_until == blocked_until:
+            return
+        rested = replace(deployment, blocked_until=blocked_until)
+        task_set = _task_set(self.tx, service, deployment.id)
+        if task_set is not None:
+            self.tx.put(replace(task_set, deployment=rested))
+        else:
+            self.tx.put(_with(self.tx.get(Service, service.arn) or service, rested))
+
+    def _deployment(self, service: Service, id: str) -> Deployment:
+        """What is launched: a deployment of the service's own, or what a task set runs."""
+        task_set = _task_set(self.tx, service, id)
+        if task_set is not None:
+            return task_set.deployment
+        return next(each for each in service.deployments if each.id == id)
 
     def _task_of(
         self, spec: LaunchSpec, instance: ContainerInstance | None, chooser: interfaces.Chooser, because: str

@@ -84,6 +84,17 @@ class Census:
     def serving(self) -> int:
         return sum(cohort.serving for cohort in self.cohorts)
 
+    def only(self, cohort: Cohort) -> Census:
+        """What there is of one deployment."""
+        id = cohort.deployment.id
+        return Census(
+            [cohort],
+            stopping=[task for task in self.stopping if task.deployment_id == id],
+            unregistered=[each for each in self.unregistered if each[0].deployment_id == id],
+            live_deployments=self.live_deployments & {id},
+            wake_at=self.wake_at,
+        )
+
     def wake(self, at: float) -> None:
         if self.wake_at is None or at < self.wake_at:
             self.wake_at = at
@@ -199,13 +210,26 @@ def is_for(target: Target, balancer: ServiceLoadBalancer) -> bool:
     return target.target_group_arn == balancer.target_group_arn
 
 
-def _judge_of(view: View, service: Service, deployment: Deployment, timing: Timing) -> _ByChecks | None:
+def is_checked(view: View, deployment: Deployment) -> bool:
+    """Whether anything but its age tells of a task's health."""
+    checked, balancers = _checks(view, deployment)
+    return checked or bool(balancers)
+
+
+def _checks(view: View, deployment: Deployment) -> tuple[bool, tuple[ServiceLoadBalancer, ...]]:
+    """(whether containers are checked, the load balancers that probe)"""
     definition = view.get(TaskDefinition, deployment.revision.task_definition_arn)
     checked = definition is not None and any(
         container.essential and container.health_check is not None
         for container in definition.container_definitions
     )
-    balancers = tuple(b for b in deployment.revision.load_balancers if b.target_group_arn is not None)
+    return checked, tuple(
+        b for b in deployment.revision.load_balancers if b.target_group_arn is not None
+    )
+
+
+def _judge_of(view: View, service: Service, deployment: Deployment, timing: Timing) -> _ByChecks | None:
+    checked, balancers = _checks(view, deployment)
     if not checked and not balancers:
         return None
     return _ByChecks(view, checked, balancers, timing.wait(service.health_check_grace_period or 0))

@@ -14,6 +14,7 @@ from miniecs.control.view import View
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
+from miniecs.model.task_set import TaskSet
 
 
 def plan(view: View, arn: str, *, now: float, timing: Timing) -> Plan:
@@ -38,6 +39,8 @@ def _references(view: View) -> Iterator[str]:
             kept = () if service.completed is None else (service.completed,)
             for deployment in (*service.deployments, *kept):
                 yield deployment.revision.task_definition_arn
+    for task_set in view.all(TaskSet):
+        yield task_set.deployment.revision.task_definition_arn
     for task in view.all(Task):
         if not task.is_stopped:
             yield task.task_definition_arn

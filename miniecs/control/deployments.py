@@ -91,13 +91,20 @@ def after_task(service: Service, before: Task, after: Task, *, now: float) -> Se
     """
     if before.last_status == after.last_status:
         return service
+    return _changed(service, after.deployment_id, lambda d: counted(service, d, before, after, now=now))
+
+
+def counted(
+    service: Service, deployment: Deployment, before: Task, after: Task, *, now: float
+) -> Deployment:
+    """The deployment, or task set, as a change of one of its tasks leaves its counts."""
+    if before.last_status == after.last_status:
+        return deployment
     if failed_to_start(after):
-        return _changed(service, after.deployment_id, lambda d: _failed(d, after, now=now))
+        return _failed(deployment, after, now=now)
     if ended_by_itself(after):
-        return _changed(service, after.deployment_id, lambda d: _exited(service, d))
-    if after.last_status == "RUNNING":
-        return _changed(service, after.deployment_id, _succeeded)
-    return service
+        return _exited(service, deployment)
+    return _succeeded(deployment) if after.last_status == "RUNNING" else deployment
 
 
 def next_launch_at(deployment: Deployment, timing: Timing) -> float:

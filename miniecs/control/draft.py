@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from miniecs.config import Timing
-from miniecs.control import messages, targets
+from miniecs.control import deployments, messages, targets
 from miniecs.control.census import Census, Cohort
 from miniecs.control.plan import (
     Action,
@@ -23,10 +23,12 @@ from miniecs.control.plan import (
 )
 from miniecs.control.stopping import REBALANCED, SERVICE_SCHEDULER
 from miniecs.control.view import View
+from miniecs.model import arns
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Deployment, Service
 from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task
+from miniecs.model.task_set import TaskSet
 
 ScaleInOrder = Callable[[Service, Sequence[Task]], Sequence[Task]]
 """The service's tasks in the order in which to stop them: the scheduler's answer, by the caller's fleet."""
@@ -64,6 +66,20 @@ class Draft:
     said_of_zones: list[Action] = field(default_factory=list)
     failed_health: dict[str, int] = field(default_factory=dict)  # deployment id -> unhealthy tasks stopped
 
+    def part(self, service: Service, census: Census) -> Draft:
+        """A draft for a part of the service that is planned for by itself."""
+        return Draft(
+            self.view,
+            service,
+            service,
+            census,
+            self.now,
+            self.timing,
+            self.order,
+            self.version,
+            retry=self.retry,
+        )
+
     def rest(self, deployment: Deployment) -> str:
         """Why the deployment launches nothing now: failed, throttled or blocked; '' when it may."""
         if deployment.rollout_state == "FAILED":
@@ -82,8 +98,18 @@ class Draft:
         replaced: int = 0,
         only_hosts: frozenset[str] | None = None,
     ) -> None:
+        of_task_set = self.view.version(TaskSet, arns.task_set(self.before.arn, deployment.id))
         self.launches.append(
-            LaunchTasks(self.before, self.version, deployment.id, count, because, replaced, only_hosts)
+            LaunchTasks(
+                self.before,
+                self.version,
+                deployment.id,
+                count,
+                because,
+                replaced,
+                only_hosts,
+                task_set_version=of_task_set,
+            )
         )
 
     def keeps(self, task: Task) -> bool:
@@ -128,6 +154,16 @@ class Draft:
         """Add a service event unless it was said lately and nothing has been resolved since."""
         if messages.is_unsaid(self.view, self.service, text, now=self.now, timing=self.timing):
             self.said.append(Say(self.service, text, because, name, level))
+
+    def say_impaired(self, desired: int) -> None:
+        """Say that launches fail again and again, where there is something that would be launched."""
+        primary = self.service.primary
+        if primary.rollout_state == deployments.FAILED or self.census.cohorts[0].good >= desired:
+            return
+        if deployments.next_launch_at(primary, self.timing) <= self.now:
+            return
+        because = f"{primary.launch_failures} launches in a row ended before RUNNING; the next one waits"
+        self.say_once(messages.IMPAIRED, because, name="SERVICE_TASK_START_IMPAIRED", level="WARN")
 
     def say_protected(self, cohort: Cohort) -> None:
         """Say that protected tasks of a deployment are in the way."""

@@ -24,6 +24,7 @@ STUCK = (
     " Update the minimumHealthyPercent or maximumPercent value and try again."
 )
 IMPAIRED = "is unable to consistently start tasks successfully."
+TASK_SET_STEADY = "updated state to STEADY_STATE."
 _GUIDE = " For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 
 _CLOSEST = {
@@ -68,6 +69,10 @@ def deregistered(count: int, target_group_arn: str) -> str:
 
 def draining_connections(count: int) -> str:
     return f"has begun draining connections on {count} tasks."
+
+
+def computed(task_set_id: str, count: int) -> str:
+    return f"updated computedDesiredCount for taskSet {task_set_id} to {count}."
 
 
 def deployment_completed(deployment_id: str) -> str:

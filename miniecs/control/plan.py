@@ -16,6 +16,7 @@ from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import NetworkInterface, Task
+from miniecs.model.task_set import TaskSet
 
 
 class Key(NamedTuple):
@@ -31,6 +32,7 @@ class LaunchTasks:
 
     replaced: how many of them take the place of unhealthy tasks. only_hosts: DAEMON's hosts without
     a task; each gets one. zone: the only one to place them in, to have the service's zones balanced.
+    task_set_version: 0 where the deployment is the service's own.
     """
 
     service: Service
@@ -41,6 +43,7 @@ class LaunchTasks:
     replaced: int = 0
     only_hosts: frozenset[str] | None = None
     zone: str = ""
+    task_set_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,16 @@ class SetServiceDeployment:
 
 
 @dataclass(frozen=True, slots=True)
+class SetTaskSet:
+    """Bring a task set's computed count and its stability up to date."""
+
+    before: TaskSet
+    version: int
+    after: TaskSet
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterTarget:
     """Begin to send a target group's requests to a task. version 0: the target is new."""
 
@@ -224,6 +237,7 @@ class Forget:
 class Say:
     """Add a service event; the text comes without ``(service NAME)``.
 
+    task_set: the id of the one that it is about, where ECS puts it beside the service's name.
     name, level and reason: the ECS Service Action that goes with it, where ECS emits one.
     """
 
@@ -233,6 +247,7 @@ class Say:
     name: str = ""
     level: str = "INFO"
     reason: str = ""
+    task_set: str = ""
 
 
 Action = (
@@ -250,6 +265,7 @@ Action = (
     | EndInstance
     | SetService
     | SetServiceDeployment
+    | SetTaskSet
     | RegisterTarget
     | DeregisterTarget
     | RemoveTarget

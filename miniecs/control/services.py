@@ -22,6 +22,7 @@ from miniecs.control import (
     releases,
     rolling,
     service_deployments,
+    task_sets,
 )
 from miniecs.control.draft import Draft, Failed, ScaleInOrder
 from miniecs.control.failures import Failure
@@ -59,7 +60,10 @@ def plan(
     look = _Look(view, service, version, now, timing, order, zones, retry, ceiling_counts_stopping)
     if service.status == "DRAINING":
         return _drain(look.draft(service, None))
-    if not service.deployments or service.deployment_controller != "ECS":
+    if service.deployment_controller != "ECS":
+        draft = look.draft(task_sets.as_deployments(view, service), None)
+        return task_sets.plan(draft, ceiling_counts_stopping=ceiling_counts_stopping)
+    if not service.deployments:
         return NOTHING
     releasing = service_deployments.ongoing(view, service)
     draft, after, said = _decided(look, service, releasing)
@@ -122,7 +126,7 @@ def _decided(
         desired = of.desired_count
         rolling.decide(draft, ceiling_counts_stopping=look.ceiling_counts_stopping)
         rebalancing.finish(draft)
-    _tell_impaired(draft, desired)
+    draft.say_impaired(desired)
     return draft, *_progress(draft, desired, look.zones)
 
 
@@ -167,7 +171,7 @@ def _drain(draft: Draft) -> Plan:
         completed=None,
         steady=False,
     )
-    forgotten = history.of_deleted(draft.view, service)
+    forgotten = [*history.of_deleted(draft.view, service), *task_sets.of_deleted(draft.view, service)]
     return draft.plan(inactive, "all its tasks are STOPPING or STOPPED", forgotten)
 
 
@@ -180,16 +184,6 @@ def _tell_failed(draft: Draft, of: Service, failure: Failure) -> None:
         text = messages.rolling_back(now_primary.id)
         draft.said.append(Say(draft.service, text, f"deployment {now_primary.id} was the last to complete"))
     releases.fail(draft, of, failure)
-
-
-def _tell_impaired(draft: Draft, desired: int) -> None:
-    primary = draft.service.primary
-    if primary.rollout_state == deployments.FAILED or draft.census.cohorts[0].good >= desired:
-        return  # there is nothing that it would launch
-    if deployments.next_launch_at(primary, draft.timing) <= draft.now:
-        return
-    because = f"{primary.launch_failures} launches in a row ended before RUNNING; the next one waits"
-    draft.say_once(messages.IMPAIRED, because, name="SERVICE_TASK_START_IMPAIRED", level="WARN")
 
 
 def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> tuple[Service, list[Action]]:

@@ -22,6 +22,7 @@ from miniecs.model.service import Service
 from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
+from miniecs.model.task_set import TaskSet
 
 
 class Change(Protocol):
@@ -72,6 +73,8 @@ class Wakes:
                 self._target(change.before, change.after)
             elif kind is Service:
                 self._service(change.before, change.after)
+            elif kind is TaskSet:
+                self._task_set(change.before or change.after)
             elif kind is ContainerInstance:
                 self._instance(change.before, change.after)
             elif kind is ServiceDeployment:
@@ -263,10 +266,18 @@ class Wakes:
         self._file(after)
         self._touch("service", after.arn, retry=before is not None and _asks_otherwise(before, after))
 
+    def _task_set(self, task_set: TaskSet) -> None:
+        service = self._view.get(Service, task_set.service_arn)
+        if service is not None:
+            self._file(service)
+            self._touch("service", service.arn)
+
     def _file(self, service: Service) -> None:
         blocked = self._blocked.setdefault(service.cluster_arn, set())
         daemons = self._daemons.setdefault(service.cluster_arn, set())
-        if service.status == "ACTIVE" and any(d.blocked_until for d in service.deployments):
+        of_task_sets = (t.deployment for t in self._view.find(TaskSet, "service", service.arn))
+        deployments = (*service.deployments, *of_task_sets)
+        if service.status == "ACTIVE" and any(d.blocked_until for d in deployments):
             blocked.add(service.arn)
         else:
             blocked.discard(service.arn)

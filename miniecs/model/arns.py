@@ -63,6 +63,11 @@ def service_revision(scope: Scope, cluster_name: str, service_name: str, id: str
     return _ecs(scope, f"service-revision/{cluster_name}/{service_name}/{id}")
 
 
+def task_set(service_arn: str, id: str) -> str:
+    """id: ecs-svc/…"""
+    return f"{service_arn.replace(':service/', ':task-set/')}/{id}"
+
+
 def alarm(scope: Scope, name: str) -> str:
     return f"arn:aws:cloudwatch:{scope.region}:{scope.account}:alarm:{name}"
 

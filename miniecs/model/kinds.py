@@ -32,6 +32,7 @@ from miniecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
+from miniecs.model.task_set import TaskSet
 
 IndexFunction = Callable[[Any], Hashable | None]
 
@@ -195,6 +196,7 @@ KINDS: tuple[Kind, ...] = (
         ServiceDeployment,
         indexes={"service": lambda d: d.service_arn, "ongoing": _ongoing_service},
     ),
+    Kind("task_set", TaskSet, indexes={"service": lambda t: t.service_arn}),
     Kind("service_revision", ServiceRevision, indexes={"service": lambda r: r.service_arn}),
     Kind("metric_alarm", MetricAlarm, indexes={"scope": attrgetter("scope")}),
     Kind("load_balancer", LoadBalancer, indexes={"scope": _scope_of_arn, "name": _scope_and_name}),

@@ -98,7 +98,7 @@ class Deployment:
     id: str  # ecs-svc/<19 digits>
     revision: Revision
     revision_arn: str
-    status: str = "PRIMARY"  # PRIMARY ACTIVE
+    status: str = "PRIMARY"  # PRIMARY ACTIVE; a task set's may be DRAINING, too
     desired_count: int = 0
     failed_tasks: int = 0
     rollout_state: str = "IN_PROGRESS"  # IN_PROGRESS COMPLETED FAILED

@@ -12,6 +12,7 @@ from miniecs_api.ecs import (
     tags,
     task_definitions,
     task_protection,
+    task_sets,
     tasks,
 )
 
@@ -27,5 +28,6 @@ MODULES = (
     tags,
     task_definitions,
     task_protection,
+    task_sets,
     tasks,
 )

@@ -54,11 +54,12 @@ def _check_device(type: str, value: str | None) -> None:
 
 
 def placement_constraints(
-    ctx: Context, params: dict[str, Any], definition: TaskDefinition
+    ctx: Context, params: dict[str, Any], definition: TaskDefinition | None
 ) -> tuple[PlacementConstraint, ...]:
     """Checked constraints of a call; at most ten together with the task definition's."""
     given = params.get("placementConstraints", [])
-    if len(given) + len(definition.placement_constraints or ()) > _MAX_CONSTRAINTS:
+    of_definition = definition.placement_constraints if definition is not None else ()
+    if len(given) + len(of_definition or ()) > _MAX_CONSTRAINTS:
         raise invalid(f"A maximum of {_MAX_CONSTRAINTS} placement constraints is allowed.")
     checked = []
     for constraint in given:

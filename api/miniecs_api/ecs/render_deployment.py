@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 from miniecs.control import service_deployments
 from miniecs.model import fargate
 from miniecs.model.service import CircuitBreaker, DeploymentAlarms, DeploymentConfiguration, Revision, Service
 from miniecs.model.service_deployment import RevisionCounts, ServiceDeployment, ServiceRevision
+from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs.capacity_strategy import render_strategy
+
+_PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 
 
 def render_configuration(configuration: DeploymentConfiguration) -> dict[str, Any]:
@@ -114,6 +118,12 @@ def render_load_balancers(revision: Revision) -> list[dict[str, Any]]:
         }
         for balancer in revision.load_balancers
     ]
+
+
+def task_counts(ctx: Context, index: str, value: Hashable) -> tuple[int, int]:
+    """(running, pending) tasks of a service, a deployment or a task set."""
+    running = ctx.tx.count(Task, index, (value, "RUNNING"))
+    return running, sum(ctx.tx.count(Task, index, (value, status)) for status in _PENDING)
 
 
 def _revision_counts(counts: RevisionCounts) -> dict[str, Any]:

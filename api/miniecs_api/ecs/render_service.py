@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
-from miniecs.control import service_deployments
+from miniecs.control import service_deployments, task_sets
 from miniecs.model.event import EventKind
 from miniecs.model.service import Deployment, Service
-from miniecs.model.task import Task
 from miniecs_api.context import Context
 from miniecs_api.ecs.capacity_strategy import render_strategy
 from miniecs_api.ecs.render_deployment import (
     render_configuration,
     render_load_balancers,
     render_platform,
+    task_counts,
 )
+from miniecs_api.ecs.render_task_set import render_task_set
 from miniecs_api.ecs.tagging import render_tags
 
-_PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 _EVENTS_SHOWN = 100
 
 
 def render_service(ctx: Context, service: Service, *, tags: bool = False) -> dict[str, Any]:
     """The API's Service. Tags only where the caller asked to include them (CreateService shows them)."""
-    running, pending = _counts(ctx, "service", service.arn)
+    running, pending = task_counts(ctx, "service", service.arn)
     revision = service.revision
     shown: dict[str, Any] = {
         "serviceArn": service.arn,
@@ -38,7 +37,7 @@ def render_service(ctx: Context, service: Service, *, tags: bool = False) -> dic
         "pendingCount": pending,
         "launchType": revision.launch_type,
         "capacityProviderStrategy": render_strategy(revision.capacity_provider_strategy) or None,
-        "taskDefinition": revision.task_definition_arn,
+        "taskDefinition": revision.task_definition_arn or None,
         "deploymentConfiguration": render_configuration(service.deployment_configuration),
         "deployments": [_deployment(ctx, deployment) for deployment in service.deployments],
         "roleArn": service.role_arn,
@@ -61,13 +60,16 @@ def render_service(ctx: Context, service: Service, *, tags: bool = False) -> dic
         "enableExecuteCommand": service.enable_execute_command,
         "availabilityZoneRebalancing": service.availability_zone_rebalancing,
     }
+    if service.deployment_controller != "ECS":
+        found = task_sets.of_service(ctx.tx, service)
+        shown["taskSets"] = [render_task_set(ctx, each, tags=tags) for each in found]
     if tags:
         shown["tags"] = render_tags(service.tags)
     return shown
 
 
 def _deployment(ctx: Context, deployment: Deployment) -> dict[str, Any]:
-    running, pending = _counts(ctx, "deployment", deployment.id)
+    running, pending = task_counts(ctx, "deployment", deployment.id)
     return {
         "id": deployment.id,
         "status": deployment.status,
@@ -94,19 +96,13 @@ def _current_deployment(ctx: Context, service: Service) -> str | None:
 
 
 def _current_revision(ctx: Context, deployment: Deployment) -> dict[str, Any]:
-    running, pending = _counts(ctx, "deployment", deployment.id)
+    running, pending = task_counts(ctx, "deployment", deployment.id)
     return {
         "arn": deployment.revision_arn,
         "requestedTaskCount": deployment.desired_count,
         "runningTaskCount": running,
         "pendingTaskCount": pending,
     }
-
-
-def _counts(ctx: Context, index: str, value: Hashable) -> tuple[int, int]:
-    """(running, pending) tasks of a service or deployment."""
-    running = ctx.tx.count(Task, index, (value, "RUNNING"))
-    return running, sum(ctx.tx.count(Task, index, (value, status)) for status in _PENDING)
 
 
 def _events(ctx: Context, service: Service) -> list[dict[str, Any]]:

@@ -51,6 +51,16 @@ def find_service(ctx: Context, of: Cluster, name_or_arn: str) -> Service | None:
     return ctx.tx.get(Service, arns.service(ctx.scope, of.name, parts[-1]))
 
 
+def active_service(ctx: Context, of: Cluster, name_or_arn: str) -> Service:
+    """The ACTIVE service that is named. Raises ServiceNotFoundException or ServiceNotActiveException."""
+    service = find_service(ctx, of, name_or_arn)
+    if service is None:
+        raise AwsError("ServiceNotFoundException", "Service not found.")
+    if service.status != "ACTIVE":
+        raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.")
+    return service
+
+
 def find_task(ctx: Context, of: Cluster, id_or_arn: str) -> Task | None:
     """A task of this cluster, stopped ones included as long as they are kept."""
     task = ctx.tx.get(Task, arns.task(ctx.scope, of.name, _id(ctx, id_or_arn, "task", of)))

@@ -52,13 +52,6 @@ def refuse_unsupported(params: dict[str, Any]) -> None:
             raise invalid(f"{name} is not valid for the ROLLING deployment strategy.")
 
 
-def deployment_controller(params: dict[str, Any]) -> str:
-    type: str = params.get("deploymentController", {}).get("type", "ECS")
-    if type != "ECS":
-        raise unsupported(f"Deployment controller {type}")
-    return type
-
-
 def service_name(params: dict[str, Any]) -> str:
     name: str = params["serviceName"]
     if not _NAME.fullmatch(name):
@@ -69,7 +62,7 @@ def service_name(params: dict[str, Any]) -> str:
     return name
 
 
-def desired_count(params: dict[str, Any], scheduling_strategy: str) -> int:
+def desired_count(params: dict[str, Any], scheduling_strategy: str, controller: str = "ECS") -> int:
     given: int | None = params.get("desiredCount")
     if scheduling_strategy == "DAEMON":
         if given is not None:
@@ -77,6 +70,8 @@ def desired_count(params: dict[str, Any], scheduling_strategy: str) -> int:
                 "The daemon scheduling strategy does not support a desired count for services. "
                 "Remove the desired count value and try again"
             )
+        return 0
+    if given is None and controller == "EXTERNAL":
         return 0
     if given is None:
         raise invalid("desiredCount must be specified for the REPLICA scheduling strategy.")

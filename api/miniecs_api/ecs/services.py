@@ -6,15 +6,23 @@ from dataclasses import replace
 from typing import Any
 
 from miniecs.apply import write_begun, write_service
-from miniecs.control import rebalancing, service_deployments
+from miniecs.control import rebalancing, service_deployments, task_sets
 from miniecs.control.rollout import begin, scale
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
 from miniecs.model.service import Revision, Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
+from miniecs.model.task_set import DRAINING, PRIMARY
 from miniecs_api.context import Context
-from miniecs_api.ecs import launch_params, networks, resolve, service_load_balancers, service_params
+from miniecs_api.ecs import (
+    controllers,
+    launch_params,
+    networks,
+    resolve,
+    service_load_balancers,
+    service_params,
+)
 from miniecs_api.ecs.deployment_params import deployment_configuration
 from miniecs_api.ecs.launch_params import Launch, invalid
 from miniecs_api.ecs.listing import ecs_page
@@ -55,56 +63,65 @@ def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if existing is not None and existing.status == "DRAINING":
         raise invalid("Unable to Start a service that is still Draining.")
     if existing is not None and existing.status == "ACTIVE":
-        if any(getattr(existing, field) != getattr(service, field) for field in _SPEC):
-            raise invalid("Creation of service was not idempotent.", _difference(existing, service))
+        if differing := _differing(existing, service):
+            raise invalid(
+                "Creation of service was not idempotent.",
+                f"A service {existing.name} is there already and differs in {', '.join(differing)}; "
+                "use UpdateService.",
+            )
         return {"service": render_service(ctx, existing, tags=True)}
+    because = "CreateService was called"
+    if service.deployment_controller != "ECS":
+        write_service(ctx.tx, existing, service, now=ctx.now, because=because)
+        if service.deployment_controller == "CODE_DEPLOY":
+            ctx.tx.put(
+                task_sets.created(
+                    service, service.revision, 100.0, status=PRIMARY, now=ctx.now, ids=ctx.ids
+                )
+            )
+        return {"service": render_service(ctx, service, tags=True)}
     begun = begin(service, service.revision, now=ctx.now, ids=ctx.ids)
-    write_begun(ctx.tx, existing, begun, now=ctx.now, because="CreateService was called")
+    write_begun(ctx.tx, existing, begun, now=ctx.now, because=because)
     return {"service": render_service(ctx, begun.service, tags=True)}
 
 
-def _difference(existing: Service, asked: Service) -> str:
+def _differing(existing: Service, asked: Service) -> list[str]:
+    """The fields in which they differ; what an EXTERNAL service runs is its task sets' matter."""
     fields = [field for field in _SPEC if getattr(existing, field) != getattr(asked, field)]
-    return (
-        f"A service {existing.name} is there already and differs in {', '.join(fields)}; use UpdateService."
-    )
+    if existing.deployment_controller == asked.deployment_controller == "EXTERNAL":
+        fields = [field for field in fields if field != "revision"]
+    return fields
 
 
 def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Service:
     """The checked service, without a deployment."""
     service_params.refuse_unsupported(params)
     name = service_params.service_name(params)
-    controller = service_params.deployment_controller(params)
+    controller = controllers.of(params)
     strategy = params.get("schedulingStrategy", "REPLICA")
-    if not params.get("taskDefinition"):
-        raise invalid("TaskDefinition can not be blank.")
-    definition = launch_params.task_definition(ctx, params["taskDefinition"])
+    controllers.check_new(params, controller, strategy)
     token = params.get("clientToken")
     if token is not None and len(token) > _TOKEN_LIMIT:
         raise invalid(f"clientToken must have at most {_TOKEN_LIMIT} characters.")
-    balancers = service_load_balancers.load_balancers(ctx, params, definition)
-    launch = launch_params.launch(ctx, params, cluster, definition)
-    _refuse_daemon_by_strategy(strategy, launch.strategy)
+    definition, revision = None, Revision("")
+    if controller != "EXTERNAL":
+        definition = _new_definition(ctx, params)
+        revision = _new_revision(ctx, params, cluster, definition, strategy)
     service = Service(
         arn=arns.service(ctx.scope, cluster.name, name),
         name=name,
         cluster_arn=cluster.arn,
-        desired_count=service_params.desired_count(params, strategy),
-        revision=Revision(
-            task_definition_arn=definition.arn,
-            launch_type=launch.launch_type,
-            capacity_provider_strategy=launch.strategy,
-            platform_version=launch_params.platform_version(params, launch.runs_on),
-            network_configuration=networks.network_configuration(ctx, params, definition, launch.runs_on),
-            load_balancers=balancers,
-        ),
+        desired_count=service_params.desired_count(params, strategy, controller),
+        revision=revision,
         scheduling_strategy=strategy,
         deployment_controller=controller,
         deployment_configuration=deployment_configuration(ctx, params, strategy),
         placement_constraints=launch_params.placement_constraints(ctx, params, definition),
         placement_strategy=launch_params.placement_strategy(params),
         health_check_grace_period=service_params.grace_period(params),
-        role_arn=service_load_balancers.role_arn(ctx, params, definition, balancers),
+        role_arn=service_load_balancers.role_arn(ctx, params, definition, revision.load_balancers)
+        if definition is not None
+        else None,
         created_at=ctx.now,
         created_by=ctx.principal_arn,
         enable_ecs_managed_tags=params.get("enableECSManagedTags", False),
@@ -115,10 +132,33 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
     )
     if strategy == "DAEMON" and service.placement_strategy:
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
-    if strategy == "DAEMON" and launch.runs_on == fargate.LAUNCH_TYPE:
-        raise invalid("The daemon scheduling strategy is not supported for the FARGATE launch type.")
+    controllers.check_configuration(service.deployment_configuration, controller)
     rebalanced = _rebalancing(service, params.get("availabilityZoneRebalancing"))
     return replace(service, availability_zone_rebalancing=rebalanced)
+
+
+def _new_definition(ctx: Context, params: dict[str, Any]) -> TaskDefinition:
+    if not params.get("taskDefinition"):
+        raise invalid("TaskDefinition can not be blank.")
+    return launch_params.task_definition(ctx, params["taskDefinition"])
+
+
+def _new_revision(
+    ctx: Context, params: dict[str, Any], cluster: Cluster, definition: TaskDefinition, scheduling: str
+) -> Revision:
+    balancers = service_load_balancers.load_balancers(ctx, params, definition)
+    launch = launch_params.launch(ctx, params, cluster, definition)
+    _refuse_daemon_by_strategy(scheduling, launch.strategy)
+    if scheduling == "DAEMON" and launch.runs_on == fargate.LAUNCH_TYPE:
+        raise invalid("The daemon scheduling strategy is not supported for the FARGATE launch type.")
+    return Revision(
+        task_definition_arn=definition.arn,
+        launch_type=launch.launch_type,
+        capacity_provider_strategy=launch.strategy,
+        platform_version=launch_params.platform_version(params, launch.runs_on),
+        network_configuration=networks.network_configuration(ctx, params, definition, launch.runs_on),
+        load_balancers=balancers,
+    )
 
 
 def _refuse_daemon_by_strategy(
@@ -138,6 +178,8 @@ def _rebalancing(service: Service, given: str | None) -> str:
     ruled_out = rebalancing.why_not(
         service.scheduling_strategy, service.deployment_configuration, service.placement_strategy
     )
+    if service.deployment_controller != "ECS":
+        ruled_out = f"the {service.deployment_controller} deployment controller"
     if given == "ENABLED" and ruled_out:
         raise invalid(
             f"AvailabilityZoneRebalancing does not support {ruled_out}",
@@ -151,12 +193,20 @@ def _rebalancing(service: Service, given: str | None) -> str:
 def update_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Change the spec. What a revision holds makes a new deployment when it changes, or when forced."""
     cluster = resolve.cluster(ctx, params)
-    service = _require_active(ctx, cluster, params["service"])
+    service = resolve.active_service(ctx, cluster, params["service"])
     service_params.refuse_unsupported(params)
-    if "deploymentController" in params:
-        service_params.deployment_controller(params)
-    updated, revision = _updated(ctx, params, cluster, service)
+    controllers.check_update(params, service.deployment_controller)
     because = "UpdateService was called"
+    if service.deployment_controller != "ECS":
+        updated = _updated(ctx, params, service, None)
+        if updated != service:
+            write_service(ctx.tx, service, updated, now=ctx.now, because=because)
+            for task_set in task_sets.of_service(ctx.tx, service):
+                ctx.tx.put(task_sets.unsettled(updated, task_set, now=ctx.now))
+        return {"service": render_service(ctx, updated, tags=True)}
+    definition = _definition_for_update(ctx, params, service)
+    updated = _updated(ctx, params, service, definition)
+    revision = _revision(ctx, params, cluster, updated, definition)
     if revision != updated.revision or params.get("forceNewDeployment", False):
         releasing = service_deployments.ongoing(ctx.tx, service)
         ongoing = [service_deployments.counted(ctx.tx, service, each) for each in releasing]
@@ -177,10 +227,9 @@ def _reconfigure(ctx: Context, service: Service) -> None:
 
 
 def _updated(
-    ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service
-) -> tuple[Service, Revision]:
-    """The service as it is to be, and the revision that it is to run."""
-    definition = _definition_for_update(ctx, params, service)
+    ctx: Context, params: dict[str, Any], service: Service, definition: TaskDefinition | None
+) -> Service:
+    """The service as it is to be, but for what it is to run."""
     if "desiredCount" in params:
         if service.scheduling_strategy == "DAEMON":
             service_params.desired_count(params, "DAEMON")
@@ -207,7 +256,8 @@ def _updated(
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
     kept = params.get("availabilityZoneRebalancing", updated.availability_zone_rebalancing)
     updated = replace(updated, availability_zone_rebalancing=_rebalancing(updated, kept))
-    return updated, _revision(ctx, params, cluster, updated, definition)
+    controllers.check_configuration(updated.deployment_configuration, updated.deployment_controller)
+    return updated
 
 
 def _definition_for_update(ctx: Context, params: dict[str, Any], service: Service) -> TaskDefinition:
@@ -304,6 +354,8 @@ def delete_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         raise invalid("The service cannot be stopped while it is scaled above 0.")
     draining = replace(scale(service, 0, now=ctx.now), status="DRAINING", steady=False)
     write_service(ctx.tx, service, draining, now=ctx.now, because="DeleteService was called")
+    for task_set in task_sets.of_service(ctx.tx, service):
+        ctx.tx.put(task_sets.with_status(task_set, DRAINING, now=ctx.now))
     for release in service_deployments.ongoing(ctx.tx, service):
         ended = service_deployments.counted(ctx.tx, service, release)
         ctx.tx.put(service_deployments.deleted(ended, now=ctx.now))
@@ -345,12 +397,3 @@ def list_services(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         and params.get("resourceManagementType", "CUSTOMER") == "CUSTOMER"
     )
     return ecs_page(listed, params, "serviceArns", default=_LIST_DEFAULT)
-
-
-def _require_active(ctx: Context, cluster: Cluster, name_or_arn: str) -> Service:
-    service = resolve.find_service(ctx, cluster, name_or_arn)
-    if service is None:
-        raise AwsError("ServiceNotFoundException", "Service not found.")
-    if service.status != "ACTIVE":
-        raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.")
-    return service

@@ -13,13 +13,14 @@ from miniecs.model.scope import Tag
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
+from miniecs.model.task_set import TaskSet
 from miniecs_api.context import Context
 from miniecs_api.ecs.capacity_strategy import FARGATE_PROVIDERS
 from miniecs_api.ecs.tagging import merged, render_tags, to_tags, without
 from miniecs_api.operation import operation, read_operation
 from miniecs_api.wire.errors import AwsError
 
-Taggable = CapacityProvider | Cluster | ContainerInstance | Service | Task | TaskDefinition
+Taggable = CapacityProvider | Cluster | ContainerInstance | Service | Task | TaskDefinition | TaskSet
 
 # The type in an ARN, its class, its name in messages, and how many parts the long form of the ARN has.
 _TYPES: Mapping[str, tuple[type[Taggable], str, int]] = {
@@ -29,6 +30,7 @@ _TYPES: Mapping[str, tuple[type[Taggable], str, int]] = {
     "service": (Service, "service", 3),
     "task": (Task, "task", 3),
     "task-definition": (TaskDefinition, "task definition", 2),
+    "task-set": (TaskSet, "task set", 5),
 }
 
 

@@ -189,8 +189,6 @@ def test_create_service_refuses(cluster: Aws, params: dict[str, Any], message: s
 @pytest.mark.parametrize(
     "params",
     [
-        {"deploymentController": {"type": "EXTERNAL"}},
-        {"deploymentController": {"type": "CODE_DEPLOY"}},
         {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}},
         {"deploymentConfiguration": {"strategy": "LINEAR"}},
         {"deploymentConfiguration": {"strategy": "CANARY"}},
