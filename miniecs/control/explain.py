@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from miniecs.config import Timing
-from miniecs.control import census, deployments, service_deployments, waits
-from miniecs.control.census import Cohort
+from miniecs.control import census, deployments, service_deployments, task_sets, waits
+from miniecs.control.census import Census, Cohort
 from miniecs.control.explain_balancing import balancing
 from miniecs.control.explain_placement import last_placement, placement_of_task
 from miniecs.control.explain_zones import zones
@@ -28,6 +28,9 @@ from miniecs.model.task import Task
 def explain_service(view: View, service: Service, *, now: float, timing: Timing) -> list[str]:
     """What runs, what is wanted, what each deployment waits for, and the last placement that failed."""
     lines = [headline(service)]
+    if service.deployment_controller != "ECS" and service.status == "ACTIVE":
+        lines += _task_sets(view, service, now=now, timing=timing)
+        return lines + last_placement(view, service.arn, now=now)
     if service.status == "INACTIVE" or not service.deployments:
         return lines
     lines += balancing(view, service)
@@ -37,14 +40,40 @@ def explain_service(view: View, service: Service, *, now: float, timing: Timing)
         lines.append(_counts(cohort))
         of_cohort = waits.of_cohort(view, service, cohort, counted, now=now, timing=timing)
         lines += (f"  {wait}" for wait in of_cohort)
-    if counted.stopping:
-        count = len(counted.stopping)
-        lines.append("1 task is stopping:" if count == 1 else f"{count} tasks are stopping:")
-        lines += (f"  {wait}" for wait in waits.of_stopping(view, counted.stopping, now=now))
+    lines += _stopping(view, counted, now=now)
     lines += zones(view, service, counted, now=now, timing=timing)
     if service.steady:
         lines.append("It is steady: nothing is left to do.")
     return lines + last_placement(view, service.arn, now=now)
+
+
+def _stopping(view: View, counted: Census, *, now: float) -> Iterator[str]:
+    if counted.stopping:
+        count = len(counted.stopping)
+        yield "1 task is stopping:" if count == 1 else f"{count} tasks are stopping:"
+        yield from (f"  {wait}" for wait in waits.of_stopping(view, counted.stopping, now=now))
+
+
+def _task_sets(view: View, service: Service, *, now: float, timing: Timing) -> Iterator[str]:
+    """The same of each task set, as of a service that had only that one."""
+    found = task_sets.of_service(view, service)
+    if not found:
+        yield "It has no task sets: CreateTaskSet makes one."
+    counted = census.take(view, task_sets.as_deployments(view, service), now=now, timing=timing)
+    for task_set, cohort in zip(found, counted.cohorts, strict=True):
+        yield (
+            f"{task_set.status} task set {task_set.id}"
+            f" ({arns.name_of(cohort.deployment.revision.task_definition_arn)}),"
+            f" {task_set.scale:g} % of {service.desired_count}, {task_set.stability_status}:"
+            f" {_states(cohort)}, {cohort.deployment.desired_count} wanted."
+        )
+        alone = task_sets.alone(service, cohort.deployment)
+        of_set = counted.only(cohort)
+        waited = waits.of_cohort(view, alone, cohort, of_set, now=now, timing=timing)
+        yield from (f"  {wait}" for wait in waited)
+    yield from _stopping(view, counted, now=now)
+    if service.steady:
+        yield "It is steady: nothing is left to do."
 
 
 def _released(view: View, service: Service) -> Iterator[str]:
@@ -105,6 +134,15 @@ def headline(service: Service) -> str:
 
 def _counts(cohort: Cohort) -> str:
     deployment = cohort.deployment
+    return (
+        f"{deployment.status} deployment {deployment.id}"
+        f" ({arns.name_of(deployment.revision.task_definition_arn)}), {deployment.rollout_state}:"
+        f" {_states(cohort)}, {deployment.desired_count} wanted."
+    )
+
+
+def _states(cohort: Cohort) -> str:
+    """How many tasks are how far."""
     states = (
         (len(cohort.healthy), "healthy"),
         (len(cohort.settling), "running but not yet healthy"),
@@ -112,12 +150,7 @@ def _counts(cohort: Cohort) -> str:
         (len(cohort.leaving) + len(cohort.evicted), "on DRAINING instances"),
         (len(cohort.pending), "pending"),
     )
-    told = ", ".join(f"{count} {state}" for count, state in states if count) or "no tasks"
-    return (
-        f"{deployment.status} deployment {deployment.id}"
-        f" ({arns.name_of(deployment.revision.task_definition_arn)}), {deployment.rollout_state}:"
-        f" {told}, {deployment.desired_count} wanted."
-    )
+    return ", ".join(f"{count} {state}" for count, state in states if count) or "no tasks"
 
 
 def _where(view: View, task: Task) -> list[str]:

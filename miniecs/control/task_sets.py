@@ -82,6 +82,11 @@ def as_deployments(view: View, service: Service) -> Service:
     return replace(service, deployments=deployments)
 
 
+def alone(service: Service, deployment: Deployment) -> Service:
+    """The service as if it had only what this task set runs."""
+    return replace(service, desired_count=deployment.desired_count, deployments=(deployment,))
+
+
 def of_deleted(view: View, service: Service) -> list[Forget]:
     """A service's task sets go with it."""
     return [_forget(view, each, "its service was deleted") for each in of_service(view, service)]
@@ -130,11 +135,9 @@ def _drained(draft: Draft, whole: Draft, task_set: TaskSet, cohort: Cohort) -> l
 
 def _kept(draft: Draft, cohort: Cohort, ceiling_counts_stopping: bool) -> Draft:
     """What starts and stops for one task set: that of a service which had only this deployment."""
-    deployment = cohort.deployment
-    alone = replace(draft.before, desired_count=deployment.desired_count, deployments=(deployment,))
-    part = draft.part(alone, draft.census.only(cohort))
+    part = draft.part(alone(draft.before, cohort.deployment), draft.census.only(cohort))
     rolling.decide(part, ceiling_counts_stopping=ceiling_counts_stopping)
-    part.say_impaired(deployment.desired_count)
+    part.say_impaired(cohort.deployment.desired_count)
     return part
 
 

@@ -32,6 +32,7 @@ from miniecs.control import (
     rolling,
     services,
     targets,
+    task_sets,
     tasks,
 )
 from miniecs.control.plan import NOTHING
@@ -49,6 +50,7 @@ LOOPS: dict[str, tuple[ModuleType | type, str, Any]] = {
     "failures": (failures, "found", None),
     "completion": (releases, "complete", ""),
     "rebalancing": (rebalancing, "begin", None),
+    "task sets": (task_sets, "plan", NOTHING),
     "tasks": (tasks, "plan", NOTHING),
     "targets": (targets, "plan", NOTHING),
     "registrations": (targets, "registrations", []),

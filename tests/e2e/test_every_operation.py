@@ -251,6 +251,38 @@ def releases(to: Clients) -> None:
     until("the service", lambda: steady(ecs, "shop", 2))
 
 
+def task_sets(to: Clients) -> None:
+    """A swap: the second task set takes over from the first, which is deleted."""
+    ecs = to.ecs
+    external, half = {"type": "EXTERNAL"}, {"value": 50.0, "unit": "PERCENT"}
+    ecs.create_service(serviceName="swap", desiredCount=2, deploymentController=external)
+    named = {"cluster": "default", "service": "swap"}
+    blue, green = (
+        ecs.create_task_set(**named, taskDefinition="web", scale=half, externalId=color)["taskSet"]["id"]
+        for color in ("blue", "green")
+    )
+
+    def steady_counts() -> dict[str, int]:
+        found = ecs.describe_task_sets(**named)["taskSets"]
+        return {
+            each["externalId"]: each["runningCount"]
+            for each in found
+            if each["stabilityStatus"] == "STEADY_STATE"
+        }
+
+    until("two task sets of one task", lambda: steady_counts() == {"blue": 1, "green": 1})
+    ecs.update_service_primary_task_set(**named, primaryTaskSet=blue)
+    ecs.update_service_primary_task_set(**named, primaryTaskSet=green)
+    ecs.update_task_set(**named, taskSet=green, scale={"value": 100.0, "unit": "PERCENT"})
+    ecs.delete_task_set(**named, taskSet=blue, force=True)
+    until("green alone", lambda: steady_counts() == {"green": 2})
+
+    def left() -> list[tuple[str, str]]:
+        return [(each["id"], each["status"]) for each in service(ecs, "swap")["taskSets"]]
+
+    until("blue to be gone", lambda: left() == [(green, "PRIMARY")])
+
+
 def load_balancers(to: Clients) -> None:
     elb = to.elb
     made = elb.create_load_balancer(Name="web", Subnets=["subnet-a", "subnet-b"])["LoadBalancers"][0]
@@ -330,8 +362,10 @@ def identity(to: Clients) -> None:
 
 def end_of_ecs(to: Clients) -> None:
     ecs = to.ecs
+    ecs.delete_service(service="swap", force=True)
     ecs.delete_service(service="shop", force=True)
     until("the service's end", lambda: service(ecs, "shop")["status"] == "INACTIVE")
+    until("the other's end", lambda: service(ecs, "swap")["status"] == "INACTIVE")
     (instance,) = ecs.list_container_instances(cluster="lab")["containerInstanceArns"]
     ecs.deregister_container_instance(cluster="lab", containerInstance=instance)
     ecs.put_cluster_capacity_providers(
@@ -367,6 +401,7 @@ MAKING: tuple[Callable[[Clients], None], ...] = (
     container_instances,
     tasks_of_agents,
     services,
+    task_sets,
     alarms,
     releases,
     load_balancers,
@@ -385,7 +420,7 @@ def picture(to: Clients) -> list[Any]:
         ecs.describe_clusters(clusters=["lab", "default"], include=everything)["clusters"],
         ecs.describe_capacity_providers(include=["TAGS"])["capacityProviders"],
         ecs.list_account_settings()["settings"],
-        ecs.describe_services(services=["shop"], include=["TAGS"])["services"],
+        ecs.describe_services(services=["shop", "swap"], include=["TAGS"])["services"],
         _protected(ecs),
         _released(ecs),
         to.cloudwatch.describe_alarms()["MetricAlarms"],

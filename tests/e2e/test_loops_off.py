@@ -127,6 +127,42 @@ def a_draining_instance_empties(server: ServerProcess, name: str) -> Iterator[Go
     yield lambda: first not in {each["containerInstanceArn"] for each in tasks(ecs, name)}
 
 
+def make_task_set(server: ServerProcess, name: str, scale: float) -> str:
+    """A cluster of one instance with a service of one task set, which is to have so many percent; its id."""
+    ecs = server.client("ecs")
+    make_cluster(server, name)
+    register(ecs, name)
+    external = {"type": "EXTERNAL"}
+    ecs.create_service(cluster=name, serviceName="shop", desiredCount=1, deploymentController=external)
+    share = {"value": scale, "unit": "PERCENT"}
+    made = ecs.create_task_set(cluster=name, service="shop", taskDefinition=name, scale=share)
+    return str(made["taskSet"]["id"])
+
+
+def stabilities(ecs: Any, name: str) -> list[tuple[int, str]]:
+    found = ecs.describe_task_sets(cluster=name, service="shop")["taskSets"]
+    return [(each["runningCount"], each["stabilityStatus"]) for each in found]
+
+
+def a_task_set_starts(server: ServerProcess, name: str) -> Iterator[Goal | None]:
+    ecs = server.client("ecs")
+    made = make_task_set(server, name, 0.0)
+    until("a task set without tasks", lambda: stabilities(ecs, name) == [(0, "STEADY_STATE")])
+    yield None
+    share = {"value": 100.0, "unit": "PERCENT"}
+    ecs.update_task_set(cluster=name, service="shop", taskSet=made, scale=share)
+    yield lambda: stabilities(ecs, name) == [(1, "STEADY_STATE")]
+
+
+def a_deleted_task_set_goes(server: ServerProcess, name: str) -> Iterator[Goal | None]:
+    ecs = server.client("ecs")
+    made = make_task_set(server, name, 100.0)
+    until("a task set", lambda: stabilities(ecs, name) == [(1, "STEADY_STATE")])
+    yield None
+    ecs.delete_task_set(cluster=name, service="shop", taskSet=made, force=True)
+    yield lambda: stabilities(ecs, name) == []
+
+
 def a_daemon_starts(server: ServerProcess, name: str) -> Iterator[Goal | None]:
     ecs = server.client("ecs")
     make_cluster(server, name, 2)
@@ -325,6 +361,7 @@ STORIES: dict[str, tuple[Story, ...]] = {
     "failures": (a_stopped_deployment_rolls_back, an_alarm_ends_a_deployment),
     "completion": (a_deployment_completes,),
     "rebalancing": (zones_are_balanced,),
+    "task sets": (a_task_set_starts, a_deleted_task_set_goes),
     "tasks": (a_task_stops, a_task_of_a_lost_instance_ends),
     "registrations": (a_target_becomes_healthy,),
     "probes": (a_target_becomes_healthy,),

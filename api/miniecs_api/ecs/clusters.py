@@ -11,6 +11,7 @@ from miniecs.model.cluster import CapacityProvider, Cluster
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
 from miniecs.model.task import STATUS_ORDER, Task
+from miniecs.model.task_set import TaskSet
 from miniecs_api.context import Context
 from miniecs_api.ecs import resolve
 from miniecs_api.ecs.account_settings import effective_value
@@ -120,6 +121,12 @@ def _refuse_in_use(ctx: Context, cluster: Cluster, removed: set[str]) -> None:
         for service in ctx.tx.find(Service, "cluster", cluster.arn)
         if service.status != "INACTIVE"
         for item in service.revision.capacity_provider_strategy
+    ]
+    users += [
+        (task_set.id, item.capacity_provider)
+        for service in ctx.tx.find(Service, "cluster", cluster.arn)
+        for task_set in ctx.tx.find(TaskSet, "service", service.arn)
+        for item in task_set.deployment.revision.capacity_provider_strategy
     ]
     users += [
         (arns.name_of(task.arn), task.capacity_provider_name or "")
