@@ -103,7 +103,7 @@ def plan(draft: Draft, *, ceiling_counts_stopping: bool) -> Plan:
     task_sets = of_service(draft.view, service)
     for task_set, cohort in zip(task_sets, counted.cohorts, strict=True):
         if task_set.status == DRAINING:
-            steady = False
+            steady = steady and task_set.id not in counted.live_deployments
             changes += _drained(draft, whole, task_set, cohort)
             continue
         part = _kept(draft, cohort, ceiling_counts_stopping)
@@ -113,7 +113,7 @@ def plan(draft: Draft, *, ceiling_counts_stopping: bool) -> Plan:
             said.append(_steady(service, after))
         steady = steady and after.stability_status == STEADY_STATE
         plans.append(part.plan(part.service, ""))
-    after_all = replace(service, steady=steady and bool(task_sets))
+    after_all = replace(service, steady=steady and bool(plans))
     if after_all.steady and not service.steady:
         because = "every task set has the tasks that it should have and none is stopping"
         said.append(Say(service, messages.STEADY, because, name="SERVICE_STEADY_STATE"))

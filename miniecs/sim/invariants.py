@@ -19,8 +19,10 @@ from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.task import STATUS_ORDER, Task
 from miniecs.model.task_definition import TaskDefinition
+from miniecs.model.task_set import TaskSet
 from miniecs.reconciler import Reconciler
 from miniecs.sim.broken import broken
+from miniecs.sim.runs import deployment_of
 from miniecs.store import Change, Commit
 
 if TYPE_CHECKING:
@@ -286,7 +288,7 @@ class Invariants:
         """ECS's rule, read off the objects: targets and container checks, or 40 s of RUNNING without any."""
         if task.last_status != "RUNNING" or not self._counts(task):
             return False
-        deployment = next((d for d in service.deployments if d.id == task.deployment_id), None)
+        deployment = deployment_of(self._store, service, task)
         definition = self._store.get(TaskDefinition, task.task_definition_arn)
         if deployment is None or definition is None:
             return False
@@ -340,6 +342,11 @@ class Invariants:
                 f"{[event.message for event in why]}",
             )
         self._check_zones_at_rest(service, running)
+        for task_set in self._store.find(TaskSet, "service", service.arn):
+            if task_set.stability_status != "STEADY_STATE":
+                broken("after the faults every task set is steady", f"{service.name}: {task_set}")
+        if service.deployment_controller != "ECS":
+            return
         if service.primary.rollout_state != "COMPLETED" or len(service.deployments) != 1:
             broken("after the faults every deployment ends", f"{service.name}: {service.deployments}")
 

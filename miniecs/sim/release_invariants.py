@@ -156,8 +156,8 @@ class ReleaseInvariants:
         running = [each for each in ongoing if each.status == "IN_PROGRESS"]
         if len(running) > 1:
             broken(ONE, f"{service.name}: {[each.arn for each in running]}")
-        if service.status != "ACTIVE":
-            return
+        if service.status != "ACTIVE" or service.deployment_controller != "ECS":
+            return  # task sets are no releases
         primary = service.primary
         own = [
             each

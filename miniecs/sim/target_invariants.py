@@ -12,6 +12,7 @@ from miniecs.model.load_balancing import Target, TargetGroup
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.sim.broken import broken
+from miniecs.sim.runs import deployment_of
 from miniecs.store import Commit
 from miniecs_api.tables import RETURNS_WITHIN
 
@@ -110,7 +111,7 @@ class TargetInvariants:
         if not self._world.is_up or self._up_since + REGISTERED_WITHIN > self._world.now:
             self._look_soon(task_arn)
             return
-        deployment = next((d for d in service.deployments if d.id == task.deployment_id), None)
+        deployment = deployment_of(self._store, service, task)
         wanted = {b.target_group_arn for b in deployment.revision.load_balancers} if deployment else set()
         there = {target.target_group_arn for target in self._store.find(Target, "task", task_arn)}
         if missing := wanted - there - {None}:

@@ -133,3 +133,5 @@ def test_a_swap_loses_no_request_though_the_control_plane_dies_in_each_step(seed
     assert said[0] == "(service web) has reached a steady state."
     assert f"(service web, taskSet {green}) updated state to STEADY_STATE." in said
     assert swap.requests.met["requests"] > 100
+    assert world.invariants is not None
+    world.invariants.check_at_rest()
