@@ -137,6 +137,64 @@ TEMPLATES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("ecs", "DeleteService", {"service": "<service>", "force": True}),
     (
         "ecs",
+        "CreateService",
+        {"serviceName": "<?swap>", "desiredCount": 3, "deploymentController": {"type": "EXTERNAL"}},
+    ),
+    (
+        "ecs",
+        "CreateTaskSet",
+        {
+            "cluster": "default",
+            "service": "<service/default/swap>",
+            "taskDefinition": "<task-definition/web>",
+            "scale": {"value": 50.0, "unit": "PERCENT"},
+            "loadBalancers": [
+                {"targetGroupArn": "<targetgroup/tg>", "containerName": "n0", "containerPort": 80}
+            ],
+        },
+    ),
+    (
+        "ecs",
+        "CreateTaskSet",
+        {
+            "cluster": "default",
+            "service": "<service/default/swap>",
+            "taskDefinition": "<task-definition/web>",
+            "scale": {"value": 100.0, "unit": "PERCENT"},
+        },
+    ),
+    (
+        "ecs",
+        "UpdateTaskSet",
+        {
+            "cluster": "default",
+            "service": "<service/default/swap>",
+            "taskSet": "<task-set/default/swap>",
+            "scale": {"value": 34.5, "unit": "PERCENT"},
+        },
+    ),
+    (
+        "ecs",
+        "UpdateServicePrimaryTaskSet",
+        {
+            "cluster": "default",
+            "service": "<service/default/swap>",
+            "primaryTaskSet": "<task-set/default/swap>",
+        },
+    ),
+    (
+        "ecs",
+        "DeleteTaskSet",
+        {
+            "cluster": "default",
+            "service": "<service/default/swap>",
+            "taskSet": "<task-set/default/swap>",
+            "force": True,
+        },
+    ),
+    ("ecs", "DescribeTaskSets", {"cluster": "default", "service": "<service/default/swap>"}),
+    (
+        "ecs",
         "RunTask",
         {"taskDefinition": "<task-definition/web>", "count": 2, "launchType": "EC2", "group": "<?g>"},
     ),

@@ -37,6 +37,7 @@ _FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}
 _PATH = {"Field": "path-pattern", "Values": ["/x"]}
 _FORWARD = {"Type": "forward", "TargetGroupArn": "$target_group"}
 _TARGETS = [{"Id": "10.0.0.1", "Port": 80}]
+_SWAP = {"cluster": "default", "service": "swap"}
 _VERSION = {"agentVersion": "1.105.1", "agentHash": "a8b3e7d3", "dockerVersion": "20.10.24"}
 
 
@@ -134,7 +135,11 @@ def furnish(aws: Aws, secret: str) -> Named:
         tags=tags,
     )["capacityProvider"]["capacityProviderArn"]
     aws.ecs("PutAttributes", attributes=[{"name": "stack", "value": secret, "targetId": instance}])
+    swap = aws.ecs("CreateService", serviceName="swap", deploymentController={"type": "EXTERNAL"})["service"]
+    task_set = aws.ecs("CreateTaskSet", **_SWAP, taskDefinition=definition, tags=tags)["taskSet"]
     return {
+        "swap": swap["serviceArn"],
+        "task_set": task_set["taskSetArn"],
         "cluster": cluster,
         "certificate": f"{certificate}2",
         "empty": aws.ecs("CreateCluster", clusterName="empty")["cluster"]["clusterArn"],
@@ -257,11 +262,11 @@ ASKED: list[tuple[str, str, Named]] = [
     ("ecs", "SubmitTaskStateChange", {"task": "$task", "status": "STOPPED"}),
     *(
         ("ecs", "TagResource", {"resourceArn": f"${kind}", "tags": [{"key": "mine", "value": "now"}]})
-        for kind in ("cluster", "service", "task", "definition", "instance", "provider")
+        for kind in ("cluster", "service", "task", "task_set", "definition", "instance", "provider")
     ),
     *(
         ("ecs", "UntagResource", {"resourceArn": f"${kind}", "tagKeys": ["k"]})
-        for kind in ("cluster", "service", "task", "definition", "instance", "provider")
+        for kind in ("cluster", "service", "task", "task_set", "definition", "instance", "provider")
     ),
     ("ecs", "UpdateCapacityProvider", {
         "name": "$provider", "autoScalingGroupProvider": {"managedDraining": "DISABLED"},
@@ -271,7 +276,16 @@ ASKED: list[tuple[str, str, Named]] = [
     ("ecs", "UpdateTaskProtection", {"cluster": "default", "tasks": ["$task"], "protectionEnabled": True}),
     ("ecs", "UpdateService", {"service": "$service", "desiredCount": 0}),
     ("ecs", "UpdateService", {"service": "web", "taskDefinition": "$definition", "forceNewDeployment": True}),
+    ("ecs", "CreateTaskSet", {**_SWAP, "taskDefinition": "$definition"}),
+    ("ecs", "CreateTaskSet", {**_SWAP, "service": "$swap", "taskDefinition": "web"}),
+    ("ecs", "DeleteTaskSet", {**_SWAP, "taskSet": "$task_set"}),
+    ("ecs", "DescribeTaskSets", {**_SWAP, "taskSets": ["$task_set"], "include": ["TAGS"]}),
+    ("ecs", "DescribeTaskSets", {**_SWAP, "service": "$swap"}),
+    ("ecs", "ListTagsForResource", {"resourceArn": "$task_set"}),
+    ("ecs", "UpdateServicePrimaryTaskSet", {**_SWAP, "primaryTaskSet": "$task_set"}),
+    ("ecs", "UpdateTaskSet", {**_SWAP, "taskSet": "$task_set", "scale": {"value": 50.0, "unit": "PERCENT"}}),
     # In a cluster that is named by the owner's ARN, whatever else is said.
+    ("ecs", "DescribeTaskSets", {"cluster": "$cluster", "service": "swap"}),
     ("ecs", "DeleteCluster", {"cluster": "$empty"}),
     ("ecs", "CreateService", {
         "cluster": "$cluster", "serviceName": "new", "taskDefinition": "web", "desiredCount": 0,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from miniecs.control import services, task_sets
+from miniecs.control.explain import explain_service
 from miniecs.control.plan import (
     DeregisterTarget,
     Forget,
@@ -253,6 +254,29 @@ def test_a_swap_step_by_step() -> None:
         "(service web) has reached a steady state.",
     ]
     at.check_idle()
+
+
+def test_each_task_set_is_explained() -> None:
+    view = FakeView(
+        definition(1),
+        definition(2),
+        instance(),
+        external(4),
+        task_set(1, count=4, status="PRIMARY"),
+        task_set(2, scale=25, count=1),
+        *(task(name, 1) for name in "abc"),
+        task("d", 1, "PENDING"),
+        stopping("e", 2),
+    )
+    said = explain_service(view, external(4), now=NOW, timing=TIMING)
+    assert said[1] == (
+        "PRIMARY task set ecs-svc/1 (web:1), 100 % of 4, STABILIZING: 3 healthy, 1 pending, 4 wanted."
+    )
+    assert said[3] == "ACTIVE task set ecs-svc/2 (web:2), 25 % of 4, STABILIZING: no tasks, 1 wanted."
+    assert "1 task is stopping:" in said
+    assert explain_service(FakeView(), external(1), now=NOW, timing=TIMING)[1:] == [
+        "It has no task sets: CreateTaskSet makes one."
+    ]
 
 
 def test_launches_that_fail_are_throttled_for_the_task_set_alone() -> None:
