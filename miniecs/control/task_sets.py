@@ -125,9 +125,14 @@ def plan(draft: Draft, *, ceiling_counts_stopping: bool) -> Plan:
 
 
 def _drained(draft: Draft, whole: Draft, task_set: TaskSet, cohort: Cohort) -> list[Action]:
-    """A task set that is being deleted stops its tasks, and goes when none is left."""
+    """A task set that is being deleted stops its tasks, and goes when none is left.
+
+    Protected ones run until their protection ends, as in a deployment that takes over.
+    """
     for task in cohort.tasks():
-        whole.stop(task, "its task set is being deleted")
+        if not whole.keeps(task):
+            whole.stop(task, "its task set is being deleted")
+    whole.say_protected(cohort)
     if task_set.id in draft.census.live_deployments:
         return _changed(draft, task_set, _counted(draft, task_set, cohort))
     return [_forget(whole.view, task_set, "it was deleted and has no tasks left")]

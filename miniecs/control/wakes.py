@@ -74,7 +74,7 @@ class Wakes:
             elif kind is Service:
                 self._service(change.before, change.after)
             elif kind is TaskSet:
-                self._task_set(change.before or change.after)
+                self._task_set(change.before, change.after)
             elif kind is ContainerInstance:
                 self._instance(change.before, change.after)
             elif kind is ServiceDeployment:
@@ -266,11 +266,13 @@ class Wakes:
         self._file(after)
         self._touch("service", after.arn, retry=before is not None and _asks_otherwise(before, after))
 
-    def _task_set(self, task_set: TaskSet) -> None:
-        service = self._view.get(Service, task_set.service_arn)
+    def _task_set(self, before: TaskSet | None, after: TaskSet | None) -> None:
+        task_set = after or before
+        service = self._view.get(Service, task_set.service_arn) if task_set is not None else None
         if service is not None:
             self._file(service)
-            self._touch("service", service.arn)
+            scaled = before is not None and after is not None and before.scale != after.scale
+            self._touch("service", service.arn, retry=scaled)
 
     def _file(self, service: Service) -> None:
         blocked = self._blocked.setdefault(service.cluster_arn, set())

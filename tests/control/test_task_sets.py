@@ -204,6 +204,13 @@ def test_a_deleted_task_set_drains_its_targets_and_goes_with_its_last_task() -> 
     assert gone.actions == (Forget(TaskSet, going.arn, VERSION, "it was deleted and has no tasks left"),)
 
 
+def test_a_protected_task_of_a_deleted_task_set_stays_until_its_protection_ends() -> None:
+    going = task_set(status="DRAINING")
+    decided = plan(external(1), going, task("a", protection_expires_at=NOW + 60), task("b"))
+    assert (stopped(decided), decided.wake_at) == (["b"], NOW + 60)
+    assert "due to (reason 1 tasks under protection)" in str(decided.actions)
+
+
 def test_tasks_of_a_task_set_that_is_gone_are_stopped() -> None:
     assert stopped(plan(external(1), task("a", 2))) == ["a"]
 
@@ -302,6 +309,12 @@ def test_what_finds_no_host_waits_for_one() -> None:
     at.settle()
     assert at.tasks() == []
     assert kept(at)["ecs-svc/1"].deployment.blocked_until > at.now
+    at.put(replace(kept(at)["ecs-svc/1"], scale=0.0))
+    at.settle()
+    tries = len(at.launches())
+    at.put(replace(kept(at)["ecs-svc/1"], scale=100.0))
+    at.settle()
+    assert len(at.launches()) == tries + 1  # what is asked for anew is tried at once
     at.put(instance(1))
     at.settle()
     assert len(at.tasks("PENDING")) == 1
