@@ -44,7 +44,10 @@ class Faults:
     # Hosts
 
     def lose_host(self, host: SimulatedHost, *, noticed_after: float = 60.0, replace: bool = True) -> None:
-        """The machine is gone. Later its instance is deregistered, as after an EC2 termination."""
+        """The machine is gone. Later its instance is deregistered, as after an EC2 termination.
+
+        Another takes its place, by its Auto Scaling group if it is of one; else if ``replace``.
+        """
         self._world.history.fault("lose host", host=host.arn)
         self._lose(host, noticed_after, replace)
 
@@ -58,6 +61,8 @@ class Faults:
         return len(hosts)
 
     def _lose(self, host: SimulatedHost, noticed_after: float, replace: bool) -> None:
+        if host.facts.instance_id in self._world.instances.group_machines():
+            replace = False  # its group does so
         host.lose()
         self._world.network.cut(host.facts.instance_id)
         at = self._world.now + noticed_after

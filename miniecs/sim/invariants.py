@@ -364,6 +364,7 @@ class Invariants:
             room = (
                 instance.status == "ACTIVE"
                 and instance.agent_connected
+                and sample.capacity_provider_name in (None, instance.capacity_provider_name)
                 and instance.cpu - self._cpu[instance.arn] >= sample.reserved_cpu
                 and instance.memory - self._memory[instance.arn] >= sample.reserved_memory
             )

@@ -34,6 +34,13 @@ class Recorder:
     def close(self) -> None:
         self._unsubscribe()
 
+    def services_and_deployments(self) -> tuple[int, int]:
+        """How many services were there, and how many deployments besides the first ones of each."""
+        services = [service for entry in self.entries for service in entry.get("services", ())]
+        deployments = {each["id"] for service in services for each in service["deployments"]}
+        names = {service["serviceArn"] for service in services}
+        return len(names), len(deployments) - len(names)
+
     def _first_look(self, store: Store) -> None:
         entry: Entry = {"at": self._now()}
         for kind, (name, words) in _KINDS.items():

@@ -15,6 +15,7 @@ from miniecs.ids import Ids
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
 from miniecs.model.task import Task
+from miniecs.sim import grouped
 from miniecs.sim.broken import InvariantBroken
 from miniecs.sim.faults import Faults
 from miniecs.sim.record import Recorder
@@ -25,7 +26,9 @@ from miniecs_api.wire.errors import AwsError
 
 MIN_HOSTS = 20
 FAULTS = 12  # in each run
-USER_STEPS = 10
+SERVICES = 5
+DEPLOYMENTS = 3  # at least, amid the faults
+USER_STEPS = 7  # of any other sort
 REST_LIMIT = 2400.0  # seconds after the last fault until everything must be as wanted
 
 GOOD_IMAGE = "httpd:2.4"
@@ -52,6 +55,8 @@ class Outcome:
     faults: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)  # situations of the load balancer
     commits: int = 0
+    services: int = 0  # that were created
+    deployments: int = 0  # of services that were there
     seconds: float = 0.0  # simulated
 
 
@@ -64,6 +69,7 @@ def run(seed: int, with_history: bool = False) -> Outcome:
         hosts=MIN_HOSTS + choices.number(5),
         zones=3,
         types=("m5.large", "c5.xlarge"),
+        timing=grouped.TIMING if grouped.is_grouped(seed) else None,
     )
     return played(outcome, world, Run(world, choices).play, with_history)
 
@@ -86,6 +92,7 @@ def played(outcome: Outcome, world: World, play: Callable[[], None], with_histor
         outcome.met += world.requests.met
     if world.releases is not None:
         outcome.met += world.releases.met
+    outcome.services, outcome.deployments = recorder.services_and_deployments()
     outcome.commits = world.invariants.checks if world.invariants is not None else 0
     outcome.seconds = world.history.elapsed
     return outcome
@@ -206,6 +213,18 @@ _KINDS = (
         size={"cpu": "512", "memory": "2048"},
     ),
 )
+_PROVIDED = (
+    Kind("provided", {"memory": 1500}, grouped.STRATEGY),
+    Kind(
+        "apart",
+        {},
+        {
+            **grouped.STRATEGY,
+            "placementConstraints": [{"type": "distinctInstance"}],
+            "deploymentConfiguration": {"minimumHealthyPercent": 50, "maximumPercent": 150},
+        },
+    ),
+)
 
 
 class Run:
@@ -221,10 +240,18 @@ class Run:
     def play(self) -> None:
         world = self._world
         world.run(5.0)
-        for kind in self._some(_KINDS, 4):
+        kinds = self._some(_KINDS, SERVICES)
+        if grouped.is_grouped(world.seed):
+            grouped.add_group(world, self._choices)
+            kinds[:2] = [_PROVIDED[0], self._one((_PROVIDED[1], kinds[0]))]
+        for kind in kinds:
             self._create(kind)
         world.run(60.0 + self._choices.number(60))
-        steps: list[Callable[[], None]] = [self._user_step] * USER_STEPS + [self._fault] * FAULTS
+        steps: list[Callable[[], None]] = [
+            *[self._user_step] * USER_STEPS,
+            *[self._deploy_step] * DEPLOYMENTS,
+            *[self._fault] * FAULTS,
+        ]
         while steps:
             step = steps.pop(self._choices.number(len(steps)))
             step()
@@ -314,10 +341,7 @@ class Run:
 
     def _user_step(self) -> None:
         """Something that a user does; AWS may refuse it, as things change."""
-        steps = (
-            self._deploy_good,
-            self._deploy_good,
-            self._deploy_bad,
+        self._do_one_of(
             self._scale,
             self._scale,
             self._force_deployment,
@@ -330,6 +354,11 @@ class Run:
             self._protect,
             self._delete_service,
         )
+
+    def _deploy_step(self) -> None:
+        self._do_one_of(self._deploy_good, self._deploy_good, self._deploy_bad)
+
+    def _do_one_of(self, *steps: Callable[[], None]) -> None:
         self._world.run_until(lambda: self._world.is_up, limit=120.0)
         step = steps[self._choices.number(len(steps))]
         try:
@@ -403,6 +432,9 @@ class Run:
             self._world.ecs("UpdateContainerInstancesState", containerInstances=arns, status=status)
 
     def _run_task(self) -> None:
+        if grouped.is_grouped(self._world.seed) and self._choices.number(3):
+            grouped.run_tasks(self._world, self._choices)
+            return
         image = self._one((GOOD_IMAGE, "sim/exit-0-after-20", "sim/exit-3"))
         definition = self._register(Kind("once"), image)
         self._world.ecs("RunTask", taskDefinition=definition, count=1 + self._choices.number(4))
@@ -506,6 +538,7 @@ class Run:
             world.invariants.check_reported()
         self._undrain()
         self._set_alarms("OK")
+        grouped.end_standalone(world)
         for kind in list(self._services.values()):
             params: dict[str, Any] = {"taskDefinition": self._register(kind, GOOD_IMAGE)}
             if kind.service.get("schedulingStrategy") != "DAEMON":
@@ -527,10 +560,14 @@ class Run:
         world.run(200.0)  # what is only slow has ended by now
         assert world.invariants is not None
         world.invariants.check_at_rest()
+        assert world.group_invariants is not None
+        world.group_invariants.check_at_rest()
 
     def _is_at_rest(self) -> bool:
         store = self._world.store
         if any(service.status == "ACTIVE" and not service.steady for service in store.all(Service)):
+            return False
+        if self._world.group_invariants is not None and not self._world.group_invariants.are_settled():
             return False
         return not any(
             task.desired_status == "STOPPED" or task.last_status != "RUNNING"
@@ -541,6 +578,8 @@ class Run:
     def _check_explained(self) -> None:
         if self._world.invariants is not None:
             self._world.invariants.check_explained()
+        if self._world.group_invariants is not None:
+            self._world.group_invariants.check_waiting()
 
     # Choosing
 

@@ -21,6 +21,7 @@ from miniecs.model.task import Task
 from miniecs.reconciler import Reconciler
 from miniecs.sim.data_plane import DataPlane
 from miniecs.sim.fargate import FargateMachines
+from miniecs.sim.group_invariants import GroupInvariants
 from miniecs.sim.groups import SimulatedMachinery
 from miniecs.sim.history import History
 from miniecs.sim.invariants import Invariants
@@ -82,6 +83,7 @@ class World:
         self.invariants = Invariants(self) if checked else None
         self._target_invariants = TargetInvariants(self) if checked else None
         self.releases = ReleaseInvariants(self) if checked else None
+        self.group_invariants = GroupInvariants(self) if checked else None
         self._settings = ApiSettings(
             account=self.scope.account, region=self.scope.region, timing=self.timing
         )
@@ -211,9 +213,16 @@ class World:
         return self.instances.add(wanted)
 
     def add_group(
-        self, least: int, most: int, *, type: str | None = None, name: str = "group", **provider: Any
+        self,
+        least: int,
+        most: int,
+        *,
+        type: str | None = None,
+        name: str = "group",
+        is_default: bool = True,
+        **provider: Any,
     ) -> AutoScalingGroup:
-        """An Auto Scaling group, its capacity provider of the same name, and that one the cluster's default.
+        """An Auto Scaling group and its capacity provider of the same name, by default the cluster's default.
 
         provider: more of autoScalingGroupProvider, e.g. managedScaling.
         """
@@ -236,7 +245,7 @@ class World:
             "PutClusterCapacityProviders",
             cluster=self.cluster,
             capacityProviders=[name],
-            defaultCapacityProviderStrategy=[{"capacityProvider": name, "weight": 1}],
+            defaultCapacityProviderStrategy=[{"capacityProvider": name, "weight": 1}] if is_default else [],
         )
         return group
 
@@ -275,6 +284,8 @@ class World:
             self._target_invariants.follow()
         if self.releases is not None:
             self.releases.follow()
+        if self.group_invariants is not None:
+            self.group_invariants.follow()
         self._fargate.start()
         self._groups.start()
         self.data_plane.control_plane_started(self.tables)
