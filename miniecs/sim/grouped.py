@@ -49,7 +49,7 @@ def run_tasks(world: World, choices: Ids) -> None:
 
 
 def end_standalone(world: World) -> None:
-    """Stop the tasks that keep an instance although no service wants it."""
+    """Stop the tasks that nobody moves: they would keep instances that the group wants to end."""
     for task in world.tasks():
-        if task.wanted and task.service_arn is None and task.capacity_provider_name == NAME:
+        if task.wanted and task.service_arn is None:
             world.ecs("StopTask", task=task.arn, reason="the day is over")

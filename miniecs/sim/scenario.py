@@ -538,7 +538,9 @@ class Run:
             world.invariants.check_reported()
         self._undrain()
         self._set_alarms("OK")
-        grouped.end_standalone(world)
+        has_group = grouped.is_grouped(world.seed)
+        if has_group:
+            grouped.end_standalone(world)
         for kind in list(self._services.values()):
             params: dict[str, Any] = {"taskDefinition": self._register(kind, GOOD_IMAGE)}
             if kind.service.get("schedulingStrategy") != "DAEMON":
@@ -548,7 +550,8 @@ class Run:
         self._rest()
         for kind in self._services.values():
             if kind.service.get("schedulingStrategy") != "DAEMON":
-                self._update(kind, desiredCount=1 + self._choices.number(4))
+                # A group that shrinks empties instances: then too the bounds have to allow moves.
+                self._update(kind, desiredCount=(3 if has_group else 1) + self._choices.number(4))
         self._rest()
 
     def _rest(self) -> None:
