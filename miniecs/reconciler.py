@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
-from miniecs.apply_capacity import CapacityApplier
+from miniecs.apply import CapacityApplier
 from miniecs.config import Timing
 from miniecs.control import (
     capacity,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from miniecs.apply import Applier, keep_decision, why_unplaced, write_instance, write_task
+from miniecs.apply.applier import Applier
+from miniecs.apply.writing import keep_decision, why_unplaced, write_instance, write_task
 from miniecs.control import capacity, interfaces
 from miniecs.control.launch import placement_request
 from miniecs.control.plan import (

@@ -1,0 +1,188 @@
+"""Writing objects and the events that tell of them, in one transaction.
+
+A transition and its event are written together or not at all; whoever changes a task or
+a container instance does it through here, so none can be missed in the outbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from miniecs.control.deployments import after_task, counted
+from miniecs.control.plan import (
+    Say,
+)
+from miniecs.control.rollout import Begun
+from miniecs.control.transitions import instance_is_told, is_told, versioned
+from miniecs.ids import Ids
+from miniecs.model import arns
+from miniecs.model.event import PLACED, Event, EventKind
+from miniecs.model.instance import ContainerInstance
+from miniecs.model.service import Service
+from miniecs.model.task import Task
+from miniecs.model.task_set import TaskSet
+from miniecs.store import Transaction
+from miniecs_scheduler import Decision
+
+
+def write_task(tx: Transaction, before: Task | None, after: Task, *, now: float, because: str = "") -> Task:
+    """Put the task, tell of it when ECS would, and return it as written. before None: it is new."""
+    if not is_told(before, after):
+        tx.put(after)
+        return after
+    after = versioned(before, after)
+    tx.put(after)
+    tx.emit(Event(EventKind.TASK, after.arn, now, because=because, state=after))
+    if before is not None and after.service_arn is not None:
+        _count_for_service(tx, after.service_arn, before, after, now=now)
+    return after
+
+
+def _count_for_service(
+    tx: Transaction, service_arn: str, before: Task, after: Task, *, now: float
+) -> None:
+    service = tx.get(Service, service_arn)
+    if service is None:
+        return
+    if service.deployment_controller != "ECS":
+        task_set = task_set_of(tx, service, after.deployment_id)
+        if task_set is not None:
+            deployment = counted(service, task_set.deployment, before, after, now=now)
+            if deployment is not task_set.deployment:
+                tx.put(replace(task_set, deployment=deployment))
+        return
+    changed = after_task(service, before, after, now=now)
+    if changed is not service:
+        tx.put(changed)
+
+
+def task_set_of(tx: Transaction, service: Service, deployment_id: str | None) -> TaskSet | None:
+    return tx.get(TaskSet, arns.task_set(service.arn, deployment_id or ""))
+
+
+def write_instance(
+    tx: Transaction,
+    before: ContainerInstance | None,
+    after: ContainerInstance,
+    *,
+    now: float,
+    because: str = "",
+) -> ContainerInstance:
+    """Put the container instance, with its event and a higher version when ECS would tell of the change."""
+    if not instance_is_told(before, after):
+        tx.put(after)
+        return after
+    if before is not None and after.version <= before.version:
+        after = replace(after, version=before.version + 1)
+    tx.put(after)
+    tx.emit(Event(EventKind.CONTAINER_INSTANCE, after.arn, now, because=because, state=after))
+    return after
+
+
+def write_service(
+    tx: Transaction, before: Service | None, after: Service, *, now: float, because: str = ""
+) -> None:
+    """Put the service and tell of each deployment that began, completed or failed with this change."""
+    tx.put(after)
+    known = {d.id: d.rollout_state for d in before.deployments} if before is not None else {}
+    for deployment in after.deployments:
+        state = deployment.rollout_state
+        if known.get(deployment.id) == state:
+            continue
+        tx.emit(
+            Event(
+                EventKind.DEPLOYMENT,
+                after.arn,
+                now,
+                because=because,
+                name=f"SERVICE_DEPLOYMENT_{state}",
+                level="ERROR" if state == "FAILED" else "INFO",
+                reason=deployment.rollout_state_reason,
+                id=deployment.id,
+            )
+        )
+
+
+def write_begun(
+    tx: Transaction, before: Service | None, begun: Begun, *, now: float, because: str = ""
+) -> None:
+    """Put a service with the deployment that has just begun, and its history."""
+    write_service(tx, before, begun.service, now=now, because=because)
+    for record in (begun.service_revision, *begun.superseded, begun.service_deployment):
+        tx.put(record)
+
+
+def service_message(
+    tx: Transaction,
+    service: Service,
+    text: str,
+    *,
+    now: float,
+    ids: Ids,
+    because: str = "",
+    task_set: str = "",
+) -> None:
+    """Add a line to DescribeServices' events; text comes without the ``(service NAME)`` in front."""
+    of = f"{service.name}, taskSet {task_set}" if task_set else service.name
+    tx.emit(
+        Event(
+            EventKind.SERVICE_MESSAGE,
+            service.arn,
+            now,
+            message=f"(service {of}) {text}",
+            because=because,
+            id=ids.uuid(),
+        )
+    )
+
+
+def why_unplaced(decision: Decision) -> str:
+    """A rejection in numbers: "2 tasks not placed; of 5 instances 3 RESOURCE:MEMORY, 2 AGENT; closest …"."""
+    text = f"{decision.unplaced} tasks not placed; of {decision.considered} container instances "
+    text += ", ".join(f"{count} {reason}" for reason, count in decision.rejected.items()) or "none fits"
+    if decision.closest is not None:
+        text += f"; closest: {decision.closest.detail}"
+    return text
+
+
+def keep_decision(
+    tx: Transaction, resource: str, decision: Decision, *, now: float, because: str = ""
+) -> None:
+    """Keep what tasks were placed by, for `miniecs explain` of a service, or of a task that is in none."""
+    count, considered = len(decision.placements), decision.considered
+    text = f"{count} task{'' if count == 1 else 's'} placed; {considered} container instances considered"
+    tx.emit(
+        Event(EventKind.DECISION, resource, now, text, because, name=PLACED, record=decision.record)
+    )
+
+
+def keep_failure(tx: Transaction, resource: str, decision: Decision, *, now: float) -> None:
+    """Keep why tasks found no host, unless that is what was kept last."""
+    because, suggestion = why_unplaced(decision), decision.suggestion
+    keep_once(tx, Event(EventKind.DECISION, resource, now, because, suggestion, record=decision.record))
+
+
+def keep_once(tx: Transaction, decision: Event) -> None:
+    told = tx.events(decision.resource, (EventKind.DECISION,), limit=1)
+    if not told or told[-1].message != decision.message:
+        tx.emit(decision)
+
+
+def write_said(tx: Transaction, say: Say, *, now: float, ids: Ids) -> None:
+    """A line of DescribeServices' events and, where ECS has a name for the matter, its service action."""
+    service_message(
+        tx, say.service, say.text, now=now, ids=ids, because=say.because, task_set=say.task_set
+    )
+    if say.name:
+        service_action(tx, say.service, say.name, say.level, say.reason, now=now, because=say.because)
+
+
+def service_action(
+    tx: Transaction, service: Service, name: str, level: str, reason: str, *, now: float, because: str
+) -> None:
+    """An event that EventBridge would get of the service; name as in SERVICE_STEADY_STATE."""
+    tx.emit(
+        Event(
+            EventKind.SERVICE_ACTION, service.arn, now, because=because, name=name, level=level, reason=reason
+        )
+    )
