@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from miniecs.control import targets, task_sets
 from miniecs.model.load_balancing import Target
 from miniecs.model.task_set import TaskSet
+from miniecs.sim.broken import InvariantBroken
 from miniecs.sim.requests import Requests
 from miniecs.sim.world import World
 
@@ -97,8 +100,8 @@ class Swap:
         ]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_swap_loses_no_request_though_the_control_plane_dies_in_each_step(seed: int) -> None:
+def play(seed: int) -> None:
+    """From blue to green, the control plane dying in each step."""
     swap = Swap(seed)
     world = swap.world
     blue = swap.make("blue")
@@ -120,9 +123,10 @@ def test_a_swap_loses_no_request_though_the_control_plane_dies_in_each_step(seed
     swap.call("DeleteTaskSet", taskSet=blue, force=True)
     world.kill_control_plane(0.5 + seed, at_next_plan=seed % 2 == 1)
     assert world.run_until(lambda: swap.targets("blue") == ["draining"] * 3)
-    running = [each for each in world.tasks("RUNNING") if each.started_by == blue]
-    assert len(running) == 0 or all(not each.wanted for each in running)
+    assert not any(each.wanted for each in world.tasks() if each.started_by == blue)
     assert world.run_until(lambda: [each.id for each in world.store.all(TaskSet)] == [green])
+    assert swap.targets("blue") == []
+    assert all(each.is_stopped for each in world.tasks() if each.started_by == blue)
 
     world.run(60.0)
     assert [each.started_by for each in world.tasks("RUNNING")] == [green] * 3
@@ -135,3 +139,39 @@ def test_a_swap_loses_no_request_though_the_control_plane_dies_in_each_step(seed
     assert swap.requests.met["requests"] > 100
     assert world.invariants is not None
     world.invariants.check_at_rest()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_swap_loses_no_request(seed: int) -> None:
+    play(seed)
+
+
+def steady_too_early(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(task_sets, "is_checked", lambda view, deployment: False)
+
+
+def never_steady(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(task_sets, "_is_in_order", lambda part, cohort: False)
+
+
+def forgotten_with_its_tasks(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        task_sets,
+        "_drained",
+        lambda draft, whole, task_set, cohort: [task_sets._forget(whole.view, task_set, "it was deleted")],
+    )
+
+
+def drained_without_its_targets(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(targets, "deregistrations", lambda *args, **kwargs: [])
+
+
+@pytest.mark.parametrize(
+    "bug", [steady_too_early, never_steady, forgotten_with_its_tasks, drained_without_its_targets]
+)
+def test_a_planted_bug_is_caught(
+    bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug(monkeypatch)
+    with pytest.raises((AssertionError, InvariantBroken)):
+        play(0)
