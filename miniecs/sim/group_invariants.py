@@ -1,4 +1,4 @@
-"""What must be true of every simulated Auto Scaling group, and of what its provider's tasks wait for.
+"""What must be true of every simulated Auto Scaling group, and of what waits for its capacity provider.
 
 Which instance is whose is read off the machines and the groups, not off what the control plane has written
 on its container instances: a wrong provider there must not be right here too.
@@ -197,7 +197,9 @@ class GroupInvariants:
             used += any(not self._is_daemons(task) for task in tasks)
         wanted = min(max(used, group.min_size), group.max_size)
         if any(not member.stays for member in members) or len(members) != wanted:
-            return f"{group.name}: {len(members)} instances, {used} with tasks: it should have {wanted}"
+            return (
+                f"{group.name}: {len(members)} instances, {used} of them with tasks: it should have {wanted}"
+            )
         return ""
 
 

@@ -15,10 +15,11 @@ from miniecs.sim.world import World
 GROUPED_IN = 3  # of so many clusters one has a group
 NAME = "group"
 STRATEGY = {"capacityProviderStrategy": [{"capacityProvider": NAME, "weight": 1}]}
-TIMING = Timing(scale_in_after=180.0, provisioning_timeout=240.0)
+TIMING = Timing(scale_in_after=180.0, provisioning_timeout=150.0)
 """Shorter than ECS's, or a run would be over before a group shrinks and a task has waited too long."""
 
 _MOST = 12  # instances: enough for all that is wanted at the end
+LARGEST = 3
 _SIZES = ((256, 512), (512, 1500), (512, 3500), (256, 9000))  # of a task; nothing takes the last one
 
 
@@ -38,9 +39,9 @@ def add_group(world: World, choices: Ids) -> None:
     )
 
 
-def run_tasks(world: World, choices: Ids) -> None:
+def run_tasks(world: World, choices: Ids, size: int | None = None) -> None:
     """Standalone tasks for the group: some stay, some end, some are too many or too large."""
-    cpu, memory = _SIZES[choices.number(len(_SIZES))]
+    cpu, memory = _SIZES[choices.number(len(_SIZES)) if size is None else size]
     image = ("httpd:2.4", "sim/exit-0-after-20")[choices.number(2)]
     container: dict[str, Any] = {"name": "main", "image": image, "cpu": cpu, "memory": memory}
     definition = world.ecs("RegisterTaskDefinition", family="on-group", containerDefinitions=[container])

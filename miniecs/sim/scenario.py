@@ -246,6 +246,8 @@ class Run:
             kinds[:2] = [_PROVIDED[0], self._one((_PROVIDED[1], kinds[0]))]
         for kind in kinds:
             self._create(kind)
+        if grouped.is_grouped(world.seed) and self._choices.number(2):
+            grouped.run_tasks(world, self._choices, grouped.LARGEST)
         world.run(60.0 + self._choices.number(60))
         steps: list[Callable[[], None]] = [
             *[self._user_step] * USER_STEPS,
@@ -536,6 +538,7 @@ class Run:
         world.run_until(lambda: world.is_up, limit=200.0)
         if world.invariants is not None:
             world.invariants.check_reported()
+        self._check_explained()
         self._undrain()
         self._set_alarms("OK")
         has_group = grouped.is_grouped(world.seed)
