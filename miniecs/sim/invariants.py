@@ -315,7 +315,7 @@ class Invariants:
             broken("planning again right after applying gives an empty plan", _words(key, again))
 
     def _is_said_again(self, key: Key, plan: Plan) -> bool:
-        """Whether it only says what what was applied has pushed out of the 100 messages that a service has."""
+        """Whether it only says what the last plan has pushed out of the messages that a service keeps."""
         if not all(isinstance(action, Say) for action in plan.actions):
             return False
         return len(self._store.events(key.id, (EventKind.SERVICE_MESSAGE,))) >= _MESSAGES
