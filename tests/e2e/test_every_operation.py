@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from miniecs_api.dispatch import registry
 
-from .aws_shapes import ALARM, events, register, service, steady, task
+from .aws_shapes import ALARM, events, register, service, steady, task, tasks
 from .conftest import StartServer
 from .process import ServerProcess, until
 
@@ -281,6 +281,8 @@ def task_sets(to: Clients) -> None:
         return [(each["id"], each["status"]) for each in service(ecs, "swap")["taskSets"]]
 
     until("blue to be gone", lambda: left() == [(green, "PRIMARY")])
+    said = "(service swap) has reached a steady state."
+    until("the service to be steady", lambda: events(ecs, "swap")[-1] == said)
 
 
 def load_balancers(to: Clients) -> None:
@@ -366,6 +368,7 @@ def end_of_ecs(to: Clients) -> None:
     ecs.delete_service(service="shop", force=True)
     until("the service's end", lambda: service(ecs, "shop")["status"] == "INACTIVE")
     until("the other's end", lambda: service(ecs, "swap")["status"] == "INACTIVE")
+    until("their tasks' end", lambda: {t["lastStatus"] for t in tasks(ecs, status="STOPPED")} == {"STOPPED"})
     (instance,) = ecs.list_container_instances(cluster="lab")["containerInstanceArns"]
     ecs.deregister_container_instance(cluster="lab", containerInstance=instance)
     ecs.put_cluster_capacity_providers(
