@@ -28,7 +28,12 @@ REQUESTS = 2_000  # in each round
 MOST_MEMORY = 400  # MiB
 
 OPERATIONS = sorted(registry())
-_SIGNED_AS = {"ecs": "ecs", "elbv2": "elasticloadbalancing", "sts": "sts"}
+_SIGNED_AS = {
+    "ecs": "ecs",
+    "elbv2": "elasticloadbalancing",
+    "sts": "sts",
+    "cloudwatch": "monitoring",
+}
 
 
 @pytest.fixture(scope="module")
