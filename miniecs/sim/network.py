@@ -188,7 +188,7 @@ class Line:
 
     def send(self, message: Document) -> None:
         if self._agent_open and not self.doomed:
-            self._later(0, lambda: self._to_session(message))
+            self._later(0, partial(self._to_session, message))
 
     def close(self) -> None:
         self._agent_open = False
@@ -209,7 +209,7 @@ class Line:
 
     def to_agent(self, message: dict[str, Any]) -> None:
         if self._server_open and not self.doomed:
-            self._send_to_agent(lambda: self._peer.received(self._channel, message))
+            self._send_to_agent(self._peer.received, self._channel, message)
 
     def hang_up(self) -> None:
         self._server_open = False
@@ -217,12 +217,12 @@ class Line:
         if not self.doomed:
             self._send_to_agent(self._agent_closed)
 
-    def _send_to_agent(self, fn: Callable[[], None]) -> None:
-        self._later(1, lambda: self._tell_agent(fn))
+    def _send_to_agent(self, tell: Callable[..., None], *what: Any) -> None:
+        self._later(1, partial(self._tell_agent, tell, *what))
 
-    def _tell_agent(self, fn: Callable[[], None]) -> None:
+    def _tell_agent(self, tell: Callable[..., None], *what: Any) -> None:
         if self._agent_open and not self.doomed:
-            fn()
+            tell(*what)
 
     def _agent_closed(self) -> None:
         self._agent_open = False
@@ -247,6 +247,8 @@ class Line:
     def _later(self, direction: int, fn: Callable[[], None]) -> None:
         """After the latency, and never before what was sent earlier."""
         timeline = self._network.timeline
-        at = max(timeline.now() + self._network.latency(), self._arrives_at[direction])
+        at = timeline.now() + self._network.latency()
+        if at < self._arrives_at[direction]:
+            at = self._arrives_at[direction]
         self._arrives_at[direction] = at
         timeline.call_at(at, fn)

@@ -22,7 +22,7 @@ class Timeline:
     def call_at(self, when: float, fn: Callable[[], None]) -> None:
         """Call fn then; at once, after what is due before, when that is in the past."""
         self._pushed += 1
-        heappush(self._heap, (max(when, self._now), self._pushed, fn))
+        heappush(self._heap, (when if when > self._now else self._now, self._pushed, fn))
 
     @property
     def next_at(self) -> float | None:
