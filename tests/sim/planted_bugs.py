@@ -125,7 +125,10 @@ def memory_is_not_accounted(patch: MonkeyPatch) -> None:
 
 @bug
 def what_stopped_tasks_held_is_not_released(patch: MonkeyPatch) -> None:
-    patch.setattr(fleets, "_holds", lambda task: task.container_instance_arn is not None)
+    def is_on_host(task: Task) -> bool:
+        return task.container_instance_arn is not None and task.launch_type != "FARGATE"
+
+    patch.setattr(fleets, "is_on_host", is_on_host)
 
 
 @bug
