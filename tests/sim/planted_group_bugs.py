@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest import MonkeyPatch
 
-from miniecs.apply import Applier
+from miniecs.apply.launching import Launcher
 from miniecs.control import capacity, groups, managed_scaling, provisioning, scaling
 from miniecs.control.plan import EndInstance, Plan
 from miniecs.control.view import View
@@ -36,7 +36,7 @@ def waiting_tasks_take_any_instance(patch: MonkeyPatch) -> None:
 
 @bug
 def strategies_are_forgotten(patch: MonkeyPatch) -> None:
-    patch.setattr(Applier, "_shares", lambda _self, spec, _service, _deployment, count: [(spec, count)])
+    patch.setattr(Launcher, "_shares", lambda _self, spec, _service, _deployment, count: [(spec, count)])
 
 
 @bug
