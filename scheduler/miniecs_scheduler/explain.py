@@ -207,19 +207,25 @@ def _suggest(asker: HostChecks, refusals: list[Refusal], closest: Refusal | None
     for reason in sorted(single, key=STAGES.__getitem__):
         changes.extend(_change(asker, reason, single[reason]))
     changes.extend(_too_large(refusals))
-    if not changes:
-        changes.append(f"{short_id(closest.host.id)} comes closest: {asker.rejection(closest).detail}")
-    return "; ".join(changes)
+    return "; ".join(changes or [_together(asker, closest)])
+
+
+def _together(asker: HostChecks, closest: Refusal) -> str:
+    """All that would have to change at once on the host that comes closest."""
+    if all(failure.reason in _AMOUNTS for failure in closest.failures):
+        return _short(closest)
+    return f"{short_id(closest.host.id)} comes closest: {asker.rejection(closest).detail}"
+
+
+def _short(best: Refusal) -> str:
+    amounts = [f"{f.needed - f.available} {_AMOUNTS[f.reason]}" for f in best.failures]
+    return f"{' and '.join(amounts)} short on the best host, {short_id(best.host.id)}"
 
 
 def _change(asker: HostChecks, reason: Reason, refusals: list[Refusal]) -> list[str]:
     hosts = _hosts(len(refusals))
-    unit = _AMOUNTS.get(reason)
-    if unit is not None:
-        best = min(refusals)
-        failure = best.failures[0]
-        short = failure.needed - failure.available
-        return [f"{short} {unit} short on the best host, {short_id(best.host.id)}"]
+    if reason in _AMOUNTS:
+        return [_short(min(refusals))]
     match reason:
         case "INACTIVE":
             return [f"{hosts} would fit if ACTIVE"]

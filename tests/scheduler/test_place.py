@@ -149,8 +149,7 @@ def test_ties_go_different_ways_for_different_seeds() -> None:
             "needs 950 CPU units, 900 CPU units free of 1000; needs 950 MiB, 300 MiB free of 1000",
             950,
             900,
-            "h1 comes closest: needs 950 CPU units, 900 CPU units free of 1000; "
-            "needs 950 MiB, 300 MiB free of 1000",
+            "50 CPU units and 650 MiB short on the best host, h1",
         ),
         (
             {"demand": Resources(1, 1, tcp_ports=frozenset({22, 8080}), udp_ports=frozenset({53}))},
