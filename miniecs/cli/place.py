@@ -91,7 +91,7 @@ def check(asked: Asked) -> None:
 def run(folder: DataFolder, asked: Asked, *, as_json: bool) -> None:
     """Answer, and print it. Raises Problem."""
     try:
-        chains = [_chain(text) for text in asked.compared or (",".join(asked.strategies) or DEFAULT,)]
+        chains = _chains(asked)
         rules = [_valid("--constraint", constraint, text) for text in asked.constraints]
         planned, done = _planned(folder, asked)
         if not as_json:
@@ -161,8 +161,14 @@ def _question(
     )
 
 
-def _chain(text: str) -> Chain:
-    return None if text == DEFAULT else _valid("--strategy", chain, text)
+def _chains(asked: Asked) -> list[Chain]:
+    if asked.compared:
+        return [_chain("--compare", text) for text in asked.compared]
+    return [_chain("--strategy", ",".join(asked.strategies) if asked.strategies else DEFAULT)]
+
+
+def _chain(option: str, text: str) -> Chain:
+    return None if text == DEFAULT else _valid(option, chain, text)
 
 
 def _valid(option: str, read: Callable[[str], T], text: str) -> T:

@@ -17,7 +17,7 @@ from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.planning.cluster_file import HostSpec
 from miniecs.planning.hosts import instances_of, zone_name
 from miniecs.planning.planned import ALONE, Planned
-from miniecs.planning.question import Question
+from miniecs.planning.question import MOST_ASKED, Question
 from miniecs.planning.text import Mistake
 from miniecs_scheduler import AVAILABILITY_ZONE, Fleet, Resources, place
 
@@ -104,9 +104,8 @@ class Growth:
     def rooms(self) -> tuple[list[int], str]:
         """How many tasks one host takes in each zone; if it takes none anywhere, why."""
         self.grow(len(self._kinds))
-        decisions = [
-            place(self._fleet, replace(self._request, only_hosts=frozenset({h}))) for h in self._hosts
-        ]
+        many = replace(self._request, count=MOST_ASKED)
+        decisions = [place(self._fleet, replace(many, only_hosts=frozenset({h}))) for h in self._hosts]
         self.grow(0)
         return [len(decision.placements) for decision in decisions], decisions[0].suggestion
 

@@ -89,6 +89,8 @@ def _what(error: Any, path: list[str | int], model: type[BaseModel]) -> str:
         return f"unknown; did you mean {meant}?" if meant else f"unknown; known are {', '.join(known)}"
     if kind == "missing":
         return "is missing"
+    if kind == "too_short":
+        return "is empty; it needs at least one entry"
     if kind == "value_error":
         return str(error["ctx"]["error"])
     text: str = error["msg"].replace("Input should be", "must be").replace("Field required", "is missing")

@@ -142,7 +142,7 @@ def test_capacity(offline: Offline) -> None:
     asked = ("--task-definition", "web", "--count", "10", "--capacity", "--type", "m5.24xlarge")
     document = offline.json(*asked)
     assert document["needed"] == {"hosts": 1, "byZone": {"us-east-1a": 1}}
-    assert document["tasksPerHost"] == 10
+    assert document["tasksPerHost"] == 192  # 384 GiB by 2, not the ten that were asked for
     none = offline.ok("--task-definition", "web", "--capacity", "--type", "t3.nano")
     assert "No number of t3.nano hosts (2048 CPU units, 512 MiB) is enough: 1536 MiB short" in none
 
@@ -169,7 +169,8 @@ def test_pictures(offline: Offline, tmp_path: Path) -> None:
             ["--task-definition", "web", "--strategy", "binpak:memory"],
             "--strategy: 'binpak:memory' is not a placement strategy; did you mean binpack:memory?",
         ),
-        (["--task-definition", "web", "--compare", "random", "sprad"], "--strategy: 'sprad' is not a pla"),
+        (["--task-definition", "web", "--strategy", ""], "--strategy: '' is not a placement strategy; there"),
+        (["--task-definition", "web", "--compare", "random", "sprad"], "--compare: 'sprad' is not a plac"),
         (
             ["--task-definition", "web", "--constraint", "memberOf:attribute:a = 1"],
             "--constraint: '=' is not an operator at position 12: expected an operator\n"
