@@ -138,7 +138,8 @@ def service_message(
 
 def why_unplaced(decision: Decision) -> str:
     """A rejection in numbers: "2 tasks not placed; of 5 instances 3 RESOURCE:MEMORY, 2 AGENT; closest …"."""
-    text = f"{decision.unplaced} tasks not placed; of {decision.considered} container instances "
+    tasks = "1 task" if decision.unplaced == 1 else f"{decision.unplaced} tasks"
+    text = f"{tasks} not placed; of {decision.considered} container instances "
     text += ", ".join(f"{count} {reason}" for reason, count in decision.rejected.items()) or "none fits"
     if decision.closest is not None:
         text += f"; closest: {decision.closest.detail}"

@@ -67,7 +67,7 @@ def test_what_found_no_host_is_kept_with_what_would_help() -> None:
     assert (shown["tasks"], shown["placed"], shown["unplaced"]["tasks"]) == (2, 1, 1)
     assert shown["unplaced"]["suggestion"] == "56 MiB short on the best host, ci1"
     lines = explain_service(lab.store, lab.service, now=lab.now, timing=lab.timing)
-    assert any(line.startswith("  1 tasks not placed; of 1 container instances") for line in lines)
+    assert any(line.startswith("  1 task not placed; of 1 container instances") for line in lines)
     assert lines[-1] == "  What would help: 56 MiB short on the best host, ci1."
 
 

@@ -186,7 +186,7 @@ def test_what_finds_no_host_is_told_and_tried_when_capacity_appears() -> None:
         " information, see the Troubleshooting section of the Amazon ECS Developer Guide."
     )
     decision = lab.store.events(WEB, (EventKind.DECISION,))[-1].message
-    assert decision.startswith("1 tasks not placed; of 1 container instances 1 RESOURCE:MEMORY; closest:")
+    assert decision.startswith("1 task not placed; of 1 container instances 1 RESOURCE:MEMORY; closest:")
     lab.check_idle()
     launches = len(lab.launches())
     lab.run(58)
