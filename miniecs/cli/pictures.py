@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,6 +47,10 @@ def deployments(
             "--until-stable", help="End when it is steady (exit code 0) or its deployment failed (1)."
         ),
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="P", help="Draw once how they went, over time: a .svg or .png file."),
+    ] = None,
     data_dir: DataDir = None,
     output: Format = Output.TEXT,
 ) -> None:
@@ -54,6 +59,14 @@ def deployments(
 
     if once and until_stable:
         raise typer.BadParameter("--once and --until-stable exclude each other: give one of them.")
+    if plot is not None:
+        if once or until_stable:
+            raise typer.BadParameter("--plot draws once and ends: give it without --once and --until-stable.")
+        from miniecs.cli import deployments_plot
+
+        as_json = output is Output.JSON
+        deployments_plot.draw(data_folder(data_dir), service, plot, cluster=cluster, as_json=as_json)
+        return
     good = deployments.show(
         data_folder(data_dir),
         service,

@@ -15,7 +15,7 @@ from miniecs.config import Timing
 from miniecs.control.view import View
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
-from miniecs.model.service import Deployment, Service, ServiceLoadBalancer
+from miniecs.model.service import Deployment, Revision, Service, ServiceLoadBalancer
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 
@@ -212,24 +212,24 @@ def is_for(target: Target, balancer: ServiceLoadBalancer) -> bool:
 
 def is_checked(view: View, deployment: Deployment) -> bool:
     """Whether anything but its age tells of a task's health."""
-    checked, balancers = _checks(view, deployment)
+    checked, balancers = checks(view, deployment.revision)
     return checked or bool(balancers)
 
 
-def _checks(view: View, deployment: Deployment) -> tuple[bool, tuple[ServiceLoadBalancer, ...]]:
+def checks(view: View, revision: Revision) -> tuple[bool, tuple[ServiceLoadBalancer, ...]]:
     """(whether containers are checked, the load balancers that probe)"""
-    definition = view.get(TaskDefinition, deployment.revision.task_definition_arn)
+    definition = view.get(TaskDefinition, revision.task_definition_arn)
     checked = definition is not None and any(
         container.essential and container.health_check is not None
         for container in definition.container_definitions
     )
     return checked, tuple(
-        b for b in deployment.revision.load_balancers if b.target_group_arn is not None
+        b for b in revision.load_balancers if b.target_group_arn is not None
     )
 
 
 def _judge_of(view: View, service: Service, deployment: Deployment, timing: Timing) -> _ByChecks | None:
-    checked, balancers = _checks(view, deployment)
+    checked, balancers = checks(view, deployment.revision)
     if not checked and not balancers:
         return None
     return _ByChecks(view, checked, balancers, timing.wait(service.health_check_grace_period or 0))

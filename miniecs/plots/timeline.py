@@ -40,15 +40,19 @@ _ROW_HEIGHT: Final = 1.35
 _KEY_LINE: Final = 0.17
 
 
-def timeline(title: str, columns: Sequence[Column]) -> Figure:
-    """The figure, made within style.drawing. Panels of one title stand in a row and share their scale."""
+def timeline(title: str, columns: Sequence[Column], notes: Sequence[str] = ()) -> Figure:
+    """The figure, made within style.drawing. Panels of one title stand in a row and share their scale.
+
+    notes: lines at the bottom, about all of it.
+    """
     rows = list(dict.fromkeys(panel.title for column in columns for panel in column.panels))
     keys = [shown(column.moments) for column in columns]
     key_height = _KEY_LINE * (max(map(len, keys), default=0) + 1)
     each = _ALONE_WIDTH if len(columns) == 1 else _COLUMN_WIDTH
     width = _LEFT + each * len(columns) + _GAP * (len(columns) - 1) + _LEGEND
     top = 0.75 if len(columns) == 1 else 1.05
-    bottom = key_height + 0.45
+    notes_height = _KEY_LINE * len(notes)
+    bottom = key_height + 0.45 + notes_height
     height = top + _ROW_HEIGHT * len(rows) + 0.42 * (len(rows) - 1) + bottom
     figure = style.figure(width, height)
     grid = figure.add_gridspec(
@@ -59,7 +63,11 @@ def timeline(title: str, columns: Sequence[Column]) -> Figure:
     for across, column in enumerate(columns):
         _draw_column(figure, grid, across, column, rows, columns, keys[across])
         left = grid[0, across].get_position(figure).x0
-        _explain(figure, keys[across], left - 0.3 / width, (key_height - 0.04) / height, height)
+        below = (key_height + notes_height - 0.04) / height
+        _explain(figure, keys[across], left - 0.3 / width, below, height)
+    for number, note in enumerate(notes, 1):
+        y = (notes_height + 0.04 - number * _KEY_LINE) / height
+        figure.text(0.32 / width, y, note, fontsize=7.5, color=style.QUIET)
     return figure
 
 

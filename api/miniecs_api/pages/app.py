@@ -30,6 +30,7 @@ from miniecs_api.pages import (
     names,
     status,
     tasks,
+    timeline,
 )
 from miniecs_api.wire.errors import AwsError
 
@@ -80,6 +81,11 @@ def _add_pages(app: FastAPI, server: PagesServer) -> None:
     async def show_deployments(service: str, cluster: str | None = None) -> dict[str, Any]:
         now = server.clock.now()
         return deployments.page(server.store, service, now=now, timing=server.timing, cluster=cluster)
+
+    @app.get("/_miniecs/deployments/timeline")
+    async def show_timeline(service: str, cluster: str | None = None) -> dict[str, Any]:
+        now = server.clock.now()
+        return timeline.page(server.store, service, now=now, timing=server.timing, cluster=cluster)
 
     @app.get("/_miniecs/cluster")
     async def show_cluster(
@@ -206,6 +212,7 @@ _PAGES = (
     "instances",
     "load-balancers",
     "deployments",
+    "deployments/timeline",
     "hosts",
     "cluster",
     "capacity",

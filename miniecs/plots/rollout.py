@@ -1,0 +1,104 @@
+"""A service's deployments over time, drawn from the timeline page: all of them, and each in a row of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from miniecs.plots import style
+from miniecs.plots.series import CHANGE, DEPLOYMENT, LOSS, Column, Moment, Panel, Series
+from miniecs.plots.timeline import timeline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Page = dict[str, Any]
+
+_MOST_ROWS: Final = 6
+_LOOKS: Final[tuple[tuple[str, str, str, Any], ...]] = (  # from the bottom up
+    ("healthy", "healthy", style.COLOURS[2], "area"),
+    ("running", "running", style.COLOURS[4], "area"),
+    ("settling", "running, not yet healthy", style.COLOURS[1], "area"),
+    ("unhealthy", "unhealthy", style.COLOURS[5], "area"),
+    ("starting", "starting", style.COLOURS[0], "hatched"),
+    ("stopping", "stopping", style.INK, "faint"),
+)
+_KINDS: Final = {"began": DEPLOYMENT, "completed": DEPLOYMENT, "failed": LOSS, "rollback": LOSS}
+
+
+def rollout(page: Page) -> Figure:
+    """The figure, made within style.drawing."""
+    shown = page["deployments"][-_MOST_ROWS:]
+    alike = _alike(page["deployments"])
+    panels = [_whole(page), *(_row(each, alike) for each in shown)]
+    title = f"service {page['service']}: tasks by deployment and state"
+    column = Column("", page["times"], panels, [_moment(each) for each in page["happened"]])
+    return timeline(title, [column], notes=list(_notes(page, len(shown))))
+
+
+def _whole(page: Page) -> Panel:
+    """All tasks of the service, with the bounds that its deployments keep to."""
+    every = [each["tasks"] for each in page["deployments"]]
+    length = len(page["times"])
+    sums = {
+        state: [sum(values) for values in zip(*(tasks[state] for tasks in every), strict=True)]
+        or [0] * length
+        for state, _, _, _ in _LOOKS
+    }
+    lines = [
+        Series(f"desired: {page['desired']}", [page["desired"]] * length, style.INK, "dashed"),
+        Series(f"floor: {page['floor']} healthy", [page["floor"]] * length, style.COLOURS[5], "dotted"),
+        Series(f"ceiling: {page['ceiling']}", [page["ceiling"]] * length, style.COLOURS[7], "dotted"),
+    ]
+    return Panel("the whole service", [*_areas(sums), *lines])
+
+
+def _row(deployment: Page, alike: bool) -> Panel:
+    name = f"{deployment['definition']}  ({deployment['id']})" if alike else deployment["definition"]
+    state = f", {deployment['rolloutState']}" if deployment["rolloutState"] else ", gone"
+    return Panel(f"{name}{state}", list(_areas(deployment["tasks"])))
+
+
+def _alike(deployments: Sequence[Page]) -> bool:
+    """Whether some release the same task definition, so that only their ids tell them apart."""
+    return len({each["definition"] for each in deployments}) < len(deployments)
+
+
+def _areas(tasks: dict[str, list[int]]) -> Iterator[Series]:
+    for state, label, colour, look in _LOOKS:
+        if any(tasks[state]):
+            yield Series(label, tasks[state], colour, look)
+
+
+def _moment(happened: Page) -> Moment:
+    name, reason = happened["definition"], happened["reason"].removeprefix("ECS deployment ")
+    text = {
+        "began": f"{name} began",
+        "completed": f"{name} completed",
+        "failed": f"{name} failed: {reason}",
+        "rollback": f"rolling back to {name}: {reason.partition(':')[0]}",
+        "steady": "steady state",
+    }[happened["kind"]]
+    return Moment(happened["at"], text, _KINDS.get(happened["kind"], CHANGE))
+
+
+def _notes(page: Page, rows: int) -> Iterator[str]:
+    """What the picture does not know is written on it."""
+    yield f"0 is {_clock(page['begin'])}. Events are known since {_clock(page['knownSince'])}."
+    yield "Desired count, floor and ceiling are those of now."
+    ways = {each["healthBy"] for each in page["deployments"]}
+    if "age" in ways:
+        yield f"Healthy without checks: RUNNING for {page['healthyAfterSeconds']:g} s."
+    if "containers" in ways:
+        yield "Healthy with container health checks: as the agents reported them."
+    if "not told" in ways:
+        yield "Behind target groups tasks are only running: events do not tell their targets' health."
+    more = len(page["deployments"]) - rows
+    if more:
+        yield f"Without rows of their own: {more} older deployments."
+
+
+def _clock(at: float) -> str:
+    """In UTC, so that the same history is the same picture everywhere."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
