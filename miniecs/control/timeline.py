@@ -1,4 +1,4 @@
-"""A service's deployments over time: how many tasks of each were in which state, told from the outbox's events.
+"""A service's deployments over time: how many tasks of each were in which state, told from events.
 
 Events hold each task as it was, so the past is read and not guessed. What they do not hold is the health of
 targets: tasks behind a target group are only called running here.
@@ -68,10 +68,10 @@ def tell(
     now: float,
     quiet: float,
 ) -> Timeline:
-    """The last stretch of time in which anything happened, from ``since`` on, what was before is not known.
+    """The last stretch of time in which anything happened; nothing is known of what was before ``since``.
 
-    events: oldest first. tasks: the service's as they are, for those of which no event is left. quiet: a stretch
-    begins after so many seconds in which all tasks just ran.
+    events: oldest first. tasks: the service's as they are, for those of which no event is left. quiet: a
+    stretch begins after so many seconds in which all tasks just ran.
     """
     lives, happenings = _sorted(events, tasks, service_arn, since)
     changes = _changes(lives, health, since, now)
@@ -119,9 +119,7 @@ def _happening(event: Event) -> Happening:
     return Happening(event.at, kind, event.id if is_deployment else "", event.reason)
 
 
-def _changes(
-    lives: Iterable[_Life], health: Mapping[str, Health], since: float, now: float
-) -> list[_Change]:
+def _changes(lives: Iterable[_Life], health: Mapping[str, Health], since: float, now: float) -> list[_Change]:
     """Every move of a task from one state to the next; those before ``since`` count from then on."""
     found: list[_Change] = []
     for seen in lives:
@@ -136,7 +134,7 @@ def _changes(
 
 
 def _states(seen: _Life, health: Health, now: float) -> Iterator[tuple[float, str | None]]:
-    """A task's states with their beginnings; None: it is gone. What time alone changes is cut by what came."""
+    """A task's states with their beginnings; None: it is gone. What only time changes ends with what came."""
     known = [*_before(seen), *seen]
     ends = [*(at for at, _ in known[1:]), now]
     for (at, task), end in zip(known, ends, strict=True):

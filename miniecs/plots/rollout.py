@@ -1,4 +1,7 @@
-"""A service's deployments over time, drawn from the timeline page: all of them, and each in a row of its own."""
+"""A service's deployments over time: all of its tasks, and those of each deployment in a row of its own.
+
+Drawn from the timeline page as it comes from the server, so that its JSON is all that a picture shows.
+"""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from miniecs.model.event import Event, EventKind
 from miniecs.model.service import Revision, Service
 from miniecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from miniecs.model.task import Task
+from miniecs.model.task_set import TaskSet
 from miniecs.store.outbox import OTHERS
 from miniecs_api.pages import names
 
@@ -25,9 +26,7 @@ _QUIET = 600.0
 """So many seconds (of ECS's) in which all tasks just ran divide one story from the next."""
 
 
-def page(
-    view: View, name: str, *, now: float, timing: Timing, cluster: str | None = None
-) -> dict[str, Any]:
+def page(view: View, name: str, *, now: float, timing: Timing, cluster: str | None = None) -> dict[str, Any]:
     """One service by name or ARN. Raises NotFound and Ambiguous."""
     service = names.find(view, name, kinds=(Service,), cluster=cluster)
     assert isinstance(service, Service)
@@ -72,6 +71,8 @@ def _revisions(view: View, service: Service) -> dict[str, Revision]:
         revision = view.get(ServiceRevision, each.target.arn)
         if revision is not None:
             found[each.id] = revision.spec
+    for task_set in view.find(TaskSet, "service", service.arn):
+        found[task_set.id] = task_set.deployment.revision
     return found | {each.id: each.revision for each in service.deployments}
 
 
