@@ -79,6 +79,8 @@ def tell(
     begin, end = _stretch(times, changes, now, quiet)
     shown = tuple(sorted({begin, *(at for at in times if begin < at < end), end}))
     counts = _counted(changes, shown)
+    # One plan does both, in the order of the service's deployments: the reason comes first.
+    happenings.sort(key=lambda each: (each.at, each.kind == ROLLBACK))
     told = tuple(each for each in happenings if begin <= each.at <= end)
     there = [*counts, *(each.deployment_id for each in told if each.deployment_id)]
     definitions = {

@@ -21,8 +21,8 @@ Page = dict[str, Any]
 _MOST_ROWS: Final = 6
 _LOOKS: Final[tuple[tuple[str, str, str, Any], ...]] = (  # from the bottom up
     ("healthy", "healthy", style.COLOURS[2], "area"),
-    ("running", "running", style.COLOURS[4], "area"),
-    ("settling", "running, not yet healthy", style.COLOURS[1], "area"),
+    ("running", "running (health untold)", style.COLOURS[4], "area"),
+    ("settling", "not yet healthy", style.COLOURS[1], "area"),
     ("unhealthy", "unhealthy", style.COLOURS[5], "area"),
     ("starting", "starting", style.COLOURS[0], "hatched"),
     ("stopping", "stopping", style.INK, "faint"),
@@ -34,7 +34,7 @@ def rollout(page: Page) -> Figure:
     """The figure, made within style.drawing."""
     shown = page["deployments"][-_MOST_ROWS:]
     alike = _alike(page["deployments"])
-    panels = [_whole(page), *(_row(each, alike) for each in shown)]
+    panels = [_whole(page), *(_row(each, _state(page, each), alike) for each in shown)]
     title = f"service {page['service']}: tasks by deployment and state"
     column = Column("", page["times"], panels, [_moment(each) for each in page["happened"]])
     return timeline(title, [column], notes=list(_notes(page, len(shown))))
@@ -57,10 +57,19 @@ def _whole(page: Page) -> Panel:
     return Panel("the whole service", [*_areas(sums), *lines])
 
 
-def _row(deployment: Page, alike: bool) -> Panel:
+def _row(deployment: Page, state: str, alike: bool) -> Panel:
     name = f"{deployment['definition']}  ({deployment['id']})" if alike else deployment["definition"]
-    state = f", {deployment['rolloutState']}" if deployment["rolloutState"] else ", gone"
-    return Panel(f"{name}{state}", list(_areas(deployment["tasks"])))
+    return Panel(f"{name}: {state}", list(_areas(deployment["tasks"])))
+
+
+def _state(page: Page, deployment: Page) -> str:
+    """What it is now; of one that the service no longer has, what it was last."""
+    if deployment["rolloutState"]:
+        return str(deployment["rolloutState"])
+    ends = ("completed", "failed")
+    told = [each["kind"] for each in page["happened"] if each["deployment"] == deployment["id"]]
+    last = next((kind.upper() for kind in reversed(told) if kind in ends), "")
+    return f"{last}, gone by now" if last else "gone by now"
 
 
 def _alike(deployments: Sequence[Page]) -> bool:
@@ -90,6 +99,8 @@ def _notes(page: Page, rows: int) -> Iterator[str]:
     """What the picture does not know is written on it."""
     yield f"0 is {_clock(page['begin'])}. Events are known since {_clock(page['knownSince'])}."
     yield "Desired count, floor and ceiling are those of now."
+    if page["timeScale"] != 1:
+        yield f"ECS's waits were {page['timeScale']:g} times shorter here."
     ways = {each["healthBy"] for each in page["deployments"]}
     if "age" in ways:
         yield f"Healthy without checks: RUNNING for {page['healthyAfterSeconds']:g} s."

@@ -51,7 +51,7 @@ def timeline(title: str, columns: Sequence[Column], notes: Sequence[str] = ()) -
     each = _ALONE_WIDTH if len(columns) == 1 else _COLUMN_WIDTH
     width = _LEFT + each * len(columns) + _GAP * (len(columns) - 1) + _LEGEND
     top = 0.75 if len(columns) == 1 else 1.05
-    notes_height = _KEY_LINE * len(notes)
+    notes_height = _KEY_LINE * len(notes) + 0.1 if notes else 0
     bottom = key_height + 0.45 + notes_height
     height = top + _ROW_HEIGHT * len(rows) + 0.42 * (len(rows) - 1) + bottom
     figure = style.figure(width, height)
@@ -66,7 +66,7 @@ def timeline(title: str, columns: Sequence[Column], notes: Sequence[str] = ()) -
         below = (key_height + notes_height - 0.04) / height
         _explain(figure, keys[across], left - 0.3 / width, below, height)
     for number, note in enumerate(notes, 1):
-        y = (notes_height + 0.04 - number * _KEY_LINE) / height
+        y = (notes_height + _KEY_LINE - 0.04 - number * _KEY_LINE) / height
         figure.text(0.32 / width, y, note, fontsize=7.5, color=style.QUIET)
     return figure
 
