@@ -28,6 +28,7 @@ _BY_NAME = {
     "SERVICE_DEPLOYMENT_FAILED": FAILED,
     "SERVICE_STEADY_STATE": STEADY,
 }
+MOST_TIMES = 1000
 _CALM = {HEALTHY, RUNNING}
 
 
@@ -74,10 +75,11 @@ def tell(
     stretch begins after so many seconds in which all tasks just ran.
     """
     lives, happenings = _sorted(events, tasks, service_arn, since)
+    happenings = [each for each in happenings if each.at >= since]
     changes = _changes(lives, health, since, now)
     times = sorted({*(at for at, _, _, _ in changes), *(each.at for each in happenings)})
     begin, end = _stretch(times, changes, now, quiet)
-    shown = tuple(sorted({begin, *(at for at in times if begin < at < end), end}))
+    shown = _kept(sorted({begin, *(at for at in times if begin < at < end), end}))
     counts = _counted(changes, shown)
     # One plan does both, in the order of the service's deployments: the reason comes first.
     happenings.sort(key=lambda each: (each.at, each.kind == ROLLBACK))
@@ -197,6 +199,15 @@ def _stretch(
     margin = max(1.0, (times[-1] - begin) * 0.06)
     end = min(now, times[-1] + margin) if calm_from[-1] else now
     return max(times[0], begin - margin), max(end, times[-1])
+
+
+def _kept(times: Sequence[float]) -> tuple[float, ...]:
+    """The last one in each of MOST_TIMES equal parts: changes come in bursts, and their number has no bound."""
+    if len(times) <= MOST_TIMES:
+        return tuple(times)
+    part = (times[-1] - times[0]) / MOST_TIMES
+    last = {int((at - times[0]) / part): at for at in times}
+    return tuple(sorted({times[0], *last.values()}))
 
 
 def _calms(times: Sequence[float], changes: Sequence[_Change]) -> list[bool]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Page = dict[str, Any]
 
 _MOST_ROWS: Final = 6
+_PARTS: Final = 230
 _LOOKS: Final[tuple[tuple[str, str, str, Any], ...]] = (  # from the bottom up
     ("healthy", "healthy", style.COLOURS[2], "area"),
     ("running", "running (health untold)", style.COLOURS[4], "area"),
@@ -32,12 +33,29 @@ _KINDS: Final = {"began": DEPLOYMENT, "completed": DEPLOYMENT, "failed": LOSS, "
 
 def rollout(page: Page) -> Figure:
     """The figure, made within style.drawing."""
+    page = _coarse(page)
     shown = page["deployments"][-_MOST_ROWS:]
     alike = _alike(page["deployments"])
     panels = [_whole(page), *(_row(each, _state(page, each), alike) for each in shown)]
     title = f"service {page['service']}: tasks by deployment and state"
     column = Column("", page["times"], panels, [_moment(each) for each in page["happened"]])
     return timeline(title, [column], notes=list(_notes(page, len(shown))))
+
+
+def _coarse(page: Page) -> Page:
+    """The last counts in each of so many equal parts of the time: more could not be told apart on paper.
+
+    By time and not by number, since a hundred changes may come in one second and none in the next minute.
+    """
+    times = page["times"]
+    part = times[-1] / _PARTS or 1.0
+    last = {int(at / part): n for n, at in enumerate(times)}
+    kept = sorted({0, *last.values()})
+    deployments = [
+        each | {"tasks": {state: [values[n] for n in kept] for state, values in each["tasks"].items()}}
+        for each in page["deployments"]
+    ]
+    return page | {"times": [times[n] for n in kept], "deployments": deployments}
 
 
 def _whole(page: Page) -> Panel:
