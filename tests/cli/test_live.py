@@ -14,6 +14,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +143,43 @@ def test_without_a_terminal_pictures_are_printed_once(web: Cli) -> None:
     ]
     assert [line.split()[4] for line in shown[6:8]] == ["healthy", "healthy"]
     assert web.json("lb")["loadBalancers"] == [web.json("lb", "edge")["loadBalancers"][0]]
+
+
+def test_the_picture_of_deployments_is_drawn_once(web: Cli, tmp_path: Path) -> None:
+    steady(web)
+    picture = tmp_path / "out.svg"
+    assert web.ok("deployments", "web", "--cluster", "default", "--plot", str(picture)) == f"Saved {picture}.\n"
+    drawn = picture.read_text()
+    assert "web:1: COMPLETED" in drawn and "steady state" in drawn
+    assert "Behind target groups tasks are only running" in drawn
+    shown = web.json("deployments", "web", "--plot", str(tmp_path / "out.png"))
+    assert shown["plot"] == str(tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    assert shown["deployments"][0]["tasks"]["running"][-1] == 2
+    assert {"began", "completed", "steady"} <= {each["kind"] for each in shown["happened"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["web", "--plot", "out.pdf"], 2, "out.pdf: pictures are .svg or .png files"),
+        (["web", "--plot", "/no/such/out.svg"], 2, "there is no folder /no/such"),
+        (["web", "--plot", "out.svg", "--once"], 2, "--plot draws once and ends"),
+        (["web", "--plot", "out.svg", "--until-stable"], 2, "--plot draws once and ends"),
+        (["nothing", "--plot", "out.svg"], 1, "nothing"),
+        (["web", "--plot", "out.svg", "--cluster", "nowhere"], 1, "nowhere"),
+    ],
+)
+def test_pictures_that_cannot_be_drawn(web: Cli, arguments: list[str], code: int, told: str) -> None:
+    refused, message = web.refused("deployments", *arguments)
+    assert refused == code, message
+    assert told in " ".join(message.replace("│", " ").split())
+
+
+def test_a_picture_without_a_server(tmp_path: Path) -> None:
+    code, message = Cli(tmp_path / "none").refused("deployments", "web", "--plot", str(tmp_path / "out.svg"))
+    assert code == 1 and "miniecs is not running on the data folder" in message
+    assert not (tmp_path / "out.svg").exists()
 
 
 def test_status_tells_of_load_balancers(web: Cli) -> None:
