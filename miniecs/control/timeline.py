@@ -202,7 +202,7 @@ def _stretch(
 
 
 def _kept(times: Sequence[float]) -> tuple[float, ...]:
-    """The last one in each of MOST_TIMES equal parts: changes come in bursts, and their number has no bound."""
+    """The last one in each of MOST_TIMES equal parts: changes come in bursts, and in any number."""
     if len(times) <= MOST_TIMES:
         return tuple(times)
     part = (times[-1] - times[0]) / MOST_TIMES

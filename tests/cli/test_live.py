@@ -148,7 +148,8 @@ def test_without_a_terminal_pictures_are_printed_once(web: Cli) -> None:
 def test_the_picture_of_deployments_is_drawn_once(web: Cli, tmp_path: Path) -> None:
     steady(web)
     picture = tmp_path / "out.svg"
-    assert web.ok("deployments", "web", "--cluster", "default", "--plot", str(picture)) == f"Saved {picture}.\n"
+    told = web.ok("deployments", "web", "--cluster", "default", "--plot", str(picture))
+    assert told == f"Saved {picture}.\n"
     drawn = picture.read_text()
     assert "web:1: COMPLETED" in drawn and "steady state" in drawn
     assert "Behind target groups tasks are only running" in drawn

@@ -119,12 +119,14 @@ def test_a_service_of_which_nothing_is_known_and_one_with_many_deployments() -> 
 
 def test_bursts_leave_no_count_standing_that_soon_was_another() -> None:
     """A thousand changes in the first second, then a minute without any."""
-    times = [n / 1000 for n in range(1001)] + [60.0]
-    tasks = {"starting": [1000 - n for n in range(1001)] + [0], "healthy": [*range(1001), 1000]}
-    row = deployment(1, "COMPLETED") | {"tasks": {each: tasks.get(each, [0] * 1002) for each in STATES}}
+    most = 1003
+    times = [*(n / most for n in range(most + 1)), 60.0]
+    tasks = {"starting": [*range(most, -1, -1), 0], "healthy": [*range(most + 1), most]}
+    none = [0] * len(times)
+    row = deployment(1, "COMPLETED") | {"tasks": {each: tasks.get(each, none) for each in STATES}}
     axes = drawn(page(row, times=times)).axes[1]
     starting = next(each for each in axes.collections if each.get_hatch())
-    heights = {}
+    heights: dict[float, list[float]] = {}
     for x, y in starting.get_paths()[0].vertices:
         heights.setdefault(round(float(x), 3), []).append(float(y))
     late = [max(ys) - min(ys) for x, ys in heights.items() if x > 1.0]
