@@ -6,6 +6,7 @@ Drawn from the timeline page as it comes from the server, so that its JSON is al
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,11 +69,18 @@ def _whole(page: Page) -> Panel:
         for state, _, _, _ in _LOOKS
     }
     lines = [
-        Series(f"desired: {page['desired']}", [page["desired"]] * length, style.INK, "dashed"),
-        Series(f"floor: {page['floor']} healthy", [page["floor"]] * length, style.COLOURS[5], "dotted"),
-        Series(f"ceiling: {page['ceiling']}", [page["ceiling"]] * length, style.COLOURS[7], "dotted"),
+        Series(label, [tasks] * length, colour, look)
+        for label, tasks, colour, look in _lines(page)
     ]
+    if page["floor"] == page["desired"]:  # one line cannot be seen through the other
+        lines[:2] = [replace(lines[0], label=f"desired, floor: {page['desired']}")]
     return Panel("the whole service", [*_areas(sums), *lines])
+
+
+def _lines(page: Page) -> Iterator[tuple[str, int, str, Any]]:
+    yield f"desired: {page['desired']}", page["desired"], style.INK, "dashed"
+    yield f"floor: {page['floor']} healthy", page["floor"], style.COLOURS[5], "dotted"
+    yield f"ceiling: {page['ceiling']}", page["ceiling"], style.COLOURS[7], "dotted"
 
 
 def _row(deployment: Page, state: str, alike: bool) -> Panel:

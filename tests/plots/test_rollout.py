@@ -61,6 +61,8 @@ def test_a_row_for_all_and_one_for_each_deployment() -> None:
     ]  # fmt: skip
     assert (legend(old), legend(new)) == (["healthy", "stopping"], ["healthy", "not yet healthy", "starting"])
     assert {tuple(line.get_ydata())[0] for line in whole.lines} >= {3, 2, 6}
+    same = drawn(page(OLD, NEW, floor=3)).axes[0]
+    assert legend(same)[-2:] == ["desired, floor: 3", "ceiling: 6"]
     assert old.get_ylim()[1] >= 3 and whole.get_ylim()[1] > 6
 
 
