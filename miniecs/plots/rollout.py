@@ -68,10 +68,7 @@ def _whole(page: Page) -> Panel:
         or [0] * length
         for state, _, _, _ in _LOOKS
     }
-    lines = [
-        Series(label, [tasks] * length, colour, look)
-        for label, tasks, colour, look in _lines(page)
-    ]
+    lines = [Series(label, [tasks] * length, colour, look) for label, tasks, colour, look in _lines(page)]
     if page["floor"] == page["desired"]:  # one line cannot be seen through the other
         lines[:2] = [replace(lines[0], label=f"desired, floor: {page['desired']}")]
     return Panel("the whole service", [*_areas(sums), *lines])
