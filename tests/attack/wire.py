@@ -12,7 +12,7 @@ from typing import Any
 from botocore import parsers
 from botocore.compat import HTTPHeaders
 
-from .requests import model, operation_model
+from .requests import operation_model
 
 # What any service may answer beside what its model lists: AWS's "Common Errors" and its front ends' own.
 COMMON = {

@@ -430,16 +430,20 @@ class Section(NamedTuple):
     total: int
     date: str
     words: dict[str, str]
+    sampled: bool = False
 
 
 def listed() -> dict[str, Section]:
-    """survivors.txt: a line `# place.py: 90 of 100, 2026-11-30` a file, under it lines of `fault  # word`."""
+    """survivors.txt: a line `# place.py: 90 of 100, 2026-11-30` a file, under it lines of `fault  # word`.
+
+    `of a sample of 100` where not all of its faults were planted.
+    """
     sections: dict[str, Section] = {}
     for line in SURVIVORS.read_text().splitlines() if SURVIVORS.exists() else ():
-        head = re.fullmatch(r"# (\w+\.py): (\d+) of (\d+), (\S+)", line)
+        head = re.fullmatch(r"# (\w+\.py): (\d+) of (a sample of )?(\d+), (\S+)", line)
         if head is not None:
             words: dict[str, str] = {}
-            sections[head[1]] = Section(int(head[2]), int(head[3]), head[4], words)
+            sections[head[1]] = Section(int(head[2]), int(head[4]), head[5], words, bool(head[3]))
         elif line and not line.startswith("#"):
             name, _, word = line.partition("  # ")
             words[name.strip()] = word.strip()
@@ -465,24 +469,29 @@ def main() -> int:
     ]
     os.chdir(ROOT)
     survivors = set(_test(todo, chosen.jobs))
-    known |= _rest(known, survivors) if chosen.survivors else _counted(todo, survivors, words)
+    sampled = chosen.sample > 1
+    known |= _rest(known, survivors) if chosen.survivors else _counted(todo, survivors, words, sampled)
     if chosen.write:
-        SURVIVORS.write_text(_report(known, chosen.sample))
+        SURVIVORS.write_text(_report(known))
     for mutant in todo:
         if mutant.name in survivors and mutant.name not in words:
             print(f"not listed: {mutant.name}")
-    print(_report(known, chosen.sample).splitlines()[1])
+    print(_report(known).splitlines()[1])
     return 0 if _share(known) >= WANTED else 1
 
 
-def _counted(todo: list[Mutant], survivors: set[str], words: dict[str, str]) -> dict[str, Section]:
+def _counted(
+    todo: list[Mutant], survivors: set[str], words: dict[str, str], sampled: bool
+) -> dict[str, Section]:
     counted = {}
     for module in modules():
         names = [mutant.name for mutant in todo if mutant.module == module]
         alive = {name: words.get(name, "?") for name in names if name in survivors}
         if names:
             date = time.strftime("%Y-%m-%d")
-            counted[_path(module).name] = Section(len(names) - len(alive), len(names), date, alive)
+            counted[_path(module).name] = Section(
+                len(names) - len(alive), len(names), date, alive, sampled
+            )
     return counted
 
 
@@ -495,16 +504,18 @@ def _rest(known: dict[str, Section], survivors: set[str]) -> dict[str, Section]:
     return left
 
 
-def _report(sections: dict[str, Section], sample: int = 1) -> str:
+def _report(sections: dict[str, Section]) -> str:
     noticed = sum(section.noticed for section in sections.values())
     total = sum(section.total for section in sections.values())
-    of = "faults" if sample == 1 else f"faults (one of {sample} of all)"
+    sampled = [name for name, section in sections.items() if section.sampled]
+    of = f"faults (of {len(sampled)} files a sample)" if sampled else "faults"
     lines = [
         "# Faults in the scheduler that no fast test notices, and why that is tolerable. By `make mutants`.",
         f"# {noticed} of {total} {of} are noticed: {_share(sections):.1%}",
     ]
     for name, section in sorted(sections.items()):
-        lines += ["", f"# {name}: {section.noticed} of {section.total}, {section.date}"]
+        of = "of a sample of" if section.sampled else "of"
+        lines += ["", f"# {name}: {section.noticed} {of} {section.total}, {section.date}"]
         lines += [f"{fault}  # {word}" for fault, word in section.words.items()]
     return "\n".join(lines) + "\n"
 
