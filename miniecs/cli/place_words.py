@@ -14,6 +14,7 @@ from miniecs.planning.measures import Loss, Measures, Stranded
 from miniecs.planning.planned import Planned
 from miniecs.planning.question import Answer, Question
 from miniecs.planning.words import said
+from miniecs_scheduler import shortened
 
 _MOST_HOSTS = 50  # that are listed
 Measured = tuple[Answer, Measures]
@@ -163,7 +164,7 @@ def _print_unplaced(answer: Answer) -> None:
         print(f"  {counted(hosts, 'host')}: {reason}")
     if decision.closest is not None:
         print(f"Closest is {host_name(decision.closest.host)}: {decision.closest.detail}.")
-    print(f"What would help: {decision.suggestion}.")
+    print(f"What would help: {shortened(decision.suggestion)}.")
 
 
 def _rows(all: Sequence[Measures]) -> list[tuple[object, ...]]:

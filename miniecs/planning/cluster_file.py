@@ -16,7 +16,7 @@ from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.document import Document, named
 from miniecs.model.instance_types import INSTANCE_TYPES, UnknownInstanceType
 from miniecs.model.task_definition import TaskDefinition
-from miniecs.planning.rules import MAX_CONSTRAINTS, MAX_STRATEGIES, ConstraintText, StrategyText
+from miniecs.planning.rules import MAX_CONSTRAINTS, MAX_STRATEGIES, Constraints, Strategies
 from miniecs.planning.sizes import (
     Cpu,
     CpuText,
@@ -153,8 +153,8 @@ class ServiceSpec(Document):
     task_definition: str
     count: TaskCount | None = None
     scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
-    placement_strategy: tuple[StrategyText, ...] = Field((), max_length=MAX_STRATEGIES)
-    placement_constraints: tuple[ConstraintText, ...] = Field((), max_length=MAX_CONSTRAINTS)
+    placement_strategy: Strategies = Field((), max_length=MAX_STRATEGIES)
+    placement_constraints: Constraints = Field((), max_length=MAX_CONSTRAINTS)
     zones: tuple[str, ...] | None = None  # those of its subnets, for awsvpc; None: any
 
     @property

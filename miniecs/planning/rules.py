@@ -121,3 +121,16 @@ def _parts(given: Any, second: str) -> tuple[str, str]:
 
 StrategyText = Annotated[PlacementStrategy, BeforeValidator(strategy)]
 ConstraintText = Annotated[PlacementConstraint, BeforeValidator(constraint)]
+
+
+def _chained(given: Any) -> Any:
+    return given.split(",") if isinstance(given, str) else given
+
+
+def _alone(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+Strategies = Annotated[tuple[StrategyText, ...], BeforeValidator(_chained)]
+"""A list, or a chain in one text as on the command line."""
+Constraints = Annotated[tuple[ConstraintText, ...], BeforeValidator(_alone)]

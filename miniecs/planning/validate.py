@@ -93,7 +93,7 @@ def _what(error: Any, path: list[str | int], model: type[BaseModel]) -> str:
         return "is empty; it needs at least one entry"
     if kind == "value_error":
         return str(error["ctx"]["error"])
-    text: str = error["msg"].replace("Input should be", "must be").replace("Field required", "is missing")
+    text: str = error["msg"].replace("Input should be", "must be").replace("valid tuple", "list")
     if isinstance(given, (str, int, float, bool)) or given is None:
         shown = json.dumps(given, ensure_ascii=False)
         text += f", not {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}"

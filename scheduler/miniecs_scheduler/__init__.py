@@ -8,7 +8,7 @@ from miniecs_scheduler.expressions import Expression, parse_expression
 from miniecs_scheduler.index import Fleet
 from miniecs_scheduler.place import place
 from miniecs_scheduler.record import decide, record
-from miniecs_scheduler.record_words import told
+from miniecs_scheduler.record_words import shortened, told
 from miniecs_scheduler.scale_in import scale_in_order
 from miniecs_scheduler.tokens import ExpressionError
 from miniecs_scheduler.types import (
@@ -46,6 +46,7 @@ __all__ = [
     "place",
     "record",
     "scale_in_order",
+    "shortened",
     "told",
     "zones_with_room",
 ]

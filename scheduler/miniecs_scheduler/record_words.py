@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 _DIGITS: Final = 8  # of a host's id
 _ZONES: Final = "spread attribute:ecs.availability-zone"
+
+_LONG_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 Document = dict[str, Any]
 
@@ -40,7 +43,7 @@ def _body(record: Document) -> Iterator[str]:
             left = _count(unplaced["tasks"], "more task")
             yield f"No host was left for {left}: {_removed(unplaced['removed'])}."
         if unplaced["suggestion"]:
-            yield f"What would help: {unplaced['suggestion']}."
+            yield f"What would help: {shortened(unplaced['suggestion'])}."
 
 
 def _considered(record: Document) -> Iterator[str]:
@@ -126,6 +129,11 @@ def _value(by: str, value: int) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def shortened(text: str) -> str:
+    """A text with container instances called by their first digits, as in tables."""
+    return _LONG_ID.sub(lambda id: _short(id[0]), text)
 
 
 def _short(host: str) -> str:

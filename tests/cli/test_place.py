@@ -147,6 +147,11 @@ def test_capacity(offline: Offline) -> None:
     assert "No number of t3.nano hosts (2048 CPU units, 512 MiB) is enough: 1536 MiB short" in none
 
 
+def test_a_mistake_in_a_file_names_it(offline: Offline) -> None:
+    offline.file.write_text("hosts: [{id: a, type: m5.large}, {id: a, type: m5.large}]")
+    assert offline.refused("--task-definition", "web") == f"{offline.file}: two hosts have the id a"
+
+
 def test_pictures(offline: Offline, tmp_path: Path) -> None:
     arguments = ("--task-definition", "web", "--count", "3", "--compare", "random", "binpack:cpu")
     text = offline.ok(*arguments, "--plot", str(tmp_path / "out.svg"))

@@ -178,7 +178,8 @@ def test_more_on_a_host_than_it_has_is_told() -> None:
             "hosts[0]: Did you mean m5.large? 'm5.larg' is not a known instance type. Known are: t2 (nano, ",
         ),
         ("hosts: [{type: m5.large, zone: a, zones: [b]}]", "hosts[0]: give zone or zones, not both"),
-        ("hosts: [{type: m5.large, zones: []}]", "hosts[0].zones: "),
+        ("hosts: [{type: m5.large, zones: []}]", "hosts[0].zones: is empty; it needs at least one entry"),
+        ("hosts: {type: m5.large}", "line 1: hosts: must be a list"),
         ("hosts: [{type: m5.large, ports: [70000]}]", "hosts[0].ports[0]: must be a port of 1 to 65535"),
         ("hosts: [{type: m5.large, status: DRANING}]", "hosts[0].status: must be 'ACTIVE', 'DRAINING', "),
         ("hosts: [{type: m5.large, attributes: {a: true}}]", 'attributes.a: write "true" with quotes'),
@@ -274,3 +275,21 @@ def test_ten_thousand_hosts_are_read_in_a_moment() -> None:
     cluster = planned("hosts: [{count: 10000, type: m5.large}]")
     assert len(cluster.fleet) == 10_000
     assert time.process_time() - began < 2.0
+
+
+def test_a_chain_or_a_rule_may_stand_in_one_text() -> None:
+    planned = plan(
+        load(
+            """
+hosts: [{count: 2, type: m5.large}]
+taskDefinitions: [{family: web, cpu: 1, memory: 1}]
+services:
+  - {serviceName: s, taskDefinition: web, placementStrategy: "spread:instanceId,binpack:cpu",
+     placementConstraints: distinctInstance}
+""",
+            "c.yaml",
+        )
+    )
+    service = planned.services["s"]
+    assert [each.type for each in service.placement_strategy] == ["spread", "binpack"]
+    assert [each.type for each in service.placement_constraints] == ["distinctInstance"]

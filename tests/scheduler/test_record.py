@@ -217,6 +217,11 @@ def test_a_batch_is_one_record() -> None:
     assert told_lines[-1].startswith("  What would help: 436 MiB short on the best host, ")
 
 
+def test_what_would_help_calls_hosts_as_the_table_does() -> None:
+    hosts = fleet(("405b803d215c033ab7238b5e87b4e362", "a", 300, 0))
+    assert lines(hosts)[-1].startswith("  What would help: 212 MiB short on the best host, 405b803d; no host")
+
+
 def test_nothing_placed_in_words() -> None:
     hosts = fleet(("a", "a", 2048, 0), ("b", "b", 100, 0))
     constraints = (Constraint("memberOf", "attribute:ecs.availability-zone == c"),)
