@@ -470,7 +470,8 @@ def main() -> int:
     os.chdir(ROOT)
     survivors = set(_test(todo, chosen.jobs))
     sampled = chosen.sample > 1
-    known |= _rest(known, survivors) if chosen.survivors else _counted(todo, survivors, words, sampled)
+    noticed = {mutant.name for mutant in todo} - survivors
+    known |= _rest(known, noticed) if chosen.survivors else _counted(todo, survivors, words, sampled)
     if chosen.write:
         SURVIVORS.write_text(_report(known))
     for mutant in todo:
@@ -495,11 +496,11 @@ def _counted(
     return counted
 
 
-def _rest(known: dict[str, Section], survivors: set[str]) -> dict[str, Section]:
+def _rest(known: dict[str, Section], noticed: set[str]) -> dict[str, Section]:
     """What is listed, without the faults that are noticed by now."""
     left = {}
     for name, section in known.items():
-        words = {fault: word for fault, word in section.words.items() if fault in survivors}
+        words = {fault: word for fault, word in section.words.items() if fault not in noticed}
         left[name] = section._replace(noticed=section.total - len(words), words=words)
     return left
 
