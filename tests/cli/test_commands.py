@@ -129,9 +129,8 @@ def test_a_name_that_nothing_has(web: Cli) -> None:
     assert web.refused("explain", "nonesuch") == (
         1,
         "miniecs: There is no service, task, container instance, cluster, load balancer, target group or "
-        "capacity provider 'nonesuch'. `miniecs status` lists clusters and services, `miniecs ps --all` tasks "
-        "and instances.\n",
-        " instances.\n",
+        "capacity provider 'nonesuch'. `miniecs status` lists clusters and services, `miniecs ps --all` "
+        "tasks and instances.\n",
     )
     assert web.refused("explain", "1234567")[1].endswith(
         "Give at least 8 digits of an id; `miniecs ps --all` lists them.\n"
