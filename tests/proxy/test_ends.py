@@ -96,12 +96,17 @@ def test_but_not_for_ever() -> None:
     run(test())
 
 
-async def upload(wire: Wire, until: asyncio.Event) -> None:
+async def upload(wire: Wire, until: asyncio.Event) -> bool:
+    """Whether it was not cut short: what is closed against what is on its way may be reset, answer and all."""
     wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
     while not until.is_set():
         wire.send(b"2000\r\n" + b"x" * 8192 + b"\r\n")
-        await wire.writer.drain()
+        try:
+            await wire.writer.drain()
+        except ConnectionError:
+            return False
         await asyncio.sleep(0)
+    return True
 
 
 def test_a_target_that_answers_and_does_not_read_keeps_no_connection_open() -> None:
@@ -122,8 +127,8 @@ def test_a_target_that_answers_and_does_not_read_keeps_no_connection_open() -> N
             sending = asyncio.create_task(upload(wire, full))
             await eventually(lambda: any(each.slow for each in target_of(it).connections), "a full buffer")
             full.set()
-            await sending
-            assert (await wire.rest()).startswith(b"HTTP/1.1 413 ")
+            if await sending:
+                assert (await wire.rest()).startswith(b"HTTP/1.1 413 ")
             async with asyncio.timeout(30):
                 await ended.wait()
 
@@ -153,7 +158,7 @@ def test_nothing_is_sent_after_a_request_that_its_target_has_not_read() -> None:
             while not upstream.transport.get_write_buffer_size():  # noqa: ASYNC110  a moment later it is full
                 await asyncio.sleep(0)
             full.set()
-            await sending
+            assert await sending
             wire.send(b"0\r\n\r\n")
             client = upstream.client
             assert client is not None
