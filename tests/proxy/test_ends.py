@@ -97,7 +97,7 @@ def test_but_not_for_ever() -> None:
 
 
 async def upload(wire: Wire, until: asyncio.Event) -> bool:
-    """Whether it was not cut short: what is closed against what is on its way may be reset, answer and all."""
+    """Whether it was not cut short: a connection that is closed on what is on its way may be reset."""
     wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
     while not until.is_set():
         wire.send(b"2000\r\n" + b"x" * 8192 + b"\r\n")
