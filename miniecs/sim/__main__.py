@@ -18,8 +18,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 from miniecs.control import plan
 from miniecs.sim import balanced, faults, released, scenario
+from miniecs.sim.outcome import Outcome
 from miniecs.sim.release_invariants import STATUSES
-from miniecs.sim.scenario import DEPLOYMENTS, FAULTS, MIN_HOSTS, SERVICES, Outcome
+from miniecs.sim.scenario import DEPLOYMENTS, FAULTS, MIN_HOSTS, SERVICES
 
 SPARSE_FROM = 1000  # seeds: in a larger batch the scenarios of one service are played for some only
 SPARSE = 10

@@ -16,8 +16,9 @@ from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.sim.broken import broken
 from miniecs.sim.faults import Faults
+from miniecs.sim.kinds import GOOD_IMAGE
+from miniecs.sim.outcome import Outcome, played
 from miniecs.sim.requests import Requests
-from miniecs.sim.scenario import GOOD_IMAGE, Outcome, played
 from miniecs.sim.world import ControlPlaneDown, World
 from miniecs_agent.sim.instances import SimulatedHost
 from miniecs_api.wire.errors import AwsError

@@ -16,7 +16,8 @@ from miniecs.model.service import Service
 from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.sim.broken import broken
 from miniecs.sim.faults import Faults
-from miniecs.sim.scenario import GOOD_IMAGE, Outcome, played
+from miniecs.sim.kinds import GOOD_IMAGE
+from miniecs.sim.outcome import Outcome, played
 from miniecs.sim.world import World
 
 RELEASES = 8  # in each run, after the first
