@@ -183,6 +183,9 @@ class Draft:
             f"minimumHealthyPercent {config.minimum_healthy_percent} keeps {floor} and maximumPercent"
             f" {config.maximum_percent} allows {ceiling}: no task can stop first and none can start first"
         )
+        leaving = sum(len(cohort.leaving) for cohort in census.cohorts)
+        if leaving:
+            because += f"; {leaving} cannot leave DRAINING container instances"
         self.say_once(messages.STUCK, because)
 
     def record(self, after: ServiceDeployment, because: str) -> None:

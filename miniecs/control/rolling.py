@@ -60,6 +60,8 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     if starts:
         _launch(draft, anchor, starts, target, counts)
     _replace(draft, anchor, target, counts)
+    if rest == "failed":
+        _let_leave(draft, anchor, counts)
     _scale_in(draft, anchor, target + len(moving(draft.service, anchor)), counts)
     for cohort in census.cohorts:
         if cohort is kept:
@@ -198,10 +200,15 @@ def _tidy_failed(draft: Draft, cohort: Cohort, counts: _Counts) -> None:
     for task in cohort.unhealthy:
         draft.stop_unhealthy(task, "its deployment has failed and starts no substitutes")
         counts.running -= 1
+    _let_leave(draft, cohort, counts)
+
+
+def _let_leave(draft: Draft, cohort: Cohort, counts: _Counts) -> None:
+    """A failed deployment's tasks leave DRAINING instances without substitutes, down to the floor."""
+    stopped = {stop.task.arn for stop in draft.stops}
     for task in _unprotected(draft, cohort.leaving):
-        if _may_stop(task, cohort, counts, counts.floor):
-            because = "its container instance is DRAINING; " + _arithmetic(draft, counts)
-            draft.stop(task, because)
+        if task.arn not in stopped and _may_stop(task, cohort, counts, counts.floor):
+            draft.stop(task, "its container instance is DRAINING; " + _arithmetic(draft, counts, "stops 1"))
             _count_stop(task, cohort, counts)
 
 
@@ -232,11 +239,13 @@ def _retire(draft: Draft, cohort: Cohort, counts: _Counts) -> None:
         draft.say_protected(cohort)
 
 
-def _arithmetic(draft: Draft, counts: _Counts) -> str:
+def _arithmetic(draft: Draft, counts: _Counts, does: str = "") -> str:
     """The sentence of every stop: how many are healthy, how many must be, what happens."""
     percent = draft.service.deployment_configuration.minimum_healthy_percent
     desired = draft.service.desired_count
     text = f"{counts.serving} of {desired} healthy, minimumHealthyPercent {percent} keeps {counts.floor}"
+    if does:
+        return f"{text}: {does}"
     if counts.starved:
         return f"{text}: stops 1 before starting 1"
     if counts.early:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from miniecs.config import Timing
-from miniecs.control import alarms, capacity_words, deployments, service_deployments, target_words
+from miniecs.control import (
+    alarms,
+    capacity_words,
+    deployments,
+    draining_words,
+    service_deployments,
+    target_words,
+)
 from miniecs.control.census import Census, Cohort
 from miniecs.control.rolling import anchor_of
 from miniecs.control.target_words import why
@@ -46,9 +53,9 @@ def of_cohort(
         f"Task {_id(task)} is unhealthy: {_ails(view, task, now, timing)}{after}."
         for task in cohort.unhealthy
     )
+    newest = cohort.deployment is service.primary
     yield from _first(
-        f"Task {_id(task)} leaves its DRAINING container instance once a healthy task has taken its place."
-        for task in cohort.leaving
+        draining_words.of_leaving(view, service, cohort, counted, newest=newest, now=now)
     )
     protected = [t.protection_expires_at or now for t in cohort.tasks() if t.is_protected(now)]
     if protected:
@@ -143,11 +150,11 @@ def _arithmetic(service: Service, counted: Census, missing: int) -> Iterator[str
         f"{_tasks(missing)} cannot start yet: {_are(counted.size)} there ({len(counted.stopping)} of them"
         f" stopping) and at most {upper} may be."
     )
-    moves = counted.stopping or any(cohort.pending or cohort.unhealthy for cohort in counted.cohorts)
-    if counted.running <= lower and not moves:
+    if draining_words.is_stuck(service, counted):
+        remedy = draining_words.remedy(service)
         yield (
-            f"None can stop first: {_are(counted.serving)} healthy and at least {lower} must stay. Update"
-            " minimumHealthyPercent or maximumPercent."
+            f"None can stop first: {_are(counted.serving)} healthy and at least {lower} must stay."
+            f" {remedy[:1].upper()}{remedy[1:]}"
         )
 
 

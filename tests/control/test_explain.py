@@ -73,8 +73,8 @@ def test_a_deadlock() -> None:
         " allows 1.",
         "PRIMARY deployment ecs-svc/2 (web:2), IN_PROGRESS: no tasks, 1 wanted.",
         "  1 task cannot start yet: 1 is there (0 of them stopping) and at most 1 may be.",
-        "  None can stop first: 1 is healthy and at least 1 must stay. Update minimumHealthyPercent or"
-        " maximumPercent.",
+        "  None can stop first: 1 is healthy and at least 1 must stay. Set maximumPercent to 200 or more, or"
+        " minimumHealthyPercent to 0.",
         "ACTIVE deployment ecs-svc/1 (web:1), COMPLETED: 1 healthy, 1 wanted.",
         "  Its task stops as new ones become healthy: 1 is healthy in all, 1 wanted.",
     ]

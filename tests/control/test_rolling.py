@@ -232,7 +232,7 @@ def test_draining_at_a_hundred_percent_stays_stuck_and_says_so_once() -> None:
             spec,
             STUCK,
             "minimumHealthyPercent 100 keeps 1 and maximumPercent 100 allows 1: no task can stop first and"
-            " none can start first",
+            " none can start first; 1 cannot leave DRAINING container instances",
         )
     ]
     told = FakeView(*things, events=[message(STUCK, NOW - 60)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from miniecs.config import Timing
-from miniecs.control import capacity
+from miniecs.control import capacity, draining_words
 from miniecs.control.capacity_words import explain_provider
 from miniecs.control.explain import explain_service, explain_task
 from miniecs.control.explain_balancing import explain_load_balancer, explain_target_group
@@ -143,8 +143,7 @@ def _instance(view: View, instance: ContainerInstance) -> tuple[list[str], dict[
         lines.append(f"It is one of capacity provider {instance.capacity_provider_name}.")
     held = view.find(Task, "instance", instance.arn)
     if instance.status == "DRAINING":
-        left = f"{len(held)} tasks have yet to leave it." if held else "Nothing is left on it."
-        lines.append(f"It takes no new tasks and its services replace those that it has. {left}")
+        lines += draining_words.of_instance(view, instance)
     lines += (
         f"Task {arns.name_of(task.arn)[:8]} of {arns.name_of(task.task_definition_arn)} ({task.group}) is "
         f"{task.last_status}: {task.reserved_cpu} CPU units, {task.reserved_memory} MiB."
