@@ -220,8 +220,10 @@ class Launcher:
         self, service: Service, text: str, because: str, suggestion: str, reason: str, record: str = ""
     ) -> None:
         decision = Event(EventKind.DECISION, service.arn, self.now, because, suggestion, record=record)
-        keep_once(self.tx, decision)
-        if messages.is_unsaid(self.tx, service, text, now=self.now, timing=self.timing):
+        if not messages.is_unsaid(self.tx, service, text, now=self.now, timing=self.timing):
+            keep_once(self.tx, decision)
+        else:
+            self.tx.emit(decision)  # even where it is as the last one: what is said now is explained by it
             service_message(self.tx, service, text, now=self.now, ids=self.ids, because=because)
             name = "SERVICE_TASK_PLACEMENT_FAILURE"
             service_action(self.tx, service, name, "ERROR", reason, now=self.now, because=because)

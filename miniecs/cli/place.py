@@ -80,12 +80,11 @@ def check(asked: Asked) -> None:
         if wrong:
             raise Problem(f"{text}.", ASKED_WRONGLY)
     if asked.plot is not None:
-        from miniecs.plots.style import PlotProblem, check_path
+        from miniecs.cli.plotting import told_as_problems
+        from miniecs.plots.style import check_path
 
-        try:
+        with told_as_problems():
             check_path(asked.plot)
-        except PlotProblem as problem:
-            raise Problem(str(problem)) from problem
 
 
 def run(folder: DataFolder, asked: Asked, *, as_json: bool) -> None:
@@ -135,13 +134,11 @@ def _capacity(planned: Planned, questions: list[Question], asked: Asked, as_json
 
 
 def _draw(planned: Planned, answers: list[Answer], path: Path) -> dict[str, Any]:
+    from miniecs.cli.plotting import told_as_problems
     from miniecs.plots.hosts import draw
-    from miniecs.plots.style import PlotProblem
 
-    try:
+    with told_as_problems():
         draw(planned, answers, path)
-    except PlotProblem as problem:
-        raise Problem(str(problem)) from problem
     return {"plot": str(path)}
 
 

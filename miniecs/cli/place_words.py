@@ -13,7 +13,7 @@ from miniecs.planning.capacity import Capacity
 from miniecs.planning.measures import Loss, Measures, Stranded
 from miniecs.planning.planned import Planned
 from miniecs.planning.question import Answer, Question
-from miniecs.planning.words import said
+from miniecs.planning.words import rounded, said
 from miniecs_scheduler import shortened
 
 _MOST_HOSTS = 50  # that are listed
@@ -148,13 +148,13 @@ def _left(measures: Measures) -> str:
 def _loss(loss: Loss) -> str:
     if loss.what is None:
         return "-"
-    return f"{loss.tasks} of {loss.of} tasks, {loss.percent:.0f} % ({host_name(loss.what)})"
+    return f"{loss.tasks} of {loss.of} tasks, {rounded(loss.percent)} % ({host_name(loss.what)})"
 
 
 def _stranded(stranded: Stranded) -> str:
     if not stranded.amount:
         return "0"
-    return f"{stranded.amount} ({stranded.percent:.0f} %, {counted(stranded.hosts, 'host')})"
+    return f"{stranded.amount} ({rounded(stranded.percent)} %, {counted(stranded.hosts, 'host')})"
 
 
 def _print_unplaced(answer: Answer) -> None:

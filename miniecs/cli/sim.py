@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from miniecs.cli import output
+from miniecs.cli.plotting import told_as_problems
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.clock import SystemClock
 from miniecs.planning.text import Mistake
@@ -50,15 +51,17 @@ class Wanted:
 def sim(file: Path, wanted: Wanted, *, as_json: bool) -> None:
     """Play the file's variants one after the other, then print what they came to. Raises Problem."""
     try:
-        for picture in wanted.pictures:
-            style.check_path(picture)
+        with told_as_problems():
+            for picture in wanted.pictures:
+                style.check_path(picture)
         stories = _stories(file, wanted)
         panels: list[Panel] = []
         moments = [_moment(text, stories) for text in wanted.at]
         recordings = [_played(each, len(stories) > 1, moments, panels) for each in stories]
-        _draw(wanted, recordings, panels)
-    except (Mistake, style.PlotProblem) as problem:
+    except Mistake as problem:
         raise Problem(str(problem), ASKED_WRONGLY) from None
+    with told_as_problems():
+        _draw(wanted, recordings, panels)
     summaries = [summary(recording) for recording in recordings]
     if as_json:
         output.print_json(_document(recordings, summaries, with_events=wanted.events))

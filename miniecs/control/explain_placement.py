@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from miniecs.control import messages
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.event import Event, EventKind
 from miniecs.model.task import Task
-from miniecs_scheduler import told
+from miniecs_scheduler import shortened, told
 
 _ALL = 100_000  # more than the outbox keeps
 
@@ -63,5 +64,21 @@ def last_placement(view: View, about: str, *, now: float) -> list[str]:
     kept = decisions(view, about)
     if not kept:
         return []
-    first, *others = told(json.loads(kept[-1].record))
-    return [f"{now - kept[-1].at:.0f} s ago: {first}", *others]
+    record = json.loads(kept[-1].record)
+    first, *others = told(record)
+    closest = (record.get("unplaced") or {}).get("closest")
+    otherwise = _said_otherwise(view, about, closest, now) if closest else []
+    return [f"{now - kept[-1].at:.0f} s ago: {first}", *others, *otherwise]
+
+
+def _said_otherwise(view: View, about: str, closest: str, now: float) -> list[str]:
+    """That the last service event names another host: it is not repeated where only that has changed."""
+    said: list[Event] = view.events(about, (EventKind.SERVICE_MESSAGE,))
+    named = [(event.at, id) for event in said if (id := messages.closest_in(event.message)) is not None]
+    if not named or named[-1][1] == closest:
+        return []
+    at, id = named[-1]
+    return [
+        f"  The service event of {now - at:.0f} s ago names {shortened(id)}, which was the closest then: ECS"
+        " repeats no such event until tasks start or the service is steady, or for six hours."
+    ]

@@ -39,6 +39,7 @@ _PRIVILEGED = "com.amazonaws.ecs.capability.privileged-container"
 _RESOLVING = re.compile(r"\) has (reached a steady state|started \d+ tasks)")
 # Protected tasks are in the way until they no longer are, whatever else is started meanwhile.
 _STEADY = re.compile(r"\) has reached a steady state")
+_NAMED = re.compile(r"The closest matching \(container-instance ([^)]*)\)")
 _PASSING = re.compile(r"\(container-instance [^)]*\)|\d+ tasks under protection")
 
 
@@ -143,6 +144,12 @@ def unplaced(decision: Decision, where: str = "cluster") -> str:
         return f"{text} Reason: No Container Instances were found in your {where}.{_GUIDE}"
     said = _CLOSEST.get(closest.reason, f'encountered error "{closest.reason}".')
     return f"{text} The closest matching (container-instance {arns.name_of(closest.host)}) {said}{_GUIDE}"
+
+
+def closest_in(message: str) -> str | None:
+    """The id of the container instance that such an event names."""
+    found = _NAMED.search(message)
+    return found[1] if found else None
 
 
 def advice(decision: Decision) -> str:

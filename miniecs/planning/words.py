@@ -22,6 +22,13 @@ BUILT_IN: Final = {
 """Attributes that a host has unless its entry says otherwise, besides those of its zone and type."""
 
 
+def rounded(percent: float) -> str:
+    """Whole percent; what is little is not called nothing, and what is nearly all not all."""
+    if 0 < percent < 1:
+        return "<1"
+    return ">99" if 99 < percent < 100 else f"{percent:.0f}"
+
+
 def said(rules: Iterable[PlacementStrategy | PlacementConstraint]) -> str:
     """Rules as they are read on the command line and in files; '' for none."""
     return ",".join(said_rule(rule) for rule in rules)

@@ -10,7 +10,7 @@ from miniecs.model import arns
 from miniecs.planning.measures import Measures, measure
 from miniecs.planning.planned import Planned
 from miniecs.planning.question import Answer
-from miniecs.planning.words import said
+from miniecs.planning.words import rounded, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _summary(answer: Answer, measures: Measures) -> str:
         f"{measures.hosts_empty} left empty",
     ]
     if measures.zone_loss.what is not None:
-        parts.append(f"a zone's loss takes down {measures.zone_loss.percent:.0f} %")
+        parts.append(f"a zone's loss takes down {rounded(measures.zone_loss.percent)} %")
     return ", ".join(parts)
 
 

@@ -69,12 +69,18 @@ class PlotProblem(Exception):
     """No picture can be made or written; the message says why and what to do."""
 
 
+class PathProblem(PlotProblem):
+    """The name of the file is not one that a picture could have."""
+
+
 def check_path(path: Path) -> None:
     """Refuse at once what could not be saved at the end. Raises PlotProblem."""
     if path.suffix.lower() not in _FORMATS:
-        raise PlotProblem(f"{path}: pictures are .svg or .png files; give the name such an end.")
+        raise PathProblem(f"{path}: pictures are .svg or .png files; give the name such an end.")
+    if path.is_dir():
+        raise PathProblem(f"{path} is a folder; name a file for the picture.")
     if not path.parent.is_dir():
-        raise PlotProblem(f"{path}: there is no folder {path.parent}; make it first.")
+        raise PathProblem(f"{path}: there is no folder {path.parent}; make it first.")
     try:
         import matplotlib  # noqa: F401
     except ImportError as missing:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from miniecs.planning.words import rounded
 from miniecs.scenarios.durations import told
 from miniecs.scenarios.recording import Happening
 from miniecs.scenarios.summary import Disruption, Rollout, Share, Summary, Use, Wait
@@ -36,7 +37,7 @@ def _utilisation(summaries: Sequence[Summary]) -> Iterator[Row]:
     zones = sorted({zone for each in summaries for zone in each.use if zone})
     for zone in zones if len(zones) > 1 else []:
         uses = [each.use.get(zone, _UNUSED) for each in summaries]
-        cells = [f"{use.cpu.mean:.0%} and {use.memory.mean:.0%}" for use in uses]
+        cells = [f"{_percent(use.cpu.mean)} and {_percent(use.memory.mean)}" for use in uses]
         yield (f"  in {zone}, mean of CPU and memory", *cells)
     yield ("hosts with tasks, mean", *(f"{use.used:.1f} of {use.hosts:.1f}" for use in wholes))
 
@@ -92,7 +93,11 @@ def _rollout(rollout: Rollout) -> str:
 
 
 def _shares(share: Share) -> str:
-    return f"{share.mean:.0%}, {share.peak:.0%}"
+    return f"{_percent(share.mean)}, {_percent(share.peak)}"
+
+
+def _percent(part: float) -> str:
+    return f"{rounded(100 * part)}%"
 
 
 def _lengths(wait: Wait) -> str:

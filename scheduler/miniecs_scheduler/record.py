@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 from typing import Any, Final
 
-from miniecs_scheduler.classes import HostClass, Slot
+from miniecs_scheduler.classes import HostClass, HostSet, Slot
 from miniecs_scheduler.constraints import Rules, compile_rules
+from miniecs_scheduler.cursors import Ranking
 from miniecs_scheduler.explain import STAGES, HostChecks, short_id
 from miniecs_scheduler.fits import Fit
 from miniecs_scheduler.index import Fleet, has_attributes
 from miniecs_scheduler.place import place
+from miniecs_scheduler.runners import are_in_order, in_order
 from miniecs_scheduler.strategies import Chain, Step, compile_chain
 from miniecs_scheduler.ties import RING_MASK, ring_start
 from miniecs_scheduler.types import AVAILABILITY_ZONE, Decision, Rejection, Request, Resources
@@ -51,8 +53,9 @@ def record(fleet: Fleet, request: Request, decision: Decision) -> Document:
     `considered` hosts are either in `removed`, by the first check that each failed, or `fitting`.
     `steps` are the strategies in their order, each with the best value and how many hosts had it;
     `ranked` are the first hosts by them, the pick first. Where there were too many hosts to look at,
-    `looked` is false: `removed` then counts what attributes and expressions exclude, and the rest is
-    about the hosts that were picked. `unplaced` says why the next task found no host.
+    `looked` is false: `removed` then counts what attributes and expressions exclude, no step says how
+    many hosts were tied, and without `runnersUp` `ranked` are hosts that were picked. `unplaced` says
+    why the next task found no host; its `closest` is the one that a service event names.
     """
     chain = compile_chain(request.strategies)
     document: Document = {
@@ -77,6 +80,7 @@ def record(fleet: Fleet, request: Request, decision: Decision) -> Document:
         document["unplaced"] = {
             "tasks": decision.unplaced,
             "removed": _rejected(decision),
+            "closest": None if decision.closest is None else short_id(decision.closest.host),
             "suggestion": decision.suggestion,
         }
     return document
@@ -121,17 +125,22 @@ class _Recorder:
         return roomy if self._fit.plain else [slot for slot in roomy if self._fit.fits(slot)]
 
     def not_looked(self, decision: Decision) -> Document:
-        """From the classes of hosts and from the hosts that were picked, however many there are."""
+        """From the classes of hosts and the first of them in their order, however many there are.
+
+        Where they are in no order, the first are those that were picked.
+        """
         excluded: Counter[str] = Counter()
         eligible = frozenset(self._eligible.classes)
         for cls in self._fleet.classes():
             if cls not in eligible:
                 excluded[self._excluded_by(cls)] += len(cls.members)
-        first = dict.fromkeys(placement.host for placement in islice(decision.placements, 4 * RANKED))
-        slots = [self._fleet.slots[host] for host in islice(first, RANKED)]
+        sets = self._eligible.sets if self._request.only_hosts is None else None
+        is_ordered = are_in_order(self._chain, sets)
+        slots = list(islice(self._in_order(sets or ()), RANKED)) if is_ordered else self._picks(decision)
         columns = [self._column(step, slots) for step in self._chain.steps]
         return {
             "looked": False,
+            "runnersUp": is_ordered,
             "removed": [
                 {"reason": reason, "hosts": excluded[reason]} for reason in STAGES if excluded[reason]
             ],
@@ -141,6 +150,15 @@ class _Recorder:
             ],
             "ranked": [self._host(slot, [column[n] for column in columns]) for n, slot in enumerate(slots)],
         }
+
+    def _in_order(self, sets: Sequence[HostSet]) -> Iterator[Slot]:
+        start = ring_start(self._request.seed, self._fleet.ring)
+        ranking = Ranking(self._request, self._chain, self._fit, start)
+        return in_order(ranking, sets, list(self._counts.values()))
+
+    def _picks(self, decision: Decision) -> list[Slot]:
+        first = dict.fromkeys(placement.host for placement in islice(decision.placements, 4 * RANKED))
+        return [self._fleet.slots[host] for host in islice(first, RANKED)]
 
     def _slots(self) -> Collection[Slot]:
         only = self._request.only_hosts

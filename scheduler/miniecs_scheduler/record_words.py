@@ -42,6 +42,8 @@ def _body(record: Document) -> Iterator[str]:
         if record["placed"]:
             left = _count(unplaced["tasks"], "more task")
             yield f"No host was left for {left}: {_removed(unplaced['removed'])}."
+        if len(unplaced["removed"]) > 1 and unplaced.get("closest"):
+            yield f"The closest of all is {_short(unplaced['closest'])}."
         if unplaced["suggestion"]:
             yield f"What would help: {shortened(unplaced['suggestion'])}."
 
@@ -51,7 +53,8 @@ def _considered(record: Document) -> Iterator[str]:
     removed = record["removed"]
     if not record["looked"]:
         without = f"; rules leave out {_removed(removed)}" if removed else ""
-        yield f"{considered}{without}; too many to compare each of them for so few tasks."
+        shown = "" if record.get("runnersUp") else " Only hosts that were picked are shown."
+        yield f"{considered}{without}; too many to look at each of them for so few tasks.{shown}"
         return
     gone = sum(each["hosts"] for each in removed)
     yield f"{considered}, {gone or 'none'} removed, {record['fitting'] or 'none'} left."
@@ -89,6 +92,9 @@ def _table(record: Document) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    more = record.get("fitting", 0) - len(record["ranked"])
+    if more > 0:
+        yield f"… and {_count(more, 'host')} more"
 
 
 def _picked(record: Document) -> str:

@@ -198,8 +198,10 @@ def test_what_cannot_be_asked(offline: Offline, arguments: list[str], told: str)
 
 def test_pictures_that_cannot_be(offline: Offline, tmp_path: Path) -> None:
     asked = ("--task-definition", "web", "--plot")
-    assert offline.refused(*asked, "x.gif", code=1).startswith("x.gif: pictures are .svg or .png files")
-    assert "there is no folder" in offline.refused(*asked, f"{tmp_path}/nowhere/x.svg", code=1)
+    assert offline.refused(*asked, "x.gif").startswith("x.gif: pictures are .svg or .png files")
+    assert "there is no folder" in offline.refused(*asked, f"{tmp_path}/nowhere/x.svg")
+    (tmp_path / "x.svg").mkdir()
+    assert "x.svg is a folder; name a file" in offline.refused(*asked, f"{tmp_path}/x.svg")
 
 
 def test_files_that_cannot_be_read(offline: Offline, tmp_path: Path) -> None:

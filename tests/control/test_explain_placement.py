@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from miniecs.apply import keep_decision, keep_failure
+from miniecs.control import messages
 from miniecs.control.explain import explain_service, explain_task
 from miniecs.control.explain_placement import decision_of, decisions, document, last_placement
 from miniecs.fleets import Fleets
 from miniecs.model import arns
-from miniecs.model.service import Revision
+from miniecs.model.event import EventKind
+from miniecs.model.service import PlacementConstraint, Revision
 from miniecs.store import MemoryStore
 from miniecs.store.outbox import DECISIONS
 from miniecs.store.sqlite import SqliteStore
@@ -155,3 +157,56 @@ def test_a_task_that_waited_for_its_provider_is_explained_by_what_placed_it_in_t
     assert first is not None and first.at == NOW, "it waits still"
     found = decision_of(store, replace(waited, placed_at=NOW + 30))
     assert found is not None and (found.at, found.because) == (NOW + 30, "an instance has joined")
+
+
+def unplaceable(lab: Lab, memory: int) -> None:
+    """The service wants a task of a size that no instance has free."""
+    lab.put(definition(3, memory=memory), replace(lab.service, deployments=()))
+    lab.deploy(replace(lab.service, desired_count=1), Revision(arns.task_definition(SCOPE, "web", 3)))
+    lab.settle()
+
+
+def named_by_the_last_event(lab: Lab) -> str | None:
+    return messages.closest_in(lab.store.events(WEB, (EventKind.SERVICE_MESSAGE,))[-1].message)
+
+
+def test_event_and_record_name_the_same_host_as_the_closest() -> None:
+    lab = a_lab(0, memory=2000)
+    lab.change(instance(2), memory=2500)
+    unplaceable(lab, 3000)
+    (kept,) = decisions(lab.store, WEB)
+    assert document(kept)["unplaced"]["closest"] == named_by_the_last_event(lab) == "ci2"
+    assert not any("service event" in line for line in last_placement(lab.store, WEB, now=lab.now))
+
+
+def test_an_event_that_is_not_repeated_names_the_host_that_was_the_closest_then() -> None:
+    lab = a_lab(0, memory=2000)
+    unplaceable(lab, 3000)
+    said_at, first = lab.now, named_by_the_last_event(lab)
+    lab.run(30)
+    lab.change(instance(2), memory=2500, version=2)
+    lab.put(instance(4, memory=2600))
+    lab.run(61)
+    assert named_by_the_last_event(lab) == first != "ci4"
+    assert document(decisions(lab.store, WEB)[-1])["unplaced"]["closest"] == "ci4"
+    lines = last_placement(lab.store, WEB, now=lab.now)
+    ago = f"{lab.now - said_at + 1:.0f} s ago"
+    assert lines[-1].startswith(f"  The service event of {ago} names {first}, which was the closest then: ")
+
+
+def test_what_is_said_anew_is_kept_anew() -> None:
+    """It is in the same words as before: it is kept all the same, or event and record would differ."""
+    lab = a_lab(0, memory=2000)
+    unplaceable(lab, 3000)
+    first = named_by_the_last_event(lab)
+    lab.put(replace(lab.service, desired_count=0))
+    lab.run(1)
+    assert lab.service.steady
+    gone = next(each for each in (1, 2, 3) if f"ci{each}" == first)
+    lab.change(instance(gone), status="INACTIVE")
+    lab.put(instance(4, memory=2000), replace(lab.service, desired_count=1))
+    lab.run(61)
+    before, after = decisions(lab.store, WEB)[-2:]
+    assert before.message == after.message
+    assert named_by_the_last_event(lab) not in (None, first)
+    assert document(after)["unplaced"]["closest"] == named_by_the_last_event(lab)

@@ -181,14 +181,14 @@ def test_what_is_shown_of_a_host() -> None:
     ],
 )
 def test_where_no_picture_can_be(tmp_path: Path, path: str, told: str) -> None:
-    with pytest.raises(style.PlotProblem) as refused:
+    with pytest.raises(style.PathProblem) as refused:
         draw(planned(3), [], tmp_path / path)
     assert told in str(refused.value)
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "out.svg").mkdir()
-    with pytest.raises(style.PlotProblem, match="out.svg cannot be written: Is a directory"):
+    (tmp_path / "out.svg").symlink_to("/dev/full")
+    with pytest.raises(style.PlotProblem, match="out.svg cannot be written: No space left on device"):
         draw(planned(3), [], tmp_path / "out.svg")
 
 

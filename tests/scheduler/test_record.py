@@ -151,6 +151,8 @@ def test_what_was_picked_and_what_was_not_placed() -> None:
         if unplaced is not None:
             assert unplaced["tasks"] == decision.unplaced
             assert unplaced["suggestion"] == decision.suggestion
+            closest = decision.closest
+            assert unplaced["closest"] == (None if closest is None else id_of(closest.host))
             assert {each["reason"]: each["hosts"] for each in unplaced["removed"]} == decision.rejected
 
 
@@ -172,6 +174,49 @@ def test_where_hosts_are_too_many_rules_and_picks_are_told(monkeypatch: pytest.M
         assert sum(each["hosts"] for each in kept["removed"]) <= excluded, seed
         assert {each["reason"] for each in kept["removed"]} <= by_rules
         assert told(kept)
+
+
+def test_runners_up_of_many_hosts_are_those_that_looking_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = [decided(*drawn(seed))[1] for seed in CASES]
+    monkeypatch.setattr(record_module, "LOOKS", 0)
+    monkeypatch.setattr(record_module, "LOOKS_PER_TASK", 0)
+    found = 0
+    for seed in CASES:
+        _, kept = decided(*drawn(seed))
+        if kept.get("runnersUp"):
+            found += 1
+            assert kept["ranked"] == looked[seed]["ranked"], seed
+            assert [step["best"] for step in kept["steps"]] == [s["best"] for s in looked[seed]["steps"]]
+            assert "picked are shown" not in told(kept)[1]
+        elif kept["placed"]:
+            assert "Only hosts that were picked are shown." in told(kept)[1]
+    assert found > len(CASES) // 10
+
+
+@pytest.mark.parametrize(
+    ("strategies", "are_shown"),
+    [
+        (SERVICE_DEFAULT, True),
+        ((Strategy("binpack", "memory"), Strategy("binpack", "cpu")), True),
+        ((Strategy("spread", "instanceId"), Strategy("spread", "attribute:ecs.availability-zone")), True),
+        ((Strategy("random"),), False),
+        ((Strategy("spread", "attribute:ecs.availability-zone"),), False),  # and then chance
+        ((Strategy("spread", "instanceId"), Strategy("binpack", "cpu")), False),  # levels would be sorted
+        ((Strategy("binpack", "cpu"), Strategy("spread", "instanceId")), False),
+        ((Strategy("spread", "attribute:name"), Strategy("binpack", "cpu")), False),  # a class for each host
+    ],
+)
+def test_which_chains_keep_hosts_in_an_order_that_can_be_shown(
+    strategies: tuple[Strategy, ...], are_shown: bool
+) -> None:
+    made = Fleet()
+    for n in range(400):
+        attributes = {"ecs.availability-zone": "abc"[n % 3], "name": str(n)}
+        made.put_host(Host(f"arn:host/{n:08x}", attributes, Resources(2048, 4096)))
+    request = Request(Resources(256, 512), 1, "service:web", strategies=strategies)
+    kept = json.loads(decide(made, request).record)
+    assert (kept["looked"], kept["runnersUp"]) == (False, are_shown)
+    assert len(kept["ranked"]) == (5 if are_shown else 1)
 
 
 def fleet(*hosts: tuple[str, str, int, int], group: str = "service:web") -> Fleet:
@@ -233,6 +278,7 @@ def test_nothing_placed_in_words() -> None:
         f" {rule}: attribute:ecs.availability-zone is b)",
         "  removed 1 by MemberOf placement constraint unsatisfied"
         f" (a: {rule}: attribute:ecs.availability-zone is a)",
+        "  The closest of all is a.",
         f"  What would help: 1 host would fit without {rule}.",
     ]
     assert lines(Fleet())[1:] == [
@@ -250,10 +296,11 @@ def test_a_table_of_many_hosts_has_five_and_says_how_many_were_tied() -> None:
         "  2. spread instanceId: least is 0 tasks, 300 hosts left",
         "  3. chance",
     ]
-    assert len(told_lines) == 12
+    assert told_lines[-2] == "  … and 295 hosts more"
+    assert len(told_lines) == 13
     many = fleet(*((f"{n:08x}", "abc"[n % 3], 4096, 0) for n in range(400)))
     assert lines(many, strategies=SERVICE_DEFAULT)[1] == (
-        "  400 container instances considered; too many to compare each of them for so few tasks."
+        "  400 container instances considered; too many to look at each of them for so few tasks."
     )
     assert lines(many, count=200, strategies=SERVICE_DEFAULT)[1].endswith(", none removed, 400 left.")
 
