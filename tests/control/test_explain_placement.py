@@ -13,7 +13,7 @@ from miniecs.control.explain_placement import decision_of, decisions, document, 
 from miniecs.fleets import Fleets
 from miniecs.model import arns
 from miniecs.model.event import EventKind
-from miniecs.model.service import PlacementConstraint, Revision
+from miniecs.model.service import Revision
 from miniecs.store import MemoryStore
 from miniecs.store.outbox import DECISIONS
 from miniecs.store.sqlite import SqliteStore
