@@ -179,10 +179,7 @@ def _planned(folder: DataFolder, asked: Asked) -> tuple[Planned, dict[str, Any]]
     """The cluster, and what was done on the way."""
     if asked.file is not None:
         found = cluster_file.load(_text(asked.file), str(asked.file))
-        try:
-            return plan(found, seed=asked.seed), {}
-        except Mistake as mistake:
-            raise Mistake(f"{asked.file}: {mistake}") from mistake
+        return plan(found, seed=asked.seed), {}
     document = connect(folder).get("cluster", name=asked.cluster, definition=asked.task_definition)
     planned = plan(cluster_file.observed(document), seed=asked.seed)
     if asked.export is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.document import Document, named
@@ -24,13 +24,14 @@ from miniecs.planning.sizes import (
     HostCount,
     Memory,
     MemoryText,
+    Moment,
     Port,
     Revision,
     TaskCount,
     Text,
 )
-from miniecs.planning.text import Mistake
-from miniecs.planning.validate import check, nearest, read
+from miniecs.planning.text import Mistake, Place, parse
+from miniecs.planning.validate import check, nearest, where
 from miniecs.planning.words import RESERVED_PORTS
 
 _NAME = r"^[A-Za-z0-9_.-]+$"
@@ -81,7 +82,7 @@ class HostSpec(Document):
     agent_connected: bool = True
     agent_version: str | None = None
     ec2_instance_id: str | None = named("ec2InstanceId", default=None)
-    registered_at: float = 0.0
+    registered_at: Moment = 0.0
     tasks: tuple[RunningTasks, ...] = ()
 
     @model_validator(mode="after")
@@ -172,11 +173,26 @@ class ClusterFile(Document):
     hosts: tuple[HostSpec, ...] = ()
     task_definitions: tuple[TaskDefinitionSpec, ...] = ()
     services: tuple[ServiceSpec, ...] = ()
+    _document: Any = PrivateAttr(None)
+    _file: str = PrivateAttr("")
+
+    @property
+    def is_written(self) -> bool:
+        """By a person, in a file; else it is how a running cluster is."""
+        return self._document is not None
+
+    def at(self, place: Place, what: str) -> str:
+        """The words with the file and the line that they are about, where there is a file."""
+        if not self.is_written:
+            return what
+        return f"{where(self._document, self._file, tuple(place))}: {what}"
 
 
 def load(text: str, name: str) -> ClusterFile:
     """A cluster file's content; ``name`` is what errors call it. Raises Mistake."""
-    found = read(text, ClusterFile, name)
+    document = parse(text, name)
+    found = check(document, ClusterFile, name)
+    found._document, found._file = document, name
     if not found.hosts:
         raise Mistake(
             f"{name}: there are no hosts. Give some, for example:\n"

@@ -10,7 +10,7 @@ from miniecs.model.container_definition import PortMapping, ResourceRequirement
 from miniecs.model.scope import Scope
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.planning.cluster_file import PlannedContainer, TaskDefinitionSpec
-from miniecs.planning.text import Mistake
+from miniecs.planning.text import Mistake, within
 from miniecs.planning.validate import nearest
 
 
@@ -18,12 +18,13 @@ def definitions_of(specs: Iterable[TaskDefinitionSpec], scope: Scope) -> dict[st
     """Task definitions by family:revision. Raises Mistake."""
     found: dict[str, TaskDefinition] = {}
     last: dict[str, int] = {}
-    for spec in specs:
-        definition = definition_of(spec, scope, revision=spec.revision or last.get(spec.family, 0) + 1)
-        last[spec.family] = max(definition.revision, last.get(spec.family, 0))
-        if definition.family_revision in found:
-            raise Mistake(f"task definition {definition.family_revision} is described twice")
-        found[definition.family_revision] = definition
+    for n, spec in enumerate(specs):
+        with within("taskDefinitions", n):
+            definition = definition_of(spec, scope, revision=spec.revision or last.get(spec.family, 0) + 1)
+            last[spec.family] = max(definition.revision, last.get(spec.family, 0))
+            if definition.family_revision in found:
+                raise Mistake(f"task definition {definition.family_revision} is described twice")
+            found[definition.family_revision] = definition
     return found
 
 

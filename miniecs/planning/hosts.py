@@ -13,7 +13,7 @@ from miniecs.model.network import zones
 from miniecs.model.scope import Scope
 from miniecs.planning.cluster_file import HostSpec
 from miniecs.planning.sizes import MOST_HOSTS
-from miniecs.planning.text import Mistake
+from miniecs.planning.text import Mistake, within
 from miniecs.planning.words import BUILT_IN
 
 AGENT_VERSION: Final = "1.0.0"
@@ -38,17 +38,21 @@ def instances_of(
     every_zone = cycle(zones(scope.region)[:ZONES])
     names = _Names()
     made: list[tuple[ContainerInstance, HostSpec]] = []
-    for spec in specs:
+    for n, spec in enumerate(specs):
         if len(made) + spec.count > MOST_HOSTS:
-            raise Mistake(f"more than {MOST_HOSTS:,} hosts")
-        own = able if spec.capabilities is None else _capabilities(capabilities or {}, spec.capabilities)
+            raise Mistake(f"more than {MOST_HOSTS:,} hosts", ("hosts", n))
+        own = able
+        if spec.capabilities is not None:
+            with within("hosts", n, "capabilities"):
+                own = _capabilities(capabilities or {}, spec.capabilities)
         alike: dict[str, ContainerInstance] = {}
         zones_in_turn = _zones(spec, every_zone)
-        for id in names.of(spec):
-            zone = zone_name(next(zones_in_turn), scope.region)
-            if zone not in alike:
-                alike[zone] = _instance(spec, zone, scope, cluster, own)
-            made.append((replace(alike[zone], arn=id), spec))
+        with within("hosts", n):
+            for id in names.of(spec):
+                zone = zone_name(next(zones_in_turn), scope.region)
+                if zone not in alike:
+                    alike[zone] = _instance(spec, zone, scope, cluster, own)
+                made.append((replace(alike[zone], arn=id), spec))
     return made
 
 

@@ -15,10 +15,11 @@ from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.model.service import PlacementConstraint
 from miniecs.model.task_definition import TaskDefinition
-from miniecs.planning.cluster_file import ClusterFile, RunningTasks, ServiceSpec
+from miniecs.planning.cluster_file import ClusterFile, HostSpec, RunningTasks, ServiceSpec
 from miniecs.planning.definitions import definitions_of, find_definition
+from miniecs.planning.doubts import doubts
 from miniecs.planning.hosts import instances_of, zone_name
-from miniecs.planning.text import Mistake
+from miniecs.planning.text import Mistake, within
 from miniecs_scheduler import Fleet, Resources, place
 
 ALONE = (PlacementConstraint("distinctInstance"),)  # a daemon has one task on a host
@@ -62,7 +63,17 @@ class Planned:
 
 
 def plan(file: ClusterFile, *, seed: int = 0) -> Planned:
-    """The cluster with all its tasks in place. Raises Mistake for names that lead nowhere."""
+    """The cluster with all its tasks in place. Raises Mistake, with its line, for names that lead nowhere."""
+    try:
+        planned = _planned(file, seed)
+    except Mistake as mistake:
+        raise Mistake(file.at(mistake.place, str(mistake))) from mistake
+    if file.is_written:
+        planned.notes[:0] = doubts(file)
+    return planned
+
+
+def _planned(file: ClusterFile, seed: int) -> Planned:
     scope = Scope(file.account, file.region)
     planned = Planned(file.cluster, scope, definitions=definitions_of(file.task_definitions, scope))
     needed = {
@@ -71,21 +82,28 @@ def plan(file: ClusterFile, *, seed: int = 0) -> Planned:
         for attribute in definition.requires_attributes
     }
     capabilities = {name: tuple(map(Attribute, names)) for name, names in file.capabilities.items()}
-    running: list[tuple[str, RunningTasks]] = []
+    entries = {id(spec): n for n, spec in enumerate(file.hosts)}
+    running: list[tuple[str, int, HostSpec]] = []
     for instance, spec in instances_of(file.hosts, scope, file.cluster, capabilities, needed):
         planned.instances[instance.arn] = instance
         planned.fleet.put_host(host_of(instance))
-        running += ((instance.arn, tasks) for tasks in spec.tasks)
-    for host, tasks in running:
-        _put(planned, host, tasks)
-    _note_overfull(planned, dict.fromkeys(host for host, _ in running))
-    for service in file.services:
+        if spec.tasks:
+            running.append((instance.arn, entries[id(spec)], spec))
+    for host, n, spec in running:
+        for m, tasks in enumerate(spec.tasks):
+            with within("hosts", n, "tasks", m, "taskDefinition"):
+                _put(planned, host, tasks)
+    _note_overfull(planned, [host for host, _, _ in running])
+    for n, service in enumerate(file.services):
         if service.service_name in planned.services:
-            raise Mistake(f"service {service.service_name} is described twice")
+            what = f"service {service.service_name} is described twice"
+            raise Mistake(what, ("services", n, "serviceName"))
         planned.services[service.service_name] = service
     # Daemons come first, as in ECS.
-    for service in sorted(file.services, key=lambda each: each.scheduling_strategy != "DAEMON"):
-        _fill(planned, service, seed)
+    in_turn = sorted(enumerate(file.services), key=lambda each: each[1].scheduling_strategy != "DAEMON")
+    for n, service in in_turn:
+        with within("services", n, "taskDefinition"):
+            _fill(planned, service, seed)
     return planned
 
 

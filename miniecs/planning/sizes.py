@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from miniecs_scheduler import parse_date
+
 MOST_HOSTS: Final = 100_000
 MOST_TASKS: Final = 1_000_000
 
@@ -53,6 +55,17 @@ def _port(value: Any) -> tuple[str, int]:
     return found[2] or "tcp", int(found[1])
 
 
+def _moment(value: Any) -> Any:
+    """Seconds since 1970, or a date as expressions have it."""
+    if isinstance(value, str):
+        found = parse_date(value.strip())
+        if found is None:
+            forms = "2026-01-31 or 2026-01-31T08:30:00Z, or seconds since 1970"
+            raise ValueError(f"must be a date like {forms}, not {value!r}")
+        return found
+    return _number(value)
+
+
 def _text(value: Any) -> Any:
     """A value that YAML took for a number is the text of it; true and false must be said to be texts."""
     if isinstance(value, bool):
@@ -71,6 +84,8 @@ Gpus = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1024)]
 HostCount = Annotated[int, BeforeValidator(_number), Field(ge=1, le=MOST_HOSTS)]
 TaskCount = Annotated[int, BeforeValidator(_number), Field(ge=0, le=MOST_TASKS)]
 Revision = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**31)]
+Moment = Annotated[float, BeforeValidator(_moment), Field(ge=0, allow_inf_nan=False)]
+"""Seconds since 1970; ``2026-01-31`` and ``2026-01-31T08:30:00+01:00`` are read as such."""
 Port = Annotated[tuple[str, int], BeforeValidator(_port)]
 Text = Annotated[str, BeforeValidator(_text), Field(max_length=1024)]
 

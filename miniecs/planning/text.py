@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import yaml
@@ -18,8 +19,30 @@ _BOOL: Final = "tag:yaml.org,2002:bool"
 _TIME: Final = "tag:yaml.org,2002:timestamp"
 
 
+Place = Iterable[str | int]
+"""The way to something in a document: keys and numbers of items."""
+
+
 class Mistake(ValueError):
-    """What is wrong in a document and where; one line for each mistake."""
+    """What is wrong in a document and where; one line for each mistake.
+
+    place: where, as long as nobody who knows the document has put it into words.
+    """
+
+    def __init__(self, what: str, place: Place = ()) -> None:
+        super().__init__(what)
+        self.place = tuple(place)
+
+
+@contextmanager
+def within(*place: str | int) -> Iterator[None]:
+    """Mistakes that are found within have this place, unless they know a nearer one."""
+    try:
+        yield
+    except Mistake as mistake:
+        if mistake.place:
+            raise
+        raise Mistake(str(mistake), place) from mistake
 
 
 class Mapping(dict[str, Any]):
@@ -56,7 +79,7 @@ def parse(text: str, name: str) -> Any:
         raise Mistake(f"{name}: this is neither YAML nor JSON: {problem}") from problem
 
 
-def line_of(document: Any, path: Iterable[str | int]) -> int | None:
+def line_of(document: Any, path: Place) -> int | None:
     """The line of what the path leads to, or of the last thing on it that exists; None where unknown."""
     line = None
     for step in path:

@@ -38,6 +38,13 @@ def check(document: Any, model: type[M], name: str) -> M:
         raise Mistake("\n".join([*list(told)[:_MOST], *more])) from problem
 
 
+def where(document: Any, name: str, path: Sequence[str | int]) -> str:
+    """``c.yaml, line 4: hosts[2].type``; without what is not known."""
+    line = line_of(document, path)
+    file = f"{name}, line {line}" if line is not None else name
+    return ": ".join(part for part in (file, path_text(path)) if part)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant: a typo of it, or it ends like it (instanceType, type)."""
     names = {name.lower(): name for name in known}
@@ -62,10 +69,7 @@ def path_text(path: Sequence[str | int]) -> str:
 
 def _told(error: Any, document: Any, model: type[BaseModel], name: str) -> str:
     path = _existing(error["loc"], document, error["type"])
-    line = line_of(document, path)
-    where = f"{name}, line {line}" if line is not None else name
-    subject = path_text(path)
-    return ": ".join(part for part in (where, subject, _what(error, path, model)) if part)
+    return ": ".join(part for part in (where(document, name, path), _what(error, path, model)) if part)
 
 
 def _existing(path: Sequence[str | int], document: Any, kind: str) -> list[str | int]:

@@ -4,7 +4,8 @@ Standard library only, without clock, I/O or chance of its own, so that the same
 request give the same answer in the control plane, in a simulation and in a lesson.
 """
 
-from miniecs_scheduler.expressions import Expression, parse_expression
+from miniecs_scheduler.dates import parse_date
+from miniecs_scheduler.expressions import Expression, is_version, parse_expression
 from miniecs_scheduler.index import Fleet
 from miniecs_scheduler.place import place
 from miniecs_scheduler.record import decide, record
@@ -42,6 +43,8 @@ __all__ = [
     "Resources",
     "Strategy",
     "decide",
+    "is_version",
+    "parse_date",
     "parse_expression",
     "place",
     "record",

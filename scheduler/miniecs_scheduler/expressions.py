@@ -344,6 +344,11 @@ def _version(text: str) -> tuple[int, ...] | None:
     return tuple(parts)
 
 
+def is_version(text: str) -> bool:
+    """Whether an agent's version can be compared with another."""
+    return _version(text) is not None
+
+
 def _version_test(operator: str, literal: tuple[int, ...]) -> Test:
     compare = _COMPARE[operator]
 

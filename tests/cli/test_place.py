@@ -149,7 +149,9 @@ def test_capacity(offline: Offline) -> None:
 
 def test_a_mistake_in_a_file_names_it(offline: Offline) -> None:
     offline.file.write_text("hosts: [{id: a, type: m5.large}, {id: a, type: m5.large}]")
-    assert offline.refused("--task-definition", "web") == f"{offline.file}: two hosts have the id a"
+    assert offline.refused("--task-definition", "web") == (
+        f"{offline.file}, line 1: hosts[1]: two hosts have the id a"
+    )
 
 
 def test_pictures(offline: Offline, tmp_path: Path) -> None:

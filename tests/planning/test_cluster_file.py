@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from miniecs.control.launch import demand_of
-from miniecs.planning.cluster_file import ClusterFile, load
+from miniecs.planning.cluster_file import ClusterFile, load, observed
 from miniecs.planning.planned import Planned, plan
 from miniecs.planning.text import Mistake
 from miniecs_scheduler import Resources
@@ -183,19 +183,40 @@ def test_more_on_a_host_than_it_has_is_told() -> None:
         ("hosts: [{type: m5.large, ports: [70000]}]", "hosts[0].ports[0]: must be a port of 1 to 65535"),
         ("hosts: [{type: m5.large, status: DRANING}]", "hosts[0].status: must be 'ACTIVE', 'DRAINING', "),
         ("hosts: [{type: m5.large, attributes: {a: true}}]", 'attributes.a: write "true" with quotes'),
-        ("hosts: [{type: m5.large, capabilities: x}]", "there are no capabilities 'x'; there are none"),
-        ("hosts: [{id: a, type: m5.large}, {id: a, type: m5.large}]", "two hosts have the id a"),
+        (
+            "hosts:\n- {type: m5.large}\n- type: m5.large\n  capabilities: x",
+            "c.yaml, line 4: hosts[1].capabilities: there are no capabilities 'x'; there are none",
+        ),
+        (
+            "hosts:\n- {id: a, type: m5.large}\n- {id: a, type: m5.large}",
+            "c.yaml, line 3: hosts[1]: two hosts have the id a",
+        ),
+        (
+            "hosts: [{type: m5.large, registeredAt: yesterday}]",
+            "hosts[0].registeredAt: must be a date like 2026-01-31 or 2026-01-31T08:30:00Z, or seconds since",
+        ),
+        ("hosts: [{type: m5.large, registeredAt: .inf}]", "registeredAt: must be a finite number"),
+        ("hosts: [{type: m5.large, registeredAt: -1}]", "must be greater than or equal to 0, not -1"),
         (
             "hosts: [{type: m5.large, tasks: [{count: 2}]}]",
             "hosts[0].tasks[0]: name a taskDefinition, or give cpu and memory",
         ),
         (
-            "hosts: [{type: m5.large, tasks: [{taskDefinition: wob}]}]\n" + WEB,
-            "there is no task definition wob; did you mean web?",
+            "hosts:\n- type: m5.large\n  tasks:\n  - {taskDefinition: web}\n  - taskDefinition: wob\n" + WEB,
+            "c.yaml, line 5: hosts[0].tasks[1].taskDefinition: there is no task definition wob; did you mean",
         ),
         (
-            "hosts: [{type: m5.large}]\ntaskDefinitions: [{family: web, cpu: 5}]",
-            "task definition web:1 says no memory: give memory to the task, or memory or memoryReservation ",
+            "hosts: [{type: m5.large}]\n" + WEB + "services:\n"
+            "- {serviceName: s, taskDefinition: web}\n- serviceName: t\n  count: 1\n  taskDefinition: wob",
+            "c.yaml, line 7: services[1].taskDefinition: there is no task definition wob; did you mean web?",
+        ),
+        (
+            "hosts: [{type: m5.large}]\n" + WEB + "services:\n- {serviceName: t, taskDefinition: wob}",
+            "c.yaml, line 4: services[0].taskDefinition: there is no task definition wob; did you mean web?",
+        ),
+        (
+            "hosts: [{type: m5.large}]\ntaskDefinitions:\n- {family: web, cpu: 5}",
+            "c.yaml, line 3: taskDefinitions[0]: task definition web:1 says no memory: give memory to the ",
         ),
         (
             "hosts: [{type: m5.large}]\ntaskDefinitions:\n- family: web\n  containerDefinitions:\n"
@@ -209,8 +230,8 @@ def test_more_on_a_host_than_it_has_is_told() -> None:
         ),
         (
             "hosts: [{type: m5.large}]\n"
-            "taskDefinitions: [{family: w, memory: 5}, {family: w, revision: 1, memory: 5}]",
-            "task definition w:1 is described twice",
+            "taskDefinitions:\n- {family: w, memory: 5}\n- {family: w, revision: 1, memory: 5}",
+            "c.yaml, line 4: taskDefinitions[1]: task definition w:1 is described twice",
         ),
         (
             "hosts: [{type: m5.large}]\n"
@@ -230,15 +251,60 @@ def test_more_on_a_host_than_it_has_is_told() -> None:
             "\n  attribute:stack = x\n                  ^",
         ),
         (
-            "hosts: [{type: m5.large}]\n" + WEB + "services: [{serviceName: s, taskDefinition: web}, "
-            "{serviceName: s, taskDefinition: web}]",
-            "service s is described twice",
+            "hosts: [{type: m5.large}]\n" + WEB + "services:\n- {serviceName: s, taskDefinition: web}\n"
+            "- {serviceName: s, taskDefinition: web}",
+            "c.yaml, line 5: services[1].serviceName: service s is described twice",
         ),
         ("hosts: [{type: m5.large}]\nregion: Mars", "region: string should match pattern"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_with_their_place(text: str, told: str) -> None:
     assert told in mistake(text)
+
+
+def test_dates_are_those_of_expressions() -> None:
+    cluster = planned(
+        "hosts:\n"
+        "- {id: a, type: m5.large, registeredAt: 2026-01-31}\n"
+        "- {id: b, type: m5.large, registeredAt: 2026-01-31T01:00:00+01:00}\n"
+        "- {id: c, type: m5.large, registeredAt: '2026-01-31T00:00:00Z'}\n"
+        "- {id: d, type: m5.large, registeredAt: 1769817600.0}\n"
+        "- {id: e, type: m5.large}\n"
+    )
+    moments = [instance.registered_at for instance in cluster.instances.values()]
+    assert moments == [1769817600.0] * 4 + [0.0]
+
+
+def test_what_is_probably_not_meant_is_noted_with_its_line() -> None:
+    cluster = planned(
+        "hosts:\n"
+        "- {type: m5.large, zones: [a, us-east-1b, us-east-1q]}\n"
+        "- type: m5.large\n"
+        "  zone: nowhere\n"
+        "  agentVersion: foo\n"
+        "- {id: own, cpu: 1000, memory: 1000, agentVersion: v1.9}\n"
+        "- {type: m5.large, memory: 7764}\n"
+        "- type: m5.large\n"
+        "  cpu: 4096\n"
+        "  memory: 16384\n"
+        "  tasks: [{taskDefinition: web, group: 'service:wep'}]\n" + WEB + "services:\n"
+        "- {serviceName: web, taskDefinition: web, zones: [a, f]}\n"
+    )
+    assert cluster.notes == [
+        "c.yaml, line 4: hosts[1].zone: nowhere is no zone of us-east-1, which has us-east-1a, us-east-1b, "
+        "us-east-1c, us-east-1d, us-east-1e, us-east-1f; a letter is enough",
+        "c.yaml, line 5: hosts[1].agentVersion: 'foo' is no version like 1.90.0: no comparison holds for it",
+        "c.yaml, line 9: hosts[4].cpu: 4096 CPU units, but an m5.large has 2048",
+        "c.yaml, line 10: hosts[4].memory: 16384 MiB, but an m5.large has 8192",
+        "c.yaml, line 11: hosts[4].tasks[0].group: there is no such service; did you mean service:web?",
+        "c.yaml, line 14: services[0].zones[1]: no host is in f",
+    ]
+
+
+def test_of_a_running_cluster_nothing_is_doubted() -> None:
+    """Its zones and versions are as they are, and it has no lines."""
+    document = {"hosts": [{"type": "m5.large", "cpu": 1, "memory": 99999, "zone": "x1", "agentVersion": "x"}]}
+    assert plan(observed(document)).notes == []
 
 
 def test_many_mistakes_are_told_at_once_but_not_all() -> None:
