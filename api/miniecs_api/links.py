@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
+from miniecs.apply import write_target
 from miniecs.config import Timing
 from miniecs.control.health import ProbeResult, judge
 from miniecs.model.load_balancing import HealthCheck, Target, TargetGroup
@@ -34,7 +35,7 @@ def report_probes(tx: Transaction, results: Iterable[tuple[str, ProbeResult]], *
             continue
         after = judge(target, group, result, now=now)
         if _says_something(target, after, result):
-            tx.put(after)
+            write_target(tx, target, after, now=now)
 
 
 def _says_something(before: Target, after: Target, result: ProbeResult) -> bool:

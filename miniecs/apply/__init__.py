@@ -13,6 +13,7 @@ from miniecs.apply.writing import (
     write_begun,
     write_instance,
     write_service,
+    write_target,
     write_task,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "write_begun",
     "write_instance",
     "write_service",
+    "write_target",
     "write_task",
 ]

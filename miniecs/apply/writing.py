@@ -18,6 +18,7 @@ from miniecs.ids import Ids
 from miniecs.model import arns
 from miniecs.model.event import PLACED, Event, EventKind
 from miniecs.model.instance import ContainerInstance
+from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_set import TaskSet
@@ -77,6 +78,24 @@ def write_instance(
     tx.put(after)
     tx.emit(Event(EventKind.CONTAINER_INSTANCE, after.arn, now, because=because, state=after))
     return after
+
+
+def write_target(tx: Transaction, before: Target, after: Target | None, *, now: float) -> None:
+    """Put a registered target, or delete it, and tell of its state where that is a task's health.
+
+    Nothing is told of a target that is new: it is as healthy as one that is missing.
+    """
+    if after is None:
+        tx.delete(Target, before.key)
+    else:
+        tx.put(after)
+    state = "gone" if after is None else after.state
+    if before.task_arn is None or state == before.state:
+        return
+    group = before.target_group_arn
+    text = f"target {before.id}:{before.port} in target group {arns.group_name_of(group)} is {state}"
+    because = (after.description or "") if after is not None else ""
+    tx.emit(Event(EventKind.TARGET, before.task_arn, now, text, because, name=state, reason=group))
 
 
 def write_service(

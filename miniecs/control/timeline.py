@@ -1,26 +1,21 @@
 """A service's deployments over time: how many tasks of each were in which state, told from events.
 
-Events hold each task as it was, so the past is read and not guessed. What they do not hold is the health of
-targets: tasks behind a target group are only called running here.
+Events hold each task as it was, and the state of its targets, so the past is read and not guessed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
+from miniecs.control.lives import HEALTHY, NOT_TOLD, RUNNING, STATES, Health, Life, states
 from miniecs.model import arns
 from miniecs.model.event import Event, EventKind
+from miniecs.model.load_balancing import Target
 from miniecs.model.task import Task
 
-STARTING, SETTLING, RUNNING = "starting", "settling", "running"
-HEALTHY, UNHEALTHY, STOPPING = "healthy", "unhealthy", "stopping"
-STATES = (HEALTHY, RUNNING, SETTLING, UNHEALTHY, STARTING, STOPPING)
-"""settling: running, but not yet healthy. running: whether healthy or not, no event tells."""
-
-AGE, CONTAINERS, NOT_TOLD = "age", "containers", "not told"
 BEGAN, COMPLETED, FAILED, ROLLBACK, STEADY = "began", "completed", "failed", "rollback", "steady"
 _BY_NAME = {
     "SERVICE_DEPLOYMENT_IN_PROGRESS": BEGAN,
@@ -30,15 +25,6 @@ _BY_NAME = {
 }
 MOST_TIMES = 1000
 _CALM = {HEALTHY, RUNNING}
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How a deployment's tasks are judged. by: AGE, CONTAINERS or NOT_TOLD; waits in seconds."""
-
-    by: str = AGE
-    healthy_after: float = 40.0  # by age: RUNNING so long
-    grace: float = 0.0  # by containers: so long after its start none is unhealthy
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +54,14 @@ def tell(
     since: float,
     now: float,
     quiet: float,
+    targets: Iterable[Target] = (),
 ) -> Timeline:
     """The last stretch of time in which anything happened; nothing is known of what was before ``since``.
 
-    events: oldest first. tasks: the service's as they are, for those of which no event is left. quiet: a
-    stretch begins after so many seconds in which all tasks just ran.
+    events: oldest first. tasks, targets: the service's as they are, for those of which no event is left.
+    quiet: a stretch begins after so many seconds in which all tasks just ran.
     """
-    lives, happenings = _sorted(events, tasks, service_arn, since)
+    lives, happenings = _sorted(events, tasks, targets, service_arn, since)
     happenings = [each for each in happenings if each.at >= since]
     changes = _changes(lives, health, since, now)
     times = sorted({*(at for at, _, _, _ in changes), *(each.at for each in happenings)})
@@ -86,32 +73,45 @@ def tell(
     told = tuple(each for each in happenings if begin <= each.at <= end)
     there = [*counts, *(each.deployment_id for each in told if each.deployment_id)]
     definitions = {
-        seen[0][1].deployment_id or "": arns.name_of(seen[0][1].task_definition_arn) for seen in lives
+        life.task.deployment_id or "": arns.name_of(life.task.task_definition_arn) for life in lives
     }
     zeros = {state: (0,) * len(shown) for state in STATES}
     return Timeline(shown, {id: counts.get(id, zeros) for id in dict.fromkeys(there)}, definitions, told)
 
 
-_Life = list[tuple[float, Task]]
 _Change = tuple[float, str, str, int]  # when, which deployment, which state, one more or one less
 
 
 def _sorted(
-    events: Iterable[Event], tasks: Iterable[Task], service_arn: str, since: float
-) -> tuple[list[_Life], list[Happening]]:
-    """The service's events: each task's in order, and what happened to deployments."""
-    lives: dict[str, _Life] = {}
+    events: Iterable[Event],
+    tasks: Iterable[Task],
+    targets: Iterable[Target],
+    service_arn: str,
+    since: float,
+) -> tuple[list[Life], list[Happening]]:
+    """The service's events: each task's and its targets' in order, and what happened to deployments."""
+    lives: dict[str, Life] = {}
+    of_targets: dict[str, list[tuple[float, str, str]]] = {}
     happenings = []
     for event in events:
         task = event.state
         if isinstance(task, Task):
             if task.service_arn == service_arn:
-                lives.setdefault(task.arn, []).append((event.at, task))
+                lives.setdefault(task.arn, Life()).seen.append((event.at, task))
+        elif event.kind is EventKind.TARGET:
+            of_targets.setdefault(event.resource, []).append((event.at, event.reason, event.name))
         elif event.resource == service_arn and event.name in _BY_NAME:
             happenings.append(_happening(event))
     for task in tasks:
         if task.service_arn == service_arn and task.arn not in lives:
-            lives[task.arn] = [(since, task)]
+            lives[task.arn] = Life([(since, task)])
+    for target in targets:
+        # No event of it is left, so it is as it was when the first of those that are left came.
+        if target.task_arn is not None and target.task_arn not in of_targets:
+            known = (since, target.target_group_arn, target.state)
+            of_targets.setdefault(target.task_arn, []).append(known)
+    for arn, life in lives.items():
+        life.targets = of_targets.get(arn, [])
     return list(lives.values()), happenings
 
 
@@ -123,66 +123,18 @@ def _happening(event: Event) -> Happening:
     return Happening(event.at, kind, event.id if is_deployment else "", event.reason)
 
 
-def _changes(lives: Iterable[_Life], health: Mapping[str, Health], since: float, now: float) -> list[_Change]:
+def _changes(lives: Iterable[Life], health: Mapping[str, Health], since: float, now: float) -> list[_Change]:
     """Every move of a task from one state to the next; those before ``since`` count from then on."""
     found: list[_Change] = []
-    for seen in lives:
-        id = seen[0][1].deployment_id or ""
+    for life in lives:
+        id = life.task.deployment_id or ""
         before = None
-        for at, state in _states(seen, health.get(id, Health(NOT_TOLD)), now):
+        for at, state in states(life, health.get(id, Health(NOT_TOLD)), since=since, now=now):
             at = max(at, since)
             if state != before:
                 found += [(at, id, each, by) for each, by in ((before, -1), (state, 1)) if each is not None]
             before = state
     return sorted(found, key=lambda each: each[0])
-
-
-def _states(seen: _Life, health: Health, now: float) -> Iterator[tuple[float, str | None]]:
-    """A task's states with their beginnings; None: it is gone. What only time changes ends with what came."""
-    known = [*_before(seen), *seen]
-    ends = [*(at for at, _ in known[1:]), now]
-    for (at, task), end in zip(known, ends, strict=True):
-        for begin, state in _from(at, task, health):
-            if begin == at or begin < end:
-                yield begin, state
-
-
-def _before(seen: _Life) -> Iterator[tuple[float, Task]]:
-    """Of a task whose first events were dropped: what its own times tell of them."""
-    first, task = seen[0]
-    starting = replace(task, last_status="PENDING", desired_status="RUNNING")
-    steps = [
-        (task.created_at, starting),
-        (task.started_at, replace(starting, last_status="RUNNING")),
-        (task.stopping_at, replace(starting, desired_status="STOPPED")),
-    ]
-    for at, was in steps:
-        if at is not None and at < first:
-            yield at, was
-
-
-def _from(at: float, task: Task, health: Health) -> Iterator[tuple[float, str | None]]:
-    """The state that a task has from then on, and those that time brings if nothing else comes."""
-    if task.is_stopped:
-        yield at, None
-    elif not task.wanted:
-        yield at, STOPPING
-    elif task.last_status != "RUNNING":
-        yield at, STARTING
-    elif health.by == AGE:
-        yield from _turning(at, SETTLING, (task.started_at or at) + health.healthy_after, HEALTHY)
-    elif health.by == NOT_TOLD:
-        yield at, RUNNING
-    elif task.health_status == "UNHEALTHY":
-        yield from _turning(at, SETTLING, (task.started_at or at) + health.grace, UNHEALTHY)
-    else:
-        yield at, HEALTHY if task.health_status == "HEALTHY" else SETTLING
-
-
-def _turning(at: float, first: str, then_at: float, then: str) -> Iterator[tuple[float, str]]:
-    if then_at > at:
-        yield at, first
-    yield max(at, then_at), then
 
 
 def _stretch(

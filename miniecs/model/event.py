@@ -19,6 +19,7 @@ class EventKind(StrEnum):
     DEPLOYMENT = "ECS Deployment State Change"
     SERVICE_ACTION = "ECS Service Action"
     SERVICE_MESSAGE = "Service Message"  # a line of DescribeServices' events
+    TARGET = "Target Health"  # of a task's target. name: its state, reason: the target group; miniecs's own
     DECISION = "Decision"  # what was decided and why; miniecs's own
 
 

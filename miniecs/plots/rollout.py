@@ -129,8 +129,10 @@ def _notes(page: Page, rows: int) -> Iterator[str]:
         yield f"Healthy without checks: RUNNING for {page['healthyAfterSeconds']:g} s."
     if "containers" in ways:
         yield "Healthy with container health checks: as the agents reported them."
-    if "not told" in ways:
-        yield "Behind target groups tasks are only running: events do not tell their targets' health."
+    if "targets" in ways:
+        yield "Healthy behind target groups: as their health checks found them."
+    if any(any(each["tasks"]["running"]) for each in page["deployments"]):
+        yield "Of running tasks the events are dropped that told whether they were healthy."
     more = len(page["deployments"]) - rows
     if more:
         yield f"Without rows of their own: {more} older deployments."

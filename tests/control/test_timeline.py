@@ -10,9 +10,11 @@ import pytest
 
 from miniecs.control import timeline
 from miniecs.control.census import take
-from miniecs.control.timeline import AGE, CONTAINERS, NOT_TOLD, STATES, Health, Timeline
+from miniecs.control.lives import AGE, CONTAINERS, NOT_TOLD, STATES, TARGETS, Health
+from miniecs.control.timeline import Timeline
 from miniecs.model import arns
 from miniecs.model.event import Event, EventKind
+from miniecs.model.load_balancing import Target
 from miniecs.model.service import CircuitBreaker, DeploymentConfiguration, Revision
 from miniecs.model.task import Task
 
@@ -102,6 +104,51 @@ def test_behind_target_groups_tasks_are_only_running(health: Mapping[str, Health
     assert [at(told, moment, ID) for moment in (110, 150, 200)] == [
         {"running": 1}, {"running": 1}, {"stopping": 1},
     ]  # fmt: skip
+
+
+BALANCED = {ID: Health(TARGETS, grace=60.0, groups=("one", "two"))}
+
+
+def target(at: float, group: str, state: str) -> Event:
+    return Event(EventKind.TARGET, A.arn, at, name=state, reason=group)
+
+
+def test_behind_target_groups_a_task_is_healthy_when_all_its_targets_are() -> None:
+    told = tell(
+        *LIFE[:2],
+        target(120, "one", "healthy"),
+        target(130, "two", "unhealthy"),
+        target(180, "two", "healthy"),
+        target(190, "one", "draining"),  # somebody deregistered it
+        *LIFE[2:],
+        health=BALANCED,
+    )
+    found = [at(told, moment, ID) for moment in (110, 120, 130, 169, 170, 180, 190, 200, 230)]
+    assert found == [
+        {"settling": 1}, {"settling": 1}, {"settling": 1}, {"settling": 1}, {"unhealthy": 1},
+        {"healthy": 1}, {"settling": 1}, {"stopping": 1}, {},
+    ]  # fmt: skip
+
+
+def test_with_both_kinds_of_checks_both_count() -> None:
+    health = {ID: Health(TARGETS, groups=("one",), checked=True)}
+    running = {"last_status": "RUNNING", "started_at": 110.0}
+    healthy = was(140, A, **running, health_status="HEALTHY")
+    told = tell(*LIFE[:2], target(120, "one", "healthy"), healthy, health=health)
+    assert [at(told, moment, ID) for moment in (120, 139, 140)] == [
+        {"settling": 1}, {"settling": 1}, {"healthy": 1},
+    ]  # fmt: skip
+
+
+def test_targets_of_which_no_event_is_left_are_as_they_were_or_not_told_of() -> None:
+    health = {ID: Health(TARGETS, groups=("one",))}
+    running = replace(A, last_status="RUNNING", started_at=110.0)
+    now = Target("one", "i-1", 80, state="healthy", task_arn=A.arn)
+    assert at(tell(tasks=[running], targets=[now], since=120.0, health=health), 120, ID) == {"healthy": 1}
+    told = tell(*LIFE[2:], since=150.0, health=health)  # its target is gone, and what was told of it
+    assert at(told, 150, ID) == {"running": 1}
+    told = tell(target(160, "one", "unhealthy"), *LIFE[2:], since=150.0, health=health)
+    assert [at(told, moment, ID) for moment in (150, 160)] == [{"running": 1}, {"unhealthy": 1}]
 
 
 def test_other_services_are_left_out() -> None:

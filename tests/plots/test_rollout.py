@@ -105,8 +105,10 @@ def test_what_it_does_not_know_is_on_the_picture() -> None:
     assert "Desired count, floor and ceiling are those of now." in told
     assert "Healthy without checks: RUNNING for 40 s." in told
     assert "target groups" not in told and "times shorter" not in told
-    told = texts(page(deployment(1, by="not told"), deployment(2, by="containers"), timeScale=10.0))
-    assert "Behind target groups tasks are only running: events do not tell their targets' health." in told
+    lost = deployment(1, by="targets", running=[1, 1, 0])
+    told = texts(page(lost, deployment(2, by="containers"), timeScale=10.0))
+    assert "Healthy behind target groups: as their health checks found them." in told
+    assert "Of running tasks the events are dropped that told whether they were healthy." in told
     assert "as the agents reported them" in told and "10 times shorter" in told
     assert "Healthy without checks" not in told
 

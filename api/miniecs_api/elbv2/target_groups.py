@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from miniecs.apply import write_target
 from miniecs.control.load_balancing import groups_of, in_use, load_balancer_arns_of, users
 from miniecs.model import arns
 from miniecs.model.load_balancing import Target, TargetGroup
@@ -75,7 +76,7 @@ def delete_target_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if in_use(ctx.tx, arn):
         raise AwsError("ResourceInUse", f"Target group '{arn}' is currently in use by a listener or a rule")
     for target in ctx.tx.find(Target, "target_group", arn):
-        ctx.tx.delete(Target, target.key)
+        write_target(ctx.tx, target, None, now=ctx.now)
     ctx.tx.delete(TargetGroup, arn)
     return {}
 

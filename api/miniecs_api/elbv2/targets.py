@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from miniecs.apply import write_target
 from miniecs.control.load_balancing import deregistration_delay, in_use
 from miniecs.control.registration import deregistered, registered
 from miniecs.model.cluster import Cluster
@@ -78,10 +79,8 @@ def deregister_targets(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         _check_id(group, wanted["Id"])
         for target in _matching(ctx, group, wanted):
             after = deregistered(target, now=ctx.now, delay=delay)
-            if after is None:
-                ctx.tx.delete(Target, target.key)
-            elif after is not target:
-                ctx.tx.put(after)
+            if after is not target:
+                write_target(ctx.tx, target, after, now=ctx.now)
     return {}
 
 

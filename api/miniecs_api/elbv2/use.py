@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from miniecs.apply import write_target
 from miniecs.control.load_balancing import in_use
 from miniecs.control.registration import followed_use
 from miniecs.model.load_balancing import Listener, Rule, Target
@@ -20,7 +21,7 @@ def follow(ctx: Context, target_group_arns: Iterable[str]) -> None:
         for target in ctx.tx.find(Target, "target_group", arn):
             after = followed_use(target, in_use=used, now=ctx.now)
             if after is not target:
-                ctx.tx.put(after)
+                write_target(ctx.tx, target, after, now=ctx.now)
 
 
 def remove_listener(ctx: Context, listener: Listener) -> None:

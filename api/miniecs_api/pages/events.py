@@ -86,7 +86,7 @@ def _text(event: Event) -> str:
         case ContainerInstance() as instance:
             agent = "connected" if instance.agent_connected else "not connected"
             return f"{instance.status}, agent {agent}"
-    if event.kind in (EventKind.SERVICE_MESSAGE, EventKind.DECISION):
+    if event.kind in (EventKind.SERVICE_MESSAGE, EventKind.DECISION, EventKind.TARGET):
         return event.message
     return " ".join(part for part in (event.name, event.reason or event.message) if part)
 

@@ -10,10 +10,12 @@ from typing import Any
 from miniecs.config import Timing
 from miniecs.control import census, timeline
 from miniecs.control.deployments import bounds
-from miniecs.control.timeline import AGE, CONTAINERS, NOT_TOLD, Happening, Health, Timeline
+from miniecs.control.lives import AGE, CONTAINERS, NOT_TOLD, TARGETS, Health
+from miniecs.control.timeline import Happening, Timeline
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.event import Event, EventKind
+from miniecs.model.load_balancing import Target
 from miniecs.model.service import Revision, Service
 from miniecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from miniecs.model.task import Task
@@ -21,7 +23,13 @@ from miniecs.model.task_set import TaskSet
 from miniecs.store.outbox import OTHERS
 from miniecs_api.pages import names
 
-_KINDS = (EventKind.TASK, EventKind.CONTAINER_INSTANCE, EventKind.DEPLOYMENT, EventKind.SERVICE_ACTION)
+_KINDS = (
+    EventKind.TASK,
+    EventKind.CONTAINER_INSTANCE,
+    EventKind.TARGET,
+    EventKind.DEPLOYMENT,
+    EventKind.SERVICE_ACTION,
+)
 _QUIET = 600.0
 """So many seconds (of ECS's) in which all tasks just ran divide one story from the next."""
 
@@ -33,14 +41,16 @@ def page(view: View, name: str, *, now: float, timing: Timing, cluster: str | No
     events = view.events(None, _KINDS, limit=2 * OTHERS)
     revisions = _revisions(view, service)
     since = _since(events, service)
+    tasks = view.find(Task, "service", service.arn)
     told = timeline.tell(
         events,
-        view.find(Task, "service", service.arn),
+        tasks,
         service.arn,
         {id: _health(view, service, revision, timing) for id, revision in revisions.items()},
         since=since,
         now=now,
         quiet=timing.wait(_QUIET),
+        targets=[target for task in tasks for target in view.find(Target, "task", task.arn)],
     )
     floor, ceiling = bounds(service.desired_count, service.deployment_configuration)
     return {
@@ -78,8 +88,10 @@ def _revisions(view: View, service: Service) -> dict[str, Revision]:
 
 def _health(view: View, service: Service, revision: Revision, timing: Timing) -> Health:
     checked, balancers = census.checks(view, revision)
-    by = NOT_TOLD if balancers else CONTAINERS if checked else AGE
-    return Health(by, timing.healthy_after, timing.wait(service.health_check_grace_period or 0))
+    by = TARGETS if balancers else CONTAINERS if checked else AGE
+    grace = timing.wait(service.health_check_grace_period or 0)
+    groups = tuple(dict.fromkeys(each.target_group_arn or "" for each in balancers))
+    return Health(by, timing.healthy_after, grace, groups, checked)
 
 
 def _story(

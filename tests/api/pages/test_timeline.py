@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from miniecs.apply import write_service, write_task
-from miniecs.control.timeline import STATES
+from miniecs.control.health import ProbeResult
+from miniecs.control.lives import STATES
+from miniecs.control.registration import registered
 from miniecs.model.event import Event, EventKind
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.store.outbox import OTHERS
+from miniecs_api.links import report_probes
 
 from .conftest import Site
 
@@ -87,7 +90,7 @@ def test_what_happened_to_the_deployments(site: Site) -> None:
     assert (told[1]["deployment"], told[1]["reason"]) == (service.primary.id, "done.")
 
 
-def test_behind_a_target_group_no_task_is_called_healthy(site: Site) -> None:
+def test_behind_a_target_group_a_task_is_healthy_when_its_target_is(site: Site) -> None:
     group = site.aws.elbv2("CreateTargetGroup", Name="pages", Protocol="HTTP", Port=80, VpcId="vpc-1")
     subnets = ["subnet-0a1", "subnet-0b2"]
     balancer = site.aws.elbv2("CreateLoadBalancer", Name="edge", Subnets=subnets)
@@ -100,10 +103,32 @@ def test_behind_a_target_group_no_task_is_called_healthy(site: Site) -> None:
     service = make(site, loadBalancers=[entry])
     task = run_one(site, service)
     change(site, task.arn, last_status="RUNNING", started_at=site.aws.clock.time)
+    store = site.server.store
+    target = registered(arn, "i-0123456789abcdef0", 32768, in_use=True, now=site.aws.clock.time, task_arn=task.arn)
+    with store.transaction() as tx:
+        tx.put(target)
     site.aws.clock.time += 500
     shown = site.get("deployments/timeline", service="web")
-    assert shown["deployments"][0]["healthBy"] == "not told"
-    assert last(shown) == NONE | {"running": 1}
+    assert shown["deployments"][0]["healthBy"] == "targets"
+    assert last(shown) == NONE | {"settling": 1}
+    failed = ProbeResult(ok=False, code=503)
+    passed = ProbeResult(ok=True, code=200)
+    for result, state in ((passed, "healthy"), (failed, "healthy"), (failed, "unhealthy")):
+        site.aws.clock.time += 10
+        with store.transaction() as tx:
+            report_probes(tx, [(target.key, result)], now=site.aws.clock.time)
+        assert last(site.get("deployments/timeline", service="web")) == NONE | {state: 1}
+    events = site.get("events", resource=task.arn)["events"]
+    told = [each for each in events if each["kind"] == "Target Health"]
+    assert [(each["text"], each["because"]) for each in told] == [
+        ("target i-0123456789abcdef0:32768 in target group pages is healthy", None),
+        (
+            "target i-0123456789abcdef0:32768 in target group pages is unhealthy",
+            "Health checks failed with these codes: [503]",
+        ),
+    ]
+    site.aws.elbv2("DeregisterTargets", TargetGroupArn=arn, Targets=[{"Id": "i-0123456789abcdef0", "Port": 32768}])
+    assert last(site.get("deployments/timeline", service="web")) == NONE | {"settling": 1}
 
 
 def test_since_when_it_is_known_where_the_store_has_dropped_events(site: Site) -> None:
