@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+
+from miniecs.model.frozen import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ it remembers could be lost, since a new one looks at everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from heapq import heappop, heappush
 
 from miniecs.apply import CapacityApplier
@@ -32,6 +31,7 @@ from miniecs.fleets import Fleets
 from miniecs.ids import Ids
 from miniecs.model.autoscaling import AutoScalingGroup
 from miniecs.model.cluster import CapacityProvider, Cluster, IdempotencyRecord
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service

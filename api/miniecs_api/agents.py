@@ -7,7 +7,6 @@ seconds or at the next connection.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from miniecs.apply import write_instance, write_task
@@ -15,6 +14,7 @@ from miniecs.clock import Clock
 from miniecs.control.payloads import DefinitionPayload, definition_payload, task_payload
 from miniecs.control.reports import apply_health
 from miniecs.ids import Ids
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition

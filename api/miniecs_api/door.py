@@ -10,11 +10,12 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Container, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
 from miniecs.ids import Ids
+from miniecs.model.frozen import replace
 from miniecs.model.scope import Scope
 from miniecs.store import StoreError
 from miniecs_api import body as bodies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from miniecs.apply.launching import Launcher, Placer
 from miniecs.apply.writing import write_said, write_service, write_task
@@ -28,6 +28,7 @@ from miniecs.control.stopping import stop
 from miniecs.control.transitions import advanced
 from miniecs.ids import Ids
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.service_deployment import ServiceDeployment

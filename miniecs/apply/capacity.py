@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from miniecs.apply.applier import Applier
 from miniecs.apply.writing import keep_decision, why_unplaced, write_instance, write_task
@@ -24,6 +24,7 @@ from miniecs.control.transitions import advanced
 from miniecs.model import arns
 from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance, ManagedScaling
 from miniecs.model.event import Event, EventKind
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
 from miniecs.model.task import PlacementRules, Task

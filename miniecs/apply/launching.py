@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from miniecs.apply.writing import (
@@ -34,6 +34,7 @@ from miniecs.ids import Ids
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.event import Event, EventKind
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Deployment, PlacementConstraint, Service
 from miniecs.model.task import Task

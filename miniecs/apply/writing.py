@@ -6,8 +6,6 @@ a container instance does it through here, so none can be missed in the outbox.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from miniecs.control.deployments import after_task, counted
 from miniecs.control.plan import (
     Say,
@@ -17,6 +15,7 @@ from miniecs.control.transitions import instance_is_told, is_told, versioned
 from miniecs.ids import Ids
 from miniecs.model import arns
 from miniecs.model.event import PLACED, Event, EventKind
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service

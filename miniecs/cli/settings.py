@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.config import ServerSettings, group_sizes
 from miniecs.ids import Ids
+from miniecs.model.frozen import replace
 from miniecs.model.instance_types import UnknownInstanceType, instance_type
 
 _MOST_INSTANCES = 5000  # ECS's quota for one cluster

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from miniecs.cli.supervisor import Signals, Supervisor, roles
 from miniecs.cli.watch import last_words
 from miniecs.clock import SystemClock
 from miniecs.config import group_sizes
+from miniecs.model.frozen import replace
 
 _READY_WITHIN = 60.0
 _LOOK_EVERY = 0.05

@@ -7,10 +7,10 @@ that makes a task fail, because a stopped task is soon forgotten and a count mus
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from miniecs.config import Timing
 from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START
+from miniecs.model.frozen import replace
 from miniecs.model.service import Deployment, DeploymentConfiguration, FailureThreshold, Service
 from miniecs.model.task import Task
 

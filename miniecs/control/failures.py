@@ -6,12 +6,13 @@ nothing more, and either the last completed deployment is brought back or the se
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from miniecs.control import alarms, deployments
 from miniecs.control import service_deployments as life
 from miniecs.control.view import View
 from miniecs.model import service_deployment as status
+from miniecs.model.frozen import replace
 from miniecs.model.service import Deployment, Service
 from miniecs.model.service_deployment import Rollback, ServiceDeployment
 

@@ -8,7 +8,6 @@ developer guide, "Managed instance draining" and "Managed termination protection
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from miniecs.config import Timing
 from miniecs.control import capacity
@@ -26,6 +25,7 @@ from miniecs.control.plan import (
 from miniecs.control.view import View
 from miniecs.model.autoscaling import IN_SERVICE, PENDING, TERMINATING, AutoScalingGroup, GroupInstance
 from miniecs.model.cluster import CapacityProvider, Cluster
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 

@@ -7,8 +7,9 @@ Source: Elastic Load Balancing user guide, "Health checks for your target groups
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Target, TargetGroup
 
 _FAILED = ("Target.FailedHealthChecks", "Health checks failed")

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from ipaddress import IPv4Network
 from typing import Any, Protocol, TypeVar
 
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.network import Subnet, Vpc, network_key
 from miniecs.model.scope import Scope

@@ -7,7 +7,7 @@ is the same thing whoever wanted it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
@@ -16,6 +16,7 @@ from miniecs.ids import Ids
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.container_definition import ContainerDefinition
+from miniecs.model.frozen import replace
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.instance_types import INSTANCE_TYPES, instance_type
 from miniecs.model.network import Subnet

@@ -6,10 +6,11 @@ Apart from the timeline, which counts the lives of many, because here stands wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import merge
 from operator import itemgetter
 
+from miniecs.model.frozen import replace
 from miniecs.model.task import Task
 
 STARTING, SETTLING, RUNNING = "starting", "settling", "running"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from miniecs.config import Timing
 from miniecs.control import capacity, scaling
@@ -20,6 +20,7 @@ from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.autoscaling import PENDING, AutoScalingGroup, GroupInstance, ManagedScaling
 from miniecs.model.cluster import CapacityProvider
+from miniecs.model.frozen import replace
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition

@@ -7,14 +7,13 @@ scaling".
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from miniecs.config import Timing
 from miniecs.control import capacity
 from miniecs.control.plan import NOTHING, PlaceWaiting, Plan, SetScaling
 from miniecs.control.view import View
 from miniecs.model.autoscaling import ManagedScaling
 from miniecs.model.cluster import CapacityProvider
+from miniecs.model.frozen import replace
 from miniecs.model.task import Task
 
 

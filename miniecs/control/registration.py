@@ -7,11 +7,11 @@ Sources: Elastic Load Balancing user guide, "Target health status" and "Deregist
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from miniecs.config import Timing
 from miniecs.control.load_balancing import deregistration_delay
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Target, TargetGroup
 
 T = TypeVar("T")

@@ -6,13 +6,13 @@ Beside the loop and not in it, so that what starts and stops tasks need not know
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from miniecs.control import alarms, failures, history, stages
 from miniecs.control import service_deployments as life
 from miniecs.control.draft import Draft
 from miniecs.control.failures import Failure
 from miniecs.model import service_deployment as status
+from miniecs.model.frozen import replace
 from miniecs.model.service import Service
 from miniecs.model.service_deployment import ServiceDeployment
 

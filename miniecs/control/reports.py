@@ -8,12 +8,12 @@ task that ended by itself are derived here, as ECS's control plane derives them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START, stop
 from miniecs.control.transitions import is_told, reached, versioned
-from miniecs.model.changed import changed
+from miniecs.model.frozen import changed, quick, replace
 from miniecs.model.task import Container, NetworkBinding, NetworkInterface, Task
 from miniecs.model.task_definition import TaskDefinition
 
@@ -29,6 +29,7 @@ _NEVER_RAN = (
 )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ContainerReport:
     """What an agent saw of one container; None says nothing about a field."""
@@ -43,6 +44,7 @@ class ContainerReport:
     health_status: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TaskReport:
     """One SubmitTaskStateChange. A container may appear twice, first RUNNING, then STOPPED.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from miniecs.control import service_deployments
 from miniecs.ids import Ids
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.service import Deployment, Revision, Service
 from miniecs.model.service_deployment import RevisionCounts, ServiceDeployment, ServiceRevision
 

@@ -8,10 +8,10 @@ and desync_mitigation_mode (the strictest always holds).
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from miniecs.model import arns, routing
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, Target, TargetGroup
 from miniecs.model.load_balancing_attributes import effective

@@ -7,12 +7,12 @@ be a bug, and whoever waits for a release to end would wait in vain.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from miniecs.control import deployments
 from miniecs.control.view import View
 from miniecs.model import service_deployment as status
+from miniecs.model.frozen import replace
 from miniecs.model.service import Service
 from miniecs.model.service_deployment import SUCCESSORS, RevisionCounts, ServiceDeployment
 from miniecs.model.task import Task

@@ -7,7 +7,6 @@ a service's states, its deployments' progress, and when it may call itself stead
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from miniecs.config import Timing
@@ -30,6 +29,7 @@ from miniecs.control.plan import NOTHING, Action, Forget, Plan, Say
 from miniecs.control.rebalancing import ZonesWithRoom
 from miniecs.control.transitions import reached
 from miniecs.control.view import View
+from miniecs.model.frozen import replace
 from miniecs.model.service import Deployment, Service
 from miniecs.model.service_deployment import ServiceDeployment
 from miniecs.model.task import Task

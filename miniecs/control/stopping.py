@@ -6,8 +6,7 @@ and by the agent's reports, which is why StopTask answers with a task that still
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from miniecs.model.frozen import replace
 from miniecs.model.task import Task
 
 USER_INITIATED = "UserInitiated"

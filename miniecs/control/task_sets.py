@@ -8,7 +8,6 @@ Source: ECS developer guide, "Deploy Amazon ECS services using a third-party con
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -19,6 +18,7 @@ from miniecs.control.plan import Action, Forget, Plan, Say, SetTaskSet, earliest
 from miniecs.control.view import View
 from miniecs.ids import Ids
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.service import Deployment, Revision, Service
 from miniecs.model.task_set import ACTIVE, DRAINING, PRIMARY, STABILIZING, STEADY_STATE, TaskSet
 

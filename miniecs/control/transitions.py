@@ -6,8 +6,7 @@ decides both: whoever compares versions of two events must be able to trust them
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import STATUS_ORDER, Task
 

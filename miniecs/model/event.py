@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from miniecs.model.frozen import quick
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 
@@ -27,6 +28,7 @@ PLACED = "TASKS_PLACED"
 """The name of a decision that placed tasks; one that found no host for some has none."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Event:
     """One entry. ``resource`` is the ARN it is about; ``state`` the object as the transition left it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from miniecs.model.frozen import quick
 from miniecs.model.scope import Tag
 from miniecs.model.service import PlacementConstraint, PlacementStrategy
 
@@ -38,6 +39,7 @@ class NetworkBinding(NamedTuple):
     host_port_range: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Container:
     """One container of a task, as its agent last reported it."""
@@ -85,6 +87,7 @@ class PlacementRules:
     strategy: tuple[PlacementStrategy, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Task:
     """One task. Times are epoch seconds; reserved amounts are what placement counted.

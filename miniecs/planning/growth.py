@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pydantic import ValidationError
 
 from miniecs.control.launch import host_of, placement_request
+from miniecs.model.frozen import replace
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.planning.cluster_file import HostSpec
 from miniecs.planning.hosts import instances_of, zone_name

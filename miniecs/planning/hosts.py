@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import cycle
 from typing import Final
 
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.network import zones
 from miniecs.model.scope import Scope

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from miniecs.control.launch import demand_of, placement_request
+from miniecs.model.frozen import replace
 from miniecs.model.service import PlacementConstraint, PlacementStrategy
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.planning.planned import Planned, hosts_in

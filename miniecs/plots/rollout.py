@@ -6,10 +6,10 @@ Drawn from the timeline page as it comes from the server, so that its JSON is al
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from miniecs.model.frozen import replace
 from miniecs.plots import style
 from miniecs.plots.series import CHANGE, DEPLOYMENT, LOSS, Column, Moment, Panel, Series
 from miniecs.plots.timeline import timeline

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
+
+from miniecs.model.frozen import replace
 
 LOSS, CHANGE, DEPLOYMENT = "loss", "change", "deployment"
 AREAS: Final = ("area", "hatched", "faint")

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
+from miniecs.model.frozen import replace
 from miniecs.planning import text
 from miniecs.planning.text import line_of
 from miniecs.planning.validate import path_text

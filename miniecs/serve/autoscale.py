@@ -6,13 +6,13 @@ Every step is taken again where it is missing, so that a server that was killed 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from miniecs.config import ServerSettings, group_sizes
 from miniecs.ids import Ids
 from miniecs.model import arns, network
 from miniecs.model.autoscaling import AutoScalingGroup
 from miniecs.model.cluster import CapacityProvider, Cluster
+from miniecs.model.frozen import replace
 from miniecs.model.scope import Scope
 from miniecs.store import Store
 from miniecs_api.operations import Operations

@@ -9,12 +9,13 @@ migration. Documents (Mapping[str, Any]) must hold what JSON can: a tuple in one
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
 from miniecs.model.event import Event
+from miniecs.model.frozen import replace
 from miniecs.model.kinds import KINDS, Kind
 
 EventRow = tuple[bytes, str | None, bytes | None]

@@ -27,9 +27,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
+from miniecs.model.frozen import replace
 from miniecs_agent.core.spec import Document
 
 LABEL = "miniecs.simulate"

@@ -7,13 +7,14 @@ or an event loop) and the network to the control plane (with faults, or direct c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from miniecs.config import Timing
 from miniecs.ids import Ids
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.instance_types import instance_type
 from miniecs.model.simulated import SimulatedInstance
 from miniecs.model.task import Task

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from miniecs.model import arns
 from miniecs.model.alarm import ALARM, OK, MetricAlarm
+from miniecs.model.frozen import replace
 from miniecs_api.cloudwatch import alarm_params
 from miniecs_api.cloudwatch.alarm_params import invalid
 from miniecs_api.cloudwatch.tagging import to_tags

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from miniecs.model.alarm import MetricAlarm
+from miniecs.model.frozen import replace
 from miniecs_api.cloudwatch.tagging import render_tags, to_tags
 from miniecs_api.context import Context
 from miniecs_api.operation import operation, read_operation

@@ -7,10 +7,10 @@ cannot be changed; placement constraints see all of them.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs_api.context import Context
 from miniecs_api.ecs import resolve

@@ -6,12 +6,12 @@ FARGATE and FARGATE_SPOT exist in every account without being made, and cannot b
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from miniecs.model import arns
 from miniecs.model.autoscaling import AutoScalingGroup
 from miniecs.model.cluster import CapacityProvider, Cluster
+from miniecs.model.frozen import replace
 from miniecs_api.context import Context
 from miniecs_api.ecs import resolve
 from miniecs_api.ecs.capacity_strategy import (

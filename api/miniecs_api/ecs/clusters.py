@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from miniecs.model import arns
 from miniecs.model.cluster import CapacityProvider, Cluster
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
 from miniecs.model.task import STATUS_ORDER, Task

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from miniecs.apply import write_instance, write_task
@@ -16,6 +15,7 @@ from miniecs.control.launch import host_of
 from miniecs.control.stopping import stop
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster, IdempotencyRecord
+from miniecs.model.frozen import replace
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.task import Task
 from miniecs_api import networks

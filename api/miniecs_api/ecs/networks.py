@@ -7,12 +7,12 @@ from this machine, so a VPC gets a range of 10.64.0.0/10 that is free on it when
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from hashlib import sha256
 from ipaddress import IPv4Network
 from typing import Any
 
 from miniecs.model import fargate
+from miniecs.model.frozen import replace
 from miniecs.model.network import EngineNetworks, Subnet, Vpc, network_key
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api import networks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from miniecs.apply import write_begun, write_service
@@ -10,6 +9,7 @@ from miniecs.control import rebalancing, service_deployments, task_sets
 from miniecs.control.rollout import begin, scale
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
+from miniecs.model.frozen import replace
 from miniecs.model.service import Revision, Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition

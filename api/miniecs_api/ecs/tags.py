@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from miniecs.model import arns
 from miniecs.model.cluster import CapacityProvider, Cluster
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Tag
 from miniecs.model.service import Service

@@ -7,13 +7,13 @@ outlives its revisions; it also knows its newest ACTIVE one, which a bare family
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
 from miniecs_api.context import Context
 from miniecs_api.ecs import td_normal, td_validation

@@ -7,12 +7,12 @@ Source: ECS developer guide, "Protect your Amazon ECS tasks from being terminate
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from miniecs.apply import write_task
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster
+from miniecs.model.frozen import replace
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs_api.context import Context

@@ -5,11 +5,11 @@ The operations write what a task set is to be; the service's loop counts, starts
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from miniecs.control import task_sets as life
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.service import Revision, Service
 from miniecs.model.task_set import ACTIVE, DRAINING, PRIMARY, STABILIZING, TaskSet
 from miniecs_api.context import Context

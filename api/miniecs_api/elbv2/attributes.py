@@ -7,9 +7,9 @@ AWS's words for what is wrong, and the rules that join one attribute to another.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Listener, LoadBalancer, TargetGroup
 from miniecs.model.load_balancing_attributes import (
     KNOWN_LISTENER_KEYS,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Listener
 from miniecs_api.context import Context
 from miniecs_api.elbv2 import find

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import HealthCheck
 from miniecs_api.elbv2.refusals import invalid
 

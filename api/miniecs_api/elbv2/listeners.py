@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from miniecs.control.load_balancing import forwarded_to
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule
 from miniecs_api.context import Context
 from miniecs_api.elbv2 import actions, find, render, use

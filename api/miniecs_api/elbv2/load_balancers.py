@@ -7,11 +7,11 @@ as AWS's does, so that scripts which wait for active run as they stand (docs/dif
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from miniecs.control.load_balancing import attribute, groups_of
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Listener, LoadBalancer, Target, TargetGroup
 from miniecs_api.context import Context
 from miniecs_api.elbv2 import find, names, network, render, use

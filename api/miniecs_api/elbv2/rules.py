@@ -7,11 +7,11 @@ with ModifyListener.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from miniecs.control.load_balancing import forwarded_to
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Listener, Rule
 from miniecs_api.context import Context
 from miniecs_api.elbv2 import actions, conditions, find, render, transforms, use

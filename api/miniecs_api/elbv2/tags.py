@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Listener, LoadBalancer, Rule, TargetGroup
 from miniecs.model.scope import Tag
 from miniecs_api.context import Context

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from miniecs.apply import write_target
 from miniecs.control.load_balancing import groups_of, in_use, load_balancer_arns_of, users
 from miniecs.model import arns
+from miniecs.model.frozen import replace
 from miniecs.model.load_balancing import Target, TargetGroup
 from miniecs_api.context import Context
 from miniecs_api.elbv2 import find, health_checks, names, network, render

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from miniecs.model.frozen import replace
 from miniecs_api.wire.protocols import Protocol
 
 # Signing names that are not botocore's names of the services.
