@@ -133,7 +133,7 @@ class _Recorder:
         eligible = frozenset(self._eligible.classes)
         for cls in self._fleet.classes():
             if cls not in eligible:
-                excluded[self._excluded_by(cls)] += len(cls.members)
+                excluded[self._excluded_by(cls)] += self._considered_of(cls)
         sets = self._eligible.sets if self._request.only_hosts is None else None
         is_ordered = are_in_order(self._chain, sets)
         slots = list(islice(self._in_order(sets or ()), RANKED)) if is_ordered else self._picks(decision)
@@ -238,6 +238,10 @@ class _Recorder:
             case "RESOURCE:MEMORY":
                 return slot.memory
         return 0
+
+    def _considered_of(self, cls: HostClass) -> int:
+        only = self._request.only_hosts
+        return len(cls.members) if only is None else sum(slot.id in only for slot in cls.members.values())
 
     def _excluded_by(self, cls: HostClass) -> str:
         if self._request.demand.gpu and not cls.gpu:

@@ -115,7 +115,9 @@ class _Mutator(ast.NodeTransformer):
         number, self._count = self._count, self._count + 1
         if self._chosen is None:
             where = ".".join(self._where) or "module"
-            self._found.append((f"{where}: {_text(node)} -> {_text(fault)}", Place(self._lines, self._inside)))
+            self._found.append(
+                (f"{where}: {_text(node)} -> {_text(fault)}", Place(self._lines, self._inside))
+            )
         return number == self._chosen
 
     def _either(self, node: ast.expr, fault: ast.expr) -> ast.expr:

@@ -3,8 +3,8 @@
 Coverage says what tests run, not what they check. The runner is ours because the known ones want the
 package in the project's root, leave decorated functions and constants alone, or start Python anew for
 each fault. Here the tests are collected once and every fault is a fork of that process, in which the code
-of one function is exchanged and only the tests are run that run its line, the quickest first; what is no
-function's code has its module imported anew. `make mutants` runs it and holds the answer against survivors.txt.
+of one function is exchanged and the tests are run that run its line, the quickest first; what is no
+function's code has its module imported anew. `make mutants` runs it and compares with survivors.txt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import resource
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.machinery import ModuleSpec
@@ -38,7 +37,7 @@ HERE: Final = Path(__file__).resolve().parent
 WANTED: Final = 0.90
 WANTED_OF_FILE: Final = 0.85
 MEMORY: Final = 2 << 30
-NOT_PLANTED: Final = pytest.ExitCode.INTERNAL_ERROR
+BROKEN: Final = pytest.ExitCode.INTERNAL_ERROR
 OPTIONS: Final = (
     str(HERE),
     "-qsx",
@@ -177,11 +176,7 @@ class _Planter:
 def _run(items: list[pytest.Item], mutant: Mutant | None = None) -> int:
     """Run tests until one fails; 1 if one did."""
     if mutant is not None:
-        try:
-            _plant(mutant)
-        except Exception:
-            traceback.print_exc(file=sys.__stderr__)
-            return NOT_PLANTED
+        _plant(mutant)
     for item, after in zip(items, [*items[1:], None], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
         if item.session.testsfailed:
@@ -202,9 +197,9 @@ def _plant(mutant: Mutant) -> None:
 
 
 def _forget() -> None:
-    """What functions have answered before a fault was in them."""
+    """What functions, the tests' own too, have answered before a fault was in them."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("miniecs_scheduler"):
+        if name.startswith(("miniecs_scheduler", "tests.scheduler")):
             for cached in vars(module).values():
                 if hasattr(cached, "cache_clear"):
                     cached.cache_clear()
@@ -228,16 +223,16 @@ def _try_anew(tests: Tests, mutant: Mutant) -> int:
 
     def run() -> int:
         sys.meta_path.insert(0, _Loader(mutant))
-        return int(pytest.main([*OPTIONS], plugins=[_QuickestFirst(tests)]))
+        return pytest.main([*OPTIONS], plugins=[_QuickestFirst(tests)])
 
     return _fork(run)
 
 
 def _fork(run: Callable[[], int]) -> int:
-    """The id of a process that ends with 0 only if `run` does, not if it wants all memory."""
+    """The id of a process that ends with what `run` returns, or BROKEN; it may not take all memory."""
     child = os.fork()
     if child == 0:
-        code = 1
+        code: int = BROKEN
         try:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -249,10 +244,8 @@ def _fork(run: Callable[[], int]) -> int:
     return child
 
 
-def _in_parallel(
-    todo: list[Mutant], jobs: int, start: Callable[[Mutant], int | str]
-) -> dict[str, str]:
-    """The names of the faults that were not noticed, each with a word: `start` says it, or which process will."""
+def _in_parallel(todo: list[Mutant], jobs: int, start: Callable[[Mutant], int | str]) -> dict[str, str]:
+    """Names of the faults that were not noticed, each with a word: `start` has it, or a process to ask."""
     alive: dict[str, str] = {}
     running: dict[int, Mutant] = {}
     for mutant in todo:
@@ -264,8 +257,8 @@ def _in_parallel(
         while len(running) >= (jobs if mutant is not todo[-1] else 1):
             child, status = os.wait()
             ended = running.pop(child)
-            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_PLANTED:
-                raise SystemExit(f"could not be planted: {ended.name}")
+            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == BROKEN:
+                raise SystemExit(f"could not be tried: {ended.name}")
             if status == 0:
                 alive[ended.name] = "?"
                 print(f"survived: {ended.name}", file=sys.stderr, flush=True)

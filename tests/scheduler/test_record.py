@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -19,6 +21,8 @@ from miniecs_scheduler import (
     Resources,
     Strategy,
     decide,
+    index,
+    parse_expression,
     place,
     told,
 )
@@ -33,6 +37,7 @@ CASES = range(400)
 record_module = __import__("miniecs_scheduler.record", fromlist=["record"])
 
 
+@cache
 def drawn(seed: int) -> tuple[Model, Request]:
     random = Random(f"record {seed}")
     return a_model(random), a_request(random)
@@ -41,6 +46,12 @@ def drawn(seed: int) -> tuple[Model, Request]:
 def decided(model: Model, request: Request) -> tuple[Decision, dict[str, Any]]:
     decision = decide(fleet_of(model), request)
     return decision, json.loads(decision.record)
+
+
+@cache
+def drawn_and_decided(seed: int) -> tuple[Model, Request, Decision, dict[str, Any]]:
+    model, request = drawn(seed)
+    return model, request, *decided(model, request)
 
 
 def considered_by(model: Model, request: Request) -> list[Host]:
@@ -68,8 +79,10 @@ def test_the_record_changes_neither_the_decision_nor_the_fleet() -> None:
         assert json.loads(decision.record) == make_record(fleet, request, plain), seed
 
 
-def test_every_host_is_removed_by_its_first_failed_check_or_fits() -> None:
+def test_every_host_is_removed_by_its_first_failed_check_or_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its attributes are asked about by class or of each host."""
     for seed in CASES:
+        monkeypatch.setattr(index, "MAX_CLASSES", 64 * (seed % 2))
         model, request = drawn(seed)
         _, kept = decided(model, request)
         considered = considered_by(model, request)
@@ -88,8 +101,7 @@ def test_every_host_is_removed_by_its_first_failed_check_or_fits() -> None:
 
 def test_the_numbers_of_what_is_short_are_those_of_the_closest_host() -> None:
     for seed in CASES:
-        model, request = drawn(seed)
-        _, kept = decided(model, request)
+        model, request, _, kept = drawn_and_decided(seed)
         for each in kept["removed"] if kept["placed"] else ():
             name = {"RESOURCE:CPU": "cpu", "RESOURCE:MEMORY": "memory"}.get(each["reason"])
             if name is None:
@@ -105,8 +117,7 @@ def test_the_numbers_of_what_is_short_are_those_of_the_closest_host() -> None:
 
 def test_the_first_of_the_ranking_is_the_pick_and_each_step_narrows_it_down() -> None:
     for seed in CASES:
-        model, request = drawn(seed)
-        decision, kept = decided(model, request)
+        model, request, decision, kept = drawn_and_decided(seed)
         if not decision.placements:
             continue
         ranked = kept["ranked"]
@@ -139,8 +150,7 @@ def _until_random(strategies: tuple[Strategy, ...]) -> list[Strategy]:
 
 def test_what_was_picked_and_what_was_not_placed() -> None:
     for seed in CASES:
-        model, request = drawn(seed)
-        decision, kept = decided(model, request)
+        _, request, decision, kept = drawn_and_decided(seed)
         assert (kept["tasks"], kept["placed"]) == (request.count, len(decision.placements))
         if decision.placements:
             tasks = Counter(id_of(placement.host) for placement in decision.placements)
@@ -159,7 +169,6 @@ def test_what_was_picked_and_what_was_not_placed() -> None:
 def test_where_hosts_are_too_many_rules_and_picks_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_module, "LOOKS", 0)
     monkeypatch.setattr(record_module, "LOOKS_PER_TASK", 0)
-    by_rules = {"ATTRIBUTE", "RESOURCE:GPU", "MemberOf placement constraint unsatisfied."}
     for seed in CASES:
         model, request = drawn(seed)
         decision, kept = decided(model, request)
@@ -168,16 +177,55 @@ def test_where_hosts_are_too_many_rules_and_picks_are_told(monkeypatch: pytest.M
         assert kept["looked"] is False
         assert kept["ranked"][0]["host"] == id_of(decision.placements[0].host), seed
         assert [step["best"] for step in kept["steps"]] == kept["ranked"][0]["values"]
-        excluded = sum(
-            not by_rules.isdisjoint(reference.reasons(model, request, host)) for host in model.hosts.values()
-        )
-        assert sum(each["hosts"] for each in kept["removed"]) <= excluded, seed
-        assert {each["reason"] for each in kept["removed"]} <= by_rules
+        excluded = [excluded_by(model, request, host) for host in considered_by(model, request)]
+        removed = {each["reason"]: each["hosts"] for each in kept["removed"]}
+        assert removed == {reason: excluded.count(reason) for reason in sorted({*excluded} - {""})}, seed
         assert told(kept)
 
 
+def excluded_by(model: Model, request: Request, host: Host) -> str:
+    """The first rule that excludes all hosts of equal attributes."""
+    if request.demand.gpu and not host.capacity.gpu:
+        return "RESOURCE:GPU"
+    if "ATTRIBUTE" in reference.reasons(model, request, host):
+        return "ATTRIBUTE"
+    rules = [parse_expression(each.expression) for each in request.constraints if each.type == "memberOf"]
+    reachable = replace(host, connected=True)
+    if all(rule.varies or rule.matches(reachable) for rule in rules):
+        return ""
+    return "MemberOf placement constraint unsatisfied."
+
+
+@pytest.mark.parametrize(("hosts", "tasks", "looked"), [(320, 1, True), (321, 160, False), (321, 161, True)])
+def test_so_many_hosts_are_looked_at_for_so_many_tasks(hosts: int, tasks: int, looked: bool) -> None:
+    made = fleet(*((f"{n:08x}", "a", 4096, 0) for n in range(hosts)))
+    request = Request(Resources(256, 512), tasks, "service:web", strategies=(Strategy("binpack", "cpu"),))
+    assert json.loads(decide(made, request).record)["looked"] is looked
+
+
+def test_zones_of_hosts_are_shown_and_of_those_without_none() -> None:
+    for seed in CASES:
+        model, _, _, kept = drawn_and_decided(seed)
+        zones = {
+            id_of(host.id): host.attributes.get("ecs.availability-zone", "") for host in model.hosts.values()
+        }
+        for each in kept.get("ranked", ()):
+            assert each["zone"] == zones[each["host"]], seed
+
+
+def test_a_reason_whose_hosts_are_all_far_is_counted_without_the_closest() -> None:
+    """A decision has the hundred closest: those that lack one MiB come before those that lack an agent."""
+    made = fleet(*((f"{n:08x}", "a", 511, 0) for n in range(100)))
+    made.put_host(Host("arn:host/away", {}, Resources(2048, 511), connected=False))
+    request = Request(Resources(256, 512), 1, "service:web")
+    kept = json.loads(decide(made, request).record)
+    assert kept["removed"][0] == {"reason": "AGENT", "hosts": 1}
+    assert kept["removed"][1]["hosts"] == 100
+    assert told(kept)[2] == "  removed 1 by AGENT"
+
+
 def test_runners_up_of_many_hosts_are_those_that_looking_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked = [decided(*drawn(seed))[1] for seed in CASES]
+    looked = [drawn_and_decided(seed)[3] for seed in CASES]
     monkeypatch.setattr(record_module, "LOOKS", 0)
     monkeypatch.setattr(record_module, "LOOKS_PER_TASK", 0)
     found = 0
@@ -260,6 +308,14 @@ def test_a_batch_is_one_record() -> None:
     assert told_lines[-3] == "  4 tasks went to 2 hosts: a 2, b 2."
     assert told_lines[-2].startswith("  No host was left for 1 more task: 2 by RESOURCE:MEMORY (closest, ")
     assert told_lines[-1].startswith("  What would help: 436 MiB short on the best host, ")
+
+
+def test_a_batch_on_many_hosts_names_eight_of_them() -> None:
+    hosts = fleet(*((f"{n:08x}", "a", 512, 0) for n in range(10)))
+    *_, picked = lines(hosts, count=10, strategies=SERVICE_DEFAULT)
+    assert picked.startswith("  10 tasks went to 10 hosts: 0000000")
+    assert picked.endswith(" 1 and 2 more.")
+    assert picked.count(", 0000000") == 7
 
 
 def test_what_would_help_calls_hosts_as_the_table_does() -> None:
