@@ -296,6 +296,8 @@ class AgentSessions:
         payload = task_payload(task, definition, desired_status=status, shared=cached[1])
         # Our own agent's: a task that ran already and is unknown to its engine is over, not to be started.
         payload["lastStatus"] = task.last_status
+        if task.resolves_images:  # ours as well: others wait for its digests
+            payload["resolvesImages"] = True
         return payload
 
     def still_due(self, instance_arn: str, task_arns: Iterable[str]) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from miniecs.apply.launching import Launcher, Placer
-from miniecs.apply.writing import write_said, write_service, write_task
+from miniecs.apply.writing import revision_of_task, write_said, write_service, write_task
 from miniecs.config import Timing
+from miniecs.control import version_consistency
 from miniecs.control.plan import (
     Action,
     AdvanceTask,
@@ -95,6 +96,7 @@ class Applier:
             case AssignTask():
                 task = self._task(action.task)
                 after = replace(task, container_instance_arn=action.instance_arn)
+                after = version_consistency.pinned(after, revision_of_task(self.tx, after))
                 write_task(self.tx, task, after, now=self.now, because=action.because)
             case SetService():
                 write_service(self.tx, action.before, action.after, now=self.now, because=action.because)

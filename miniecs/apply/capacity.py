@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from miniecs.apply.applier import Applier
-from miniecs.apply.writing import keep_decision, why_unplaced, write_instance, write_task
-from miniecs.control import capacity, interfaces
+from miniecs.apply.writing import (
+    keep_decision,
+    revision_of_task,
+    why_unplaced,
+    write_instance,
+    write_task,
+)
+from miniecs.control import capacity, interfaces, version_consistency
 from miniecs.control.launch import placement_request
 from miniecs.control.plan import (
     Action,
@@ -183,6 +189,7 @@ class CapacityApplier(Applier):
             placed_at=self.now,
             because=f"{task.because}; it waited {self.now - task.created_at:.0f} s: {because}",
         )
+        after = version_consistency.pinned(after, revision_of_task(self.tx, after))
         write_task(self.tx, task, after, now=self.now, because=because)
 
     def _give_up(

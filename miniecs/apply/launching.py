@@ -23,7 +23,7 @@ from miniecs.apply.writing import (
     write_task,
 )
 from miniecs.config import Timing
-from miniecs.control import capacity, interfaces, messages
+from miniecs.control import capacity, interfaces, messages, version_consistency
 from miniecs.control.capacity import room_to_wait, shares
 from miniecs.control.launch import LaunchSpec, launched_task, new_task, placement_request, service_spec
 from miniecs.control.plan import (
@@ -41,6 +41,9 @@ from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Transaction
 from miniecs_scheduler import Decision, Request
+
+Lacking = tuple[Decision, str | None]
+"""Why tasks found no host, and the capacity provider that they were to run on."""
 
 Placer = Callable[[str, Request], Decision]
 """Asks the scheduler about one cluster's fleet, by the cluster's ARN."""
@@ -76,19 +79,34 @@ class Launcher:
         chooser = interfaces.Chooser(
             subnets, (t for t in beside if t.deployment_id == deployment.id and t.wanted)
         )
-        launched: list[Task] = []
-        lacking: list[tuple[Decision, str | None]] = []
-        for share, count in self._shares(spec, service, deployment, action.count):
-            tasks, decision = self._launch_share(share, service, action, count, chooser)
-            launched += tasks
-            if decision is not None:
-                lacking.append((decision, share.capacity_provider_name))
+        first = 1 if version_consistency.goes_first(self.tx, deployment) else action.count
+        launched, lacking = self._launch_some(spec, service, action, first, chooser)
+        more = action.count - len(launched)
+        if first < action.count and not version_consistency.others_wait(
+            self.tx, deployment, launched[0] if launched else None
+        ):
+            others, lacking = self._launch_some(spec, service, action, more, chooser)
+            launched += others
         self._launched(service, action, launched)
         blocked_until = 0.0
         for decision, provider in lacking:
             blocked_until = self.now + self.timing.placement_retry
             self._tell_unplaced(service, decision, provider)
         self._rest(service, deployment, blocked_until)
+
+    def _launch_some(
+        self, spec: LaunchSpec, service: Service, action: LaunchTasks, count: int, chooser: interfaces.Chooser
+    ) -> tuple[list[Task], list[Lacking]]:
+        """So many tasks of the action's: those that are there now, and what the others lacked."""
+        assert spec.deployment is not None, "a service's task without a deployment"
+        launched: list[Task] = []
+        lacking: list[Lacking] = []
+        for share, number in self._shares(spec, service, spec.deployment, count):
+            tasks, decision = self._launch_share(share, service, action, number, chooser)
+            launched += tasks
+            if decision is not None:
+                lacking.append((decision, share.capacity_provider_name))
+        return launched, lacking
 
     def _shares(
         self, spec: LaunchSpec, service: Service, deployment: Deployment, count: int
@@ -145,7 +163,7 @@ class Launcher:
         because = f"{action.because}; no instance of capacity provider {provider} takes it yet"
         for _ in range(waiting):
             task = new_task(spec, now=self.now, ids=self.ids, instance=None, because=because)
-            launched.append(write_task(self.tx, None, task, now=self.now, because=because))
+            launched.append(self._write(spec, task, because))
         return launched, decision if waiting < decision.unplaced else None
 
     def _hosts(
@@ -193,6 +211,12 @@ class Launcher:
         task = launched_task(
             spec, now=self.now, ids=self.ids, instance=instance, chooser=chooser, because=because
         )
+        return self._write(spec, task, because)
+
+    def _write(self, spec: LaunchSpec, task: Task, because: str) -> Task:
+        assert spec.deployment is not None, "a service's task without a deployment"
+        revision = version_consistency.revision_of(self.tx, spec.deployment)
+        task = version_consistency.pinned(task, revision)
         return write_task(self.tx, None, task, now=self.now, because=because)
 
     def _launched(self, service: Service, action: LaunchTasks, tasks: list[Task]) -> None:

@@ -6,6 +6,7 @@ a container instance does it through here, so none can be missed in the outbox.
 
 from __future__ import annotations
 
+from miniecs.control import version_consistency
 from miniecs.control.deployments import after_task, counted
 from miniecs.control.plan import (
     Say,
@@ -19,6 +20,7 @@ from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
+from miniecs.model.service_deployment import ServiceRevision
 from miniecs.model.task import Task
 from miniecs.model.task_set import TaskSet
 from miniecs.store import Transaction
@@ -27,6 +29,8 @@ from miniecs_scheduler import Decision
 
 def write_task(tx: Transaction, before: Task | None, after: Task, *, now: float, because: str = "") -> Task:
     """Put the task, tell of it when ECS would, and return it as written. before None: it is new."""
+    if after.resolves_images:
+        _learn_images(tx, after)
     if not is_told(before, after):
         tx.put(after)
         return after
@@ -54,6 +58,25 @@ def _count_for_service(
     changed = after_task(service, before, after, now=now)
     if changed is not service:
         tx.put(changed)
+
+
+def _learn_images(tx: Transaction, task: Task) -> None:
+    """Pin the task's service revision to the images that it runs, once it has told which these are."""
+    revision = revision_of_task(tx, task)
+    learned = version_consistency.learned(revision, task) if revision is not None else None
+    if learned is not None and learned is not revision:
+        tx.put(learned)
+
+
+def revision_of_task(tx: Transaction, task: Task) -> ServiceRevision | None:
+    """None for a task of no service, of a task set, or of a deployment that is gone."""
+    service = tx.get(Service, task.service_arn) if task.service_arn is not None else None
+    if service is None or service.deployment_controller != "ECS":
+        return None
+    for deployment in service.deployments:
+        if deployment.id == task.deployment_id:
+            return version_consistency.revision_of(tx, deployment)
+    return None
 
 
 def task_set_of(tx: Transaction, service: Service, deployment_id: str | None) -> TaskSet | None:

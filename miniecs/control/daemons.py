@@ -6,7 +6,7 @@ Source: ECS developer guide, "DAEMON" service scheduler strategy.
 
 from __future__ import annotations
 
-from miniecs.control import draining, interfaces
+from miniecs.control import draining, interfaces, version_consistency
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import bounds, next_launch_at
 from miniecs.control.draft import Draft
@@ -128,6 +128,9 @@ def _roll(
     # Where there is room above the old tasks (maximumPercent > 100), a new one may start beside them.
     chosen = (free + (replaced_first if ceiling > desired else []))[:room]
     primary = draft.service.primary
+    first = draft.census.cohorts[0]
+    if chosen and version_consistency.resolver(draft.view, first.deployment, first.tasks()) is not None:
+        chosen = []
     if chosen and not _rests(draft):
         because = f"{len(settled)} of {desired} eligible instances have a task: starts {len(chosen)}"
         draft.launch(primary, len(chosen), because, only_hosts=frozenset(chosen))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from miniecs.control import alarms, deployments
+from miniecs.control import alarms, deployments, version_consistency
 from miniecs.control import service_deployments as life
 from miniecs.control.view import View
 from miniecs.model import service_deployment as status
@@ -43,6 +43,9 @@ def found(view: View, service: Service, ongoing: ServiceDeployment | None) -> Fa
     if deployments.has_tripped(service):
         return _tripped(service)
     if ongoing is not None and ongoing.status in (status.PENDING, status.IN_PROGRESS):
+        breaker = service.deployment_configuration.circuit_breaker
+        if breaker is not None and breaker.enable and version_consistency.gave_up(view, service.primary):
+            return _unresolved(service)
         names = alarms.triggered(view, service, ongoing)
         return _alarmed(service, names) if names else None
     return None
@@ -75,6 +78,13 @@ def _tripped(service: Service) -> Failure:
         rollback=breaker is not None and breaker.rollback,
         by_breaker=True,
     )
+
+
+def _unresolved(service: Service) -> Failure:
+    """As when the breaker trips: AWS publishes no other words."""
+    tries = version_consistency.ATTEMPTS
+    why = f"{tries} tasks that were to resolve the image tags never ran, with the circuit breaker on"
+    return replace(_tripped(service), why=why)
 
 
 def _alarmed(service: Service, names: tuple[str, ...]) -> Failure:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Any, NamedTuple
 
+from miniecs.control.version_consistency import reference
 from miniecs.model import arns
 from miniecs.model.container_definition import ContainerDefinition, LinuxParameters
 from miniecs.model.network import private_dns_name
@@ -52,7 +53,11 @@ def task_payload(
     templates = shared.containers if not overrides else _overridden(definition, overrides)
     container_arn = task.arn.replace(":task/", ":container/", 1)
     containers = [
-        {**template, "containerArn": f"{container_arn}/{container.id}"}
+        {
+            **template,
+            **_image(template["image"], container.pinned_digest),
+            "containerArn": f"{container_arn}/{container.id}",
+        }
         for template, container in zip(templates, task.containers, strict=True)
     ]
     payload: dict[str, Any] = {
@@ -79,6 +84,10 @@ def task_payload(
         for made in containers:
             made["managedAgents"] = [{"name": "ExecuteCommandAgent", "properties": {}}]
     return payload
+
+
+def _image(image: str, pinned_digest: str | None) -> dict[str, str]:
+    return {} if pinned_digest is None else {"image": reference(image, pinned_digest)}
 
 
 def network_interface(interface: NetworkInterface, scope: Scope) -> dict[str, Any]:

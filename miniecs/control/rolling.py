@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from miniecs.control import releases
+from miniecs.control import releases, version_consistency
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import COMPLETED, FAILED, bounds, next_launch_at
 from miniecs.control.draft import Draft
@@ -46,6 +46,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     headroom = max(0, ceiling - live)
     rest = _rest(draft, anchor) if need else ""
     starts = 0 if rest else min(need, headroom)
+    resolver = version_consistency.resolver(draft.view, anchor.deployment, anchor.tasks()) if starts else None
     starved = need > starts and (not rest or (rest == "blocked" and _was_blocked(draft, anchor)))
     starved = starved or _waits_in_vain(draft, anchor)
     early = kept is None and releases.succeeds_early(draft, len(anchor.healthy))
@@ -57,7 +58,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     for cohort in census.cohorts:
         for task in cohort.evicted:
             draft.stop(task, "its container instance is DRAINING and it does not run yet")
-    if starts:
+    if starts and resolver is None:
         _launch(draft, anchor, starts, target, counts)
     _replace(draft, anchor, target, counts)
     if rest == "failed":
@@ -114,6 +115,8 @@ def _launch(draft: Draft, anchor: Cohort, starts: int, target: int, counts: _Cou
         f"{anchor.good} of {target} tasks are in order; maximumPercent {config.maximum_percent} allows"
         f" {counts.ceiling} at once and {draft.census.size} are there: starts {starts}"
     )
+    if starts > 1 and version_consistency.goes_first(draft.view, anchor.deployment):
+        because += ", one of them first, which resolves the image tags"
     if anchor.leaving:
         because += f"; {len(anchor.leaving)} run on DRAINING instances"
     replaced = min(len(anchor.unhealthy), max(0, starts - missing))

@@ -27,12 +27,14 @@ def begin(
     revision: Revision,
     *,
     ongoing: Iterable[ServiceDeployment] = (),
+    unresolved: tuple[str, ...] = (),
     now: float,
     ids: Ids,
 ) -> Begun:
     """The service with a new PRIMARY deployment of the revision; older ones become ACTIVE and drain.
 
     ongoing: its service deployments that have not ended; this one takes over from them.
+    unresolved: the containers whose image tags its first task is to resolve.
     """
     scope, cluster_name = arns.scope_of(service.arn), arns.name_of(service.cluster_arn)
     id = f"ecs-svc/{ids.digits()}"
@@ -61,7 +63,9 @@ def begin(
     )
     return Begun(
         replace(service, revision=revision, deployments=(primary, *older), steady=False),
-        ServiceRevision(revision_arn, service.arn, service.cluster_arn, revision, now),
+        ServiceRevision(
+            revision_arn, service.arn, service.cluster_arn, revision, now, unresolved=unresolved
+        ),
         opened,
         tuple(service_deployments.superseded(each, now=now) for each in ongoing),
     )

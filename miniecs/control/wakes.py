@@ -19,7 +19,7 @@ from miniecs.model.cluster import CapacityProvider, Cluster, IdempotencyRecord
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
-from miniecs.model.service_deployment import ServiceDeployment
+from miniecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.model.task_set import TaskSet
@@ -79,6 +79,8 @@ class Wakes:
                 self._instance(change.before, change.after)
             elif kind is ServiceDeployment:
                 self._release(change.before, change.after)
+            elif kind is ServiceRevision:
+                self._revision(change.before, change.after)
             elif kind is MetricAlarm:
                 self._alarm(change.before, change.after)
             elif kind in (AutoScalingGroup, CapacityProvider):
@@ -233,6 +235,11 @@ class Wakes:
             elif waiting is not None:
                 waiting.discard(arn)
 
+    def _revision(self, before: ServiceRevision | None, after: ServiceRevision | None) -> None:
+        """The tasks that wait for the images of the first one may start."""
+        if before is not None and after is not None:
+            self._touch("service", after.service_arn)
+
     def _target(self, before: Target | None, after: Target | None) -> None:
         """Probes write a target often; only what its state means to others wakes them."""
         target = after or before
@@ -335,6 +342,8 @@ class Wakes:
         if _takes_tasks(after) and (before is None or not _takes_tasks(before)):
             for arn in sorted(self._balanced.get(after.cluster_arn, ())):
                 self._touch("service", arn)
+        if before is not None and before.agent_connected != after.agent_connected:
+            self._awaited(after)
         if before is None or before.status == after.status:
             return
         if after.status == "INACTIVE":
@@ -343,6 +352,13 @@ class Wakes:
             if after.status == "INACTIVE":
                 self._touch("task", task.arn)
             if task.service_arn is not None:
+                self._touch("service", task.service_arn)
+
+
+    def _awaited(self, instance: ContainerInstance) -> None:
+        """An agent is away, or is back, whose task was to resolve the images of a deployment."""
+        for task in self._view.find(Task, "instance", instance.arn):
+            if task.resolves_images and task.last_status != "RUNNING" and task.service_arn is not None:
                 self._touch("service", task.service_arn)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from miniecs.model.service import DeploymentConfiguration, Revision
 
@@ -28,15 +29,25 @@ SUCCESSORS: Mapping[str, frozenset[str]] = {
 """What can follow each status; one that is not here is final (ECS developer guide, "Service deployments")."""
 
 
+class ImageDigest(NamedTuple):
+    """What a container's image tag stood for when the revision's first task resolved it."""
+
+    container: str
+    digest: str  # sha256:…
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceRevision:
-    """What one service deployment released. It never changes."""
+    """What one service deployment released. It never changes, but that its images' digests are found out."""
 
     arn: str
     service_arn: str
     cluster_arn: str
     spec: Revision
     created_at: float = 0.0
+    digests: tuple[ImageDigest, ...] = ()  # every later task gets these images
+    unresolved: tuple[str, ...] = ()  # containers whose image tags are yet to be resolved
+    attempts: int = 0  # tasks that were to resolve them and never ran
 
 
 @dataclass(frozen=True, slots=True)

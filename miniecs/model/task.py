@@ -54,6 +54,7 @@ class Container:
     image_digest: str | None = None
     network_bindings: tuple[NetworkBinding, ...] = ()
     gpu_ids: tuple[str, ...] = ()
+    pinned_digest: str | None = None  # its image has to be this one, whatever its tag stands for by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class Task:
     deregistered_at: float | None = None  # when its targets began to drain
     placement: PlacementRules | None = None
     placed_at: float | None = None  # when a task that had waited for capacity got its instance
+    resolves_images: bool = False  # its agent's digests are what its service revision is pinned to
     because: str = ""  # why it was started and placed where it is
     version: int = 1
 

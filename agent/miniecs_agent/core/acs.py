@@ -69,6 +69,7 @@ TASK = Record(
         "version": str,
         "desiredStatus": str,
         "lastStatus": str,
+        "resolvesImages": bool,
         "overrides": str,
         "networkMode": str,
         "pidMode": str,

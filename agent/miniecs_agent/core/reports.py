@@ -34,6 +34,15 @@ def container_change(container: ContainerState) -> dict[str, Any]:
     return change
 
 
+def image_change(container: ContainerState) -> dict[str, Any]:
+    """The digest of an image that is there, before its container is (ECS agent: MANIFEST_PULLED)."""
+    return {
+        "containerName": container.spec.name,
+        "status": "PENDING",
+        "imageDigest": container.digest,
+    }
+
+
 def _binding(binding: NetworkBinding) -> dict[str, Any]:
     if binding.container_port_range is not None:
         return {

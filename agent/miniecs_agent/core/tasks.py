@@ -14,7 +14,7 @@ from miniecs.config import Timing
 from miniecs.model.task import NetworkBinding
 from miniecs_agent import engine
 from miniecs_agent.core.effects import Answer, ApiFailure, Effect, Submit
-from miniecs_agent.core.reports import container_change, task_change
+from miniecs_agent.core.reports import container_change, image_change, task_change
 from miniecs_agent.core.spec import ContainerSpec, Document, TaskSpec, read_task
 from miniecs_agent.core.state import Action, ContainerState, Known, TaskState
 from miniecs_agent.core.steps import GiveUp, Step, Wait, next_step
@@ -181,6 +181,7 @@ class TaskRunner:
                 container.digest = digest
                 task.pull_stopped_at = now
                 self._reached(container, Known.PULLED)
+                self._resolved(now, task, container)
             case engine.HealthChanged(status=status):
                 if container.known is Known.RUNNING and container.health != status:
                     container.health, container.health_since = status, now
@@ -191,6 +192,13 @@ class TaskRunner:
                 container.doing, container.removed = None, True
             case engine.Failed():
                 self._failed(now, task, container, event)
+
+    def _resolved(self, now: float, task: TaskState, container: ContainerState) -> None:
+        """Other tasks wait for what this one's images are: they are told before it runs."""
+        if container.digest is None or not task.spec.document.get("resolvesImages"):
+            return
+        task.changes += (image_change(container),)
+        task.flush_at = now
 
     def _reached(self, container: ContainerState, known: Known) -> None:
         container.doing, container.attempts, container.retry_at = None, 0, None

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from hashlib import sha256
 from typing import NamedTuple
 
 from miniecs.config import Timing
@@ -37,6 +38,12 @@ class Latencies:
     create: tuple[float, float] = (0.0, 0.0)
     start: tuple[float, float] = (0.05, 0.4)
     stop: tuple[float, float] = (0.05, 0.5)
+
+
+@lru_cache(maxsize=1024)
+def digest_of(image: str, pushes: int = 0) -> str:
+    """What a tag stands for after so many pushes: any two contents differ."""
+    return f"sha256:{sha256(f'{image} {pushes}'.encode()).hexdigest()}"
 
 
 class ProbeAnswer(NamedTuple):
@@ -84,8 +91,10 @@ class SimEngine:
         self._timing = timing
         self._latencies = latencies
         self._containers: dict[tuple[str, str], SimContainer] = {}
-        self._images: set[str] = set()
+        self._images: set[tuple[str, str]] = set()  # name and digest
+        self.registry: Callable[[str], str] = digest_of  # name and tag -> digest
         self._ports: HostPorts[SimContainer] = HostPorts(address)
+        self._pulled: dict[tuple[str, str], str] = {}  # the digest that a container is to be made of
         self._pull_attempts: dict[tuple[str, str], int] = {}
         self.pull_fault: Callable[[str], tuple[float, bool]] | None = None  # image -> (seconds more, fails)
 
@@ -144,7 +153,8 @@ class SimEngine:
             digest=found.digest,
         )
         self._containers[task.arn, spec.name] = container
-        self._images.add(spec.image)
+        if found.digest is not None:
+            self._images.add((spec.image.partition("@")[0], found.digest))
         if found.state == "running":
             for binding in found.bindings:
                 self._ports.hold(container, binding)
@@ -202,6 +212,8 @@ class SimEngine:
         behaviour = self._behaviour(container)
         more, fails = self.pull_fault(container.image) if self.pull_fault is not None else (0.0, False)
         key = (call.task.arn, container.name)
+        name, _, digest = container.image.partition("@")
+        image = (name, digest or self.registry(name))
         if behaviour.pull_failures:
             attempts = self._pull_attempts[key] = self._pull_attempts.get(key, 0) + 1
             fails = fails or attempts <= behaviour.pull_failures
@@ -215,17 +227,18 @@ class SimEngine:
             )
         else:
             self._pull_attempts.pop(key, None)
-            event = engine.Pulled(*key)
+            self._pulled[key] = image[1]
+            event = engine.Pulled(*key, image[1])
         if behaviour.pull_seconds is not None:
             seconds = behaviour.pull_seconds
         elif fails:
             seconds = self._latencies.pull[0]
-        elif container.image in self._images:
+        elif image in self._images:
             seconds = 0.0
         else:
             seconds = self._between(self._latencies.pull)
         if not fails:
-            self._images.add(container.image)
+            self._images.add(image)
         self._after(now, seconds + more, partial(self._tell, event))
 
     def _create(self, now: float, call: EngineCall) -> None:
@@ -241,7 +254,10 @@ class SimEngine:
             return
         container = self._containers.get(key)
         if container is None:
-            container = SimContainer(call.task, call.container, self._ids.hex(64), behaviour)
+            digest = self._pulled.pop(key, None)
+            container = SimContainer(
+                call.task, call.container, self._ids.hex(64), behaviour, digest=digest
+            )
             self._containers[key] = container
         self._after(now, seconds, partial(self._tell, engine.Created(*key, container.runtime_id)))
 

@@ -86,6 +86,7 @@ def render_service_revision(ctx: Context, revision: ServiceRevision) -> dict[str
     spec = revision.spec
     definition = ctx.tx.get(TaskDefinition, spec.task_definition_arn)
     containers = definition.container_definitions if definition is not None else ()
+    digests = dict(revision.digests)
     return {
         "serviceRevisionArn": revision.arn,
         "serviceArn": revision.service_arn,
@@ -96,7 +97,10 @@ def render_service_revision(ctx: Context, revision: ServiceRevision) -> dict[str
         **render_platform(spec),
         "loadBalancers": render_load_balancers(spec),
         "networkConfiguration": spec.network_configuration,
-        "containerImages": [{"containerName": each.name, "image": each.image} for each in containers],
+        "containerImages": [
+            {"containerName": each.name, "image": each.image, "imageDigest": digests.get(each.name)}
+            for each in containers
+        ],
         "guardDutyEnabled": False,
         "createdAt": revision.created_at,
     }

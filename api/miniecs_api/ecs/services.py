@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from miniecs.apply import write_begun, write_service
-from miniecs.control import rebalancing, service_deployments, task_sets
+from miniecs.control import rebalancing, service_deployments, task_sets, version_consistency
 from miniecs.control.rollout import begin, scale
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
@@ -80,7 +80,9 @@ def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
                 )
             )
         return {"service": render_service(ctx, service, tags=True)}
-    begun = begin(service, service.revision, now=ctx.now, ids=ctx.ids)
+    definition = ctx.tx.get(TaskDefinition, service.revision.task_definition_arn)
+    unresolved = version_consistency.to_resolve(service, definition)
+    begun = begin(service, service.revision, unresolved=unresolved, now=ctx.now, ids=ctx.ids)
     write_begun(ctx.tx, existing, begun, now=ctx.now, because=because)
     return {"service": render_service(ctx, begun.service, tags=True)}
 
@@ -210,7 +212,10 @@ def update_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if revision != updated.revision or params.get("forceNewDeployment", False):
         releasing = service_deployments.ongoing(ctx.tx, service)
         ongoing = [service_deployments.counted(ctx.tx, service, each) for each in releasing]
-        begun = begin(updated, revision, ongoing=ongoing, now=ctx.now, ids=ctx.ids)
+        unresolved = version_consistency.to_resolve(updated, definition)
+        begun = begin(
+            updated, revision, ongoing=ongoing, unresolved=unresolved, now=ctx.now, ids=ctx.ids
+        )
         write_begun(ctx.tx, service, begun, now=ctx.now, because=because)
         updated = begun.service
     elif updated != service:
