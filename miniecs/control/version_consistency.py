@@ -1,4 +1,4 @@
-"""Version consistency: a deployment's first task resolves its image tags, and every later one gets those images.
+"""Version consistency: a deployment's first task resolves its image tags, later ones get the same images.
 
 Until that task has told the digests no other is started, so that a tag which is moved meanwhile makes no
 difference. Source: ECS developer guide, "Container image resolution".
@@ -75,7 +75,7 @@ def gave_up(view: View, deployment: Deployment) -> bool:
 
 
 def learned(revision: ServiceRevision, task: Task) -> ServiceRevision:
-    """The revision once one of the tasks that resolve its images has changed; the same where that tells nothing.
+    """The revision once a task that resolves its images has changed; the same where that tells nothing.
 
     What runs has told all that it ever will: an agent tells no digest of an image that it cannot name one of.
     """

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from miniecs.control import plan
-from miniecs.sim import balanced, faults, released, scenario
+from miniecs.sim import balanced, faults, image_invariants, released, scenario
 from miniecs.sim.outcome import Outcome
 from miniecs.sim.release_invariants import STATUSES
 from miniecs.sim.scenario import DEPLOYMENTS, FAULTS, MIN_HOSTS, SERVICES
@@ -30,7 +30,7 @@ _ACTIONS = frozenset(action.__name__ for action in plan.Action.__args__)
 _ELSEWHERE = frozenset({"Forget", "SetTaskSet"})
 SCENARIOS = {"cluster": scenario.run, "balanced": balanced.run, "releases": released.run}
 _WANTED = {
-    "cluster": (*(_ACTIONS - _ELSEWHERE), *faults.KINDS),
+    "cluster": (*(_ACTIONS - _ELSEWHERE), *faults.KINDS, *image_invariants.SITUATIONS),
     "balanced": balanced.SITUATIONS,
     "releases": STATUSES,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from miniecs.sim.choices import Choices
 from miniecs.sim.faults import Faults
+from miniecs.sim.kinds import BAD_IMAGES, GOOD_IMAGE
 from miniecs.sim.world import World
 from miniecs_agent.sim.instances import SimulatedHost
 
@@ -22,7 +23,7 @@ class BadLuck:
         world, faults = self._world, self._faults
         host = self._choices.one(world.hosts())
         seconds = 5.0 + self._choices.number(120)
-        match self._choices.number(14):
+        match self._choices.number(15):
             case 0:
                 faults.lose_host(host, noticed_after=seconds)
             case 1 if self._choices.number(3) == 0:
@@ -48,6 +49,8 @@ class BadLuck:
             case 11:
                 faults.restart_agent(host)
             case 12:
+                faults.push(self._choices.one((GOOD_IMAGE, *BAD_IMAGES)))
+            case 13:
                 if world.is_up:
                     faults.kill_control_plane(1.0 + self._choices.number(90))
             case _:

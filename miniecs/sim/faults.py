@@ -21,6 +21,7 @@ KINDS = (
     "cut link",
     "slow pulls",
     "failed pulls",
+    "image pushed",
     "container crash",
     "out of memory",
     "failing health check",
@@ -130,6 +131,11 @@ class Faults:
         """No pull on the host succeeds."""
         self._world.history.fault("failed pulls", host=host.arn)
         self._pulls(host, (0.0, True), lasting)
+
+    def push(self, image: str) -> None:
+        """The image's tag stands for something else from now on."""
+        self._world.history.fault("image pushed", image=image)
+        self._world.instances.registry.push(image)
 
     def _pulls(self, host: SimulatedHost, outcome: tuple[float, bool], lasting: float) -> None:
         host.engine.pull_fault = lambda _image: outcome

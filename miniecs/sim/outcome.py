@@ -49,6 +49,8 @@ def played(outcome: Outcome, world: World, play: Callable[[], None], with_histor
         outcome.met += world.requests.met
     if world.releases is not None:
         outcome.met += world.releases.met
+    if world.images is not None:
+        outcome.met += world.images.met
     outcome.services, outcome.deployments = recorder.services_and_deployments()
     outcome.commits = world.invariants.checks if world.invariants is not None else 0
     outcome.seconds = world.history.elapsed

@@ -26,6 +26,7 @@ from miniecs.sim.groups import SimulatedMachinery
 from miniecs.sim.history import History
 from miniecs.sim.invariants import Invariants
 from miniecs.sim.network import ControlPlane, SimulatedNetwork
+from miniecs.sim.image_invariants import ImageInvariants
 from miniecs.sim.release_invariants import ReleaseInvariants
 from miniecs.sim.requests import Requests
 from miniecs.sim.target_invariants import TargetInvariants
@@ -83,6 +84,7 @@ class World:
         self.invariants = Invariants(self) if checked else None
         self._target_invariants = TargetInvariants(self) if checked else None
         self.releases = ReleaseInvariants(self) if checked else None
+        self.images = ImageInvariants(self) if checked else None
         self.group_invariants = GroupInvariants(self) if checked else None
         self._settings = ApiSettings(
             account=self.scope.account, region=self.scope.region, timing=self.timing

@@ -27,7 +27,7 @@ from miniecs_agent.engine import (
     Started,
 )
 from miniecs_agent.sim.behaviours import Behaviour, UnknownBehaviour, behaviour_of
-from miniecs_agent.sim.engine import Latencies, ProbeAnswer, SimEngine
+from miniecs_agent.sim.engine import Latencies, ProbeAnswer, SimEngine, digest_of
 
 from .cases import arn, container, document
 
@@ -107,7 +107,7 @@ def test_an_ordinary_container_starts_and_runs_without_a_timer_until_it_is_stopp
     host.heap.run(10.0)
     host.do(Action.CREATE, spec)
     [(pulled_at, pulled), (created_at, created)] = host.take()
-    assert (pulled_at, pulled) == (1.0, Pulled(arn(), "main"))
+    assert (pulled_at, pulled) == (1.0, Pulled(arn(), "main", digest_of("httpd:2.4")))
     assert isinstance(created, Created)
     assert (created_at, len(created.runtime_id)) == (10.0, 64)
     host.do(Action.START, spec)
@@ -127,7 +127,7 @@ def test_an_image_is_pulled_once_a_host() -> None:
     host.start(task())
     host.take()
     host.do(Action.PULL, task(name="t2"))
-    assert host.take() == [(3.0, Pulled(arn("t2"), "main"))]
+    assert host.take() == [(3.0, Pulled(arn("t2"), "main", digest_of("httpd:2.4")))]
 
 
 def test_dynamic_ports_are_handed_out_in_turn_and_freed_at_the_end() -> None:

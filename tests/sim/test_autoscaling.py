@@ -52,6 +52,8 @@ def registered(world: World) -> list[ContainerInstance]:
 def test_out_to_what_is_needed_and_back() -> None:
     w = world()
     serve(w, 14)
+    assert statuses(w) == {"PENDING": 1}, "the first task resolves the image tags"
+    assert w.run_until(lambda: statuses(w)["PROVISIONING"] > 0, limit=5)
     assert statuses(w) == {"PROVISIONING": 12, "PENDING": 2}
     assert w.run_until(lambda: statuses(w) == {"RUNNING": 14}, limit=60)
     assert len(w.hosts()) == 7

@@ -248,7 +248,7 @@ class AgentCore:
         if isinstance(answer, ApiFailure):
             self._call_failed(now, key, answer)
             return
-        del self._calls[key]
+        self._forget_call(key)
         if key == REGISTER:
             self.arn = self._known_arn = answer["containerInstance"]["containerInstanceArn"]
             params = {"cluster": self._settings.cluster, "containerInstance": self.arn, "zoneId": ""}
@@ -260,15 +260,20 @@ class AgentCore:
     def _call_failed(self, now: float, key: str, failure: ApiFailure) -> None:
         submit, failures = self._calls[key]
         if key == REGISTER and failure.code not in _RETRIABLE:
-            del self._calls[key]
+            self._forget_call(key)
             self._emit(Exit(5, f"{failure.code}: {failure.message}"))
             return
         if key not in (REGISTER, DISCOVER) and failure.code == "InvalidParameterException":
-            del self._calls[key]
+            self._forget_call(key)
             return
         wait = min(_REGISTER_DELAY * 2**failures, _REGISTER_DELAY_LIMIT)
         self._calls[key] = (submit, failures + 1)
         self._call_wakes[key] = now + wait
+
+    def _forget_call(self, key: str) -> None:
+        """It is over, also where it was asked for twice and the other answer has set a time to try again."""
+        del self._calls[key]
+        self._call_wakes.pop(key, None)
 
     # ACS
 

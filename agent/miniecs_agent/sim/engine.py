@@ -8,6 +8,7 @@ takes time takes time; a container costs one timer to start and none to go on ru
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -44,6 +45,23 @@ class Latencies:
 def digest_of(image: str, pushes: int = 0) -> str:
     """What a tag stands for after so many pushes: any two contents differ."""
     return f"sha256:{sha256(f'{image} {pushes}'.encode()).hexdigest()}"
+
+
+class SimRegistry:
+    """Has every image, and keeps what a tag stood for before it was pushed again. For all hosts."""
+
+    def __init__(self) -> None:
+        self._pushes: Counter[str] = Counter()
+
+    def push(self, image: str) -> None:
+        """Give the tag another content."""
+        self._pushes[image] += 1
+
+    def pushes(self, image: str) -> int:
+        return self._pushes[image]
+
+    def resolve(self, image: str) -> str:
+        return digest_of(image, self._pushes[image])
 
 
 class ProbeAnswer(NamedTuple):
@@ -83,6 +101,7 @@ class SimEngine:
         listener: Callable[[EngineEvent], None],
         timing: Timing,
         latencies: Latencies,
+        registry: SimRegistry | None = None,
     ) -> None:
         self.listener = listener
         self._timers = timers
@@ -92,7 +111,7 @@ class SimEngine:
         self._latencies = latencies
         self._containers: dict[tuple[str, str], SimContainer] = {}
         self._images: set[tuple[str, str]] = set()  # name and digest
-        self.registry: Callable[[str], str] = digest_of  # name and tag -> digest
+        self._registry = registry or SimRegistry()
         self._ports: HostPorts[SimContainer] = HostPorts(address)
         self._pulled: dict[tuple[str, str], str] = {}  # the digest that a container is to be made of
         self._pull_attempts: dict[tuple[str, str], int] = {}
@@ -213,7 +232,7 @@ class SimEngine:
         more, fails = self.pull_fault(container.image) if self.pull_fault is not None else (0.0, False)
         key = (call.task.arn, container.name)
         name, _, digest = container.image.partition("@")
-        image = (name, digest or self.registry(name))
+        image = (name, digest or self._registry.resolve(name))
         if behaviour.pull_failures:
             attempts = self._pull_attempts[key] = self._pull_attempts.get(key, 0) + 1
             fails = fails or attempts <= behaviour.pull_failures

@@ -24,7 +24,7 @@ from miniecs_agent.core.tasks import AgentSettings
 from miniecs_agent.engine import EngineContainer
 from miniecs_agent.shell.host import InstanceHost, Network
 from miniecs_agent.shell.timers import Timers
-from miniecs_agent.sim.engine import Latencies, ProbeAnswer, SimContainer, SimEngine
+from miniecs_agent.sim.engine import Latencies, ProbeAnswer, SimContainer, SimEngine, SimRegistry
 
 DEFAULT_LATENCIES = Latencies()
 _FIRST_ADDRESS = (172 << 24) + (31 << 16) + 16
@@ -76,6 +76,7 @@ class SimulatedInstances:
         self._journal = journal
         self._timing = timing
         self._latencies = latencies
+        self.registry = SimRegistry()
         self._hosts: dict[str, SimulatedHost] = {}
         self._by_address: dict[str, SimulatedHost] = {}
         self._by_instance_id: dict[str, SimulatedHost] = {}
@@ -200,6 +201,7 @@ class SimulatedInstances:
             lambda event: host.engine_event(event),
             settings.timing,
             self._latencies,
+            self.registry,
         )
         host = SimulatedHost(
             self._timers,

@@ -93,7 +93,7 @@ def test_a_new_service_has_a_service_deployment_and_a_revision(cluster: Aws) -> 
         "taskDefinition": created["taskDefinition"],
         "launchType": "EC2",
         "loadBalancers": [],
-        "containerImages": [{"containerName": "app", "image": "busybox:latest"}],
+        "containerImages": [{"containerName": "app", "image": "busybox:latest", "imageDigest": None}],
         "guardDutyEnabled": False,
         "createdAt": cluster.clock.time,
     }
