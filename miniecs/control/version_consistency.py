@@ -7,12 +7,12 @@ difference. Source: ECS developer guide, "Container image resolution".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import lru_cache
 
 from miniecs.control.deployments import failed_to_start
 from miniecs.control.view import View
 from miniecs.model import fargate
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Deployment, Service
 from miniecs.model.service_deployment import ImageDigest, ServiceRevision

@@ -24,9 +24,9 @@ from miniecs.sim.fargate import FargateMachines
 from miniecs.sim.group_invariants import GroupInvariants
 from miniecs.sim.groups import SimulatedMachinery
 from miniecs.sim.history import History
+from miniecs.sim.image_invariants import ImageInvariants
 from miniecs.sim.invariants import Invariants
 from miniecs.sim.network import ControlPlane, SimulatedNetwork
-from miniecs.sim.image_invariants import ImageInvariants
 from miniecs.sim.release_invariants import ReleaseInvariants
 from miniecs.sim.requests import Requests
 from miniecs.sim.target_invariants import TargetInvariants

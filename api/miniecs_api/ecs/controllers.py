@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from miniecs.model.service import DeploymentConfiguration
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.ecs.service_params import unsupported
 
@@ -21,6 +20,11 @@ _OF_TASK_SETS = {
     "capacityProviderStrategy": "CapacityProviderStrategy must be empty or null.",
     "platformVersion": "PlatformVersion must be null.",
     "role": "Role must be null.",
+}
+_OF_ECS = {
+    "deploymentCircuitBreaker": "The deployment circuit breaker",
+    "alarms": "Deployment alarms",
+    "earlySuccessCriteria": "Early success criteria",
 }
 _FIXED = {
     "taskDefinition": "task definition",
@@ -80,13 +84,16 @@ def check_update(params: dict[str, Any], controller: str) -> None:
         raise invalid(f"Cannot force a new deployment {where}. {_INSTEAD[controller]}", hint)
 
 
-def check_configuration(configuration: DeploymentConfiguration, controller: str) -> None:
-    """Only ECS's own deployments are ended by a circuit breaker or alarms, or early."""
-    breaker, alarms = configuration.circuit_breaker, configuration.alarms
-    for is_on, what in (
-        (breaker is not None and breaker.enable, "The deployment circuit breaker"),
-        (alarms is not None and alarms.enable, "Deployment alarms"),
-        (configuration.early_success is not None, "Early success criteria"),
-    ):
-        if is_on and controller != "ECS":
+def check_configuration(params: dict[str, Any], controller: str) -> None:
+    """Only ECS's own deployments are ended by a circuit breaker or alarms, or early, or shift traffic."""
+    if controller == "ECS":
+        return
+    given = params.get("deploymentConfiguration", {})
+    for member, what in _OF_ECS.items():
+        if given.get(member, {}).get("enable", False):
             raise invalid(f"{what} can only be used with the ECS deployment controller.")
+    strategy = given.get("strategy", "ROLLING")
+    if strategy != "ROLLING":
+        raise invalid(
+            f"The {strategy} deployment strategy can only be used with the ECS deployment controller."
+        )

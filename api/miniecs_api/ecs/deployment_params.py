@@ -32,7 +32,12 @@ def deployment_configuration(
     given = params.get("deploymentConfiguration", {})
     maximum = given.get("maximumPercent", base.maximum_percent)
     minimum = given.get("minimumHealthyPercent", base.minimum_healthy_percent)
-    if maximum < 100 or (daemon and maximum != 100 and maximum > 200):
+    if daemon and maximum > 100:
+        raise invalid(
+            "The daemon scheduling strategy does not support values above 100 for maximumPercent on a "
+            "deployment configuration. Change the maximumPercent value to 100, and try again"
+        )
+    if maximum < 100:
         raise invalid("maximumPercent must be greater than or equal to 100.")
     if not 0 <= minimum <= 100:
         raise invalid("minimumHealthyPercent must be between 0 and 100.")

@@ -36,7 +36,7 @@ def role_arn(
     if not role:
         return None
     if not balancers:
-        raise invalid("A role was passed, but no load balancers were present.")
+        raise invalid("IAM roles are only valid for services configured to use load balancers.")
     if definition.network_mode == "awsvpc" or len(balancers) > 1:
         raise invalid(
             "You cannot specify an IAM role for services that require a service linked role.",
@@ -56,6 +56,12 @@ def load_balancers(
     if len(given) > _MAX_TARGET_GROUPS:
         raise invalid(f"load balancers can have at most {_MAX_TARGET_GROUPS} items.")
     return tuple(_load_balancer(ctx, item, definition) for item in given)
+
+
+def check_launch_type(balancers: Sequence[ServiceLoadBalancer], launch_type: str | None) -> None:
+    """ECS Anywhere has no load balancing (ECS developer guide)."""
+    if balancers and launch_type == "EXTERNAL":
+        raise invalid("Load balancers are not supported with the EXTERNAL launch type.")
 
 
 def _load_balancer(ctx: Context, given: dict[str, Any], definition: TaskDefinition) -> ServiceLoadBalancer:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.wire.errors import AwsError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_TOKEN = re.compile(r"[!-~]{1,36}")
 _MAX_DESIRED_COUNT = 5000
 _MAX_GRACE = 2_147_483_647
 
@@ -60,6 +62,22 @@ def service_name(params: dict[str, Any]) -> str:
             "and hyphens."
         )
     return name
+
+
+def client_token(params: dict[str, Any]) -> str | None:
+    token: str | None = params.get("clientToken")
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise invalid("clientToken must have 1 to 36 ASCII characters in the range of 33-126.")
+    return token
+
+
+def check_execute_command(enabled: bool, definition: TaskDefinition, what: str) -> None:
+    """ECS Exec needs a task role. what: created or updated."""
+    if enabled and not definition.task_role_arn:
+        raise invalid(
+            f"The service couldn't be {what} because a valid taskRoleArn is not being used. "
+            "Specify a valid task role in your task definition and try again."
+        )
 
 
 def desired_count(params: dict[str, Any], scheduling_strategy: str, controller: str = "ECS") -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from miniecs.apply import write_begun, write_service
-from miniecs.control import rebalancing, service_deployments, task_sets, version_consistency
+from miniecs.control import deployments, rebalancing, service_deployments, task_sets, version_consistency
 from miniecs.control.rollout import begin, scale
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
@@ -33,7 +33,6 @@ from miniecs_api.operation import operation, read_operation
 from miniecs_api.wire.errors import AwsError
 
 _DESCRIBE_LIMIT = 10
-_TOKEN_LIMIT = 36
 _LIST_DEFAULT = 10
 # Fields that tell two CreateService calls of one name apart; the rest is made by ECS.
 _SPEC = (
@@ -71,6 +70,7 @@ def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             )
         return {"service": render_service(ctx, existing, tags=True)}
     because = "CreateService was called"
+    _hint_at_deadlock(ctx, params, service)
     if service.deployment_controller != "ECS":
         write_service(ctx.tx, existing, service, now=ctx.now, because=because)
         if service.deployment_controller == "CODE_DEPLOY":
@@ -97,17 +97,17 @@ def _differing(existing: Service, asked: Service) -> list[str]:
 
 def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Service:
     """The checked service, without a deployment."""
-    service_params.refuse_unsupported(params)
-    name = service_params.service_name(params)
     controller = controllers.of(params)
     strategy = params.get("schedulingStrategy", "REPLICA")
     controllers.check_new(params, controller, strategy)
-    token = params.get("clientToken")
-    if token is not None and len(token) > _TOKEN_LIMIT:
-        raise invalid(f"clientToken must have at most {_TOKEN_LIMIT} characters.")
+    controllers.check_configuration(params, controller)
+    service_params.refuse_unsupported(params)
+    name = service_params.service_name(params)
+    token = service_params.client_token(params)
     definition, revision = None, Revision("")
     if controller != "EXTERNAL":
         definition = _new_definition(ctx, params)
+        service_params.check_execute_command(params.get("enableExecuteCommand", False), definition, "created")
         revision = _new_revision(ctx, params, cluster, definition, strategy)
     service = Service(
         arn=arns.service(ctx.scope, cluster.name, name),
@@ -134,7 +134,6 @@ def _new_service(ctx: Context, params: dict[str, Any], cluster: Cluster) -> Serv
     )
     if strategy == "DAEMON" and service.placement_strategy:
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
-    controllers.check_configuration(service.deployment_configuration, controller)
     rebalanced = _rebalancing(service, params.get("availabilityZoneRebalancing"))
     return replace(service, availability_zone_rebalancing=rebalanced)
 
@@ -150,6 +149,7 @@ def _new_revision(
 ) -> Revision:
     balancers = service_load_balancers.load_balancers(ctx, params, definition)
     launch = launch_params.launch(ctx, params, cluster, definition)
+    service_load_balancers.check_launch_type(balancers, launch.launch_type)
     _refuse_daemon_by_strategy(scheduling, launch.strategy)
     if scheduling == "DAEMON" and launch.runs_on == fargate.LAUNCH_TYPE:
         raise invalid("The daemon scheduling strategy is not supported for the FARGATE launch type.")
@@ -196,8 +196,9 @@ def update_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Change the spec. What a revision holds makes a new deployment when it changes, or when forced."""
     cluster = resolve.cluster(ctx, params)
     service = resolve.active_service(ctx, cluster, params["service"])
-    service_params.refuse_unsupported(params)
     controllers.check_update(params, service.deployment_controller)
+    controllers.check_configuration(params, service.deployment_controller)
+    service_params.refuse_unsupported(params)
     because = "UpdateService was called"
     if service.deployment_controller != "ECS":
         updated = _updated(ctx, params, service, None)
@@ -257,12 +258,28 @@ def _updated(
         propagate_tags=params.get("propagateTags", service.propagate_tags),
         enable_execute_command=params.get("enableExecuteCommand", service.enable_execute_command),
     )
+    if definition is not None and ("enableExecuteCommand" in params or "taskDefinition" in params):
+        service_params.check_execute_command(updated.enable_execute_command, definition, "updated")
     if updated.scheduling_strategy == "DAEMON" and updated.placement_strategy:
         raise invalid("Placement strategies are not supported with the DAEMON scheduling strategy.")
     kept = params.get("availabilityZoneRebalancing", updated.availability_zone_rebalancing)
-    updated = replace(updated, availability_zone_rebalancing=_rebalancing(updated, kept))
-    controllers.check_configuration(updated.deployment_configuration, updated.deployment_controller)
-    return updated
+    _hint_at_deadlock(ctx, params, updated)
+    return replace(updated, availability_zone_rebalancing=_rebalancing(updated, kept))
+
+
+def _hint_at_deadlock(ctx: Context, params: dict[str, Any], service: Service) -> None:
+    """Bounds that leave no deployment a move are accepted, and better known before the first one hangs."""
+    given = "desiredCount" in params or "deploymentConfiguration" in params
+    if not given or service.scheduling_strategy == "DAEMON" or service.deployment_controller != "ECS":
+        return
+    desired, configuration = service.desired_count, service.deployment_configuration
+    floor, ceiling = deployments.bounds(desired, configuration)
+    if desired and floor >= desired >= ceiling:
+        ctx.hint(
+            f"Of {desired} task{'' if desired == 1 else 's'} minimumHealthyPercent"
+            f" {configuration.minimum_healthy_percent} keeps {floor}, and maximumPercent"
+            f" {configuration.maximum_percent} allows {ceiling}: a deployment can neither stop nor start one."
+        )
 
 
 def _definition_for_update(ctx: Context, params: dict[str, Any], service: Service) -> TaskDefinition:
@@ -303,6 +320,7 @@ def _revision(
             for balancer in balancers
         ]
         balancers = service_load_balancers.load_balancers(ctx, {"loadBalancers": kept}, definition)
+    service_load_balancers.check_launch_type(balancers, launch.launch_type)
     network = current.network_configuration
     if changed or "networkConfiguration" in params:
         asked = {"networkConfiguration": params.get("networkConfiguration", network)}

@@ -20,17 +20,13 @@ from miniecs_api.ecs.tagging import to_tags
 from miniecs_api.operation import operation, read_operation
 from miniecs_api.wire.errors import AwsError
 
-_TOKEN_LIMIT = 36
-
 
 @operation
 def create_task_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Write an ACTIVE task set. The same call again, by its client token, answers with what there is."""
     service = _managed_service(ctx, params)
     service_params.refuse_unsupported(params)
-    token = params.get("clientToken")
-    if token is not None and len(token) > _TOKEN_LIMIT:
-        raise invalid(f"clientToken must have at most {_TOKEN_LIMIT} characters.")
+    token = service_params.client_token(params)
     made = life.created(service, _revision(ctx, params), _scale(params), now=ctx.now, ids=ctx.ids)
     made = replace(
         made,
@@ -63,13 +59,15 @@ def _revision(ctx: Context, params: dict[str, Any]) -> Revision:
     launch = launch_params.launch(ctx, params, resolve.cluster(ctx, params), definition)
     if len(params.get("loadBalancers", [])) > 1:
         raise invalid("load balancers can have at most 1 items.")
+    balancers = service_load_balancers.load_balancers(ctx, params, definition)
+    service_load_balancers.check_launch_type(balancers, launch.launch_type)
     return Revision(
         task_definition_arn=definition.arn,
         launch_type=launch.launch_type,
         capacity_provider_strategy=launch.strategy,
         platform_version=launch_params.platform_version(params, launch.runs_on),
         network_configuration=networks.network_configuration(ctx, params, definition, launch.runs_on),
-        load_balancers=service_load_balancers.load_balancers(ctx, params, definition),
+        load_balancers=balancers,
     )
 
 

@@ -303,7 +303,7 @@ def test_a_fargate_service(cluster: Aws) -> None:
         ),
         (
             {"desiredCount": 1, "launchType": "FARGATE", "role": "ecsServiceRole"},
-            "A role was passed, but no load balancers were present.",
+            "IAM roles are only valid for services configured to use load balancers.",
         ),
     ],
 )

@@ -108,7 +108,6 @@ def test_a_new_service_has_a_service_deployment_and_a_revision(cluster: Aws) -> 
         ({"desiredCount": 5}, False),
         ({"deploymentConfiguration": {"maximumPercent": 150}}, False),
         ({"healthCheckGracePeriodSeconds": 5}, False),
-        ({"enableExecuteCommand": True}, False),
         ({"propagateTags": "SERVICE"}, False),
         ({"enableECSManagedTags": True}, False),
         (

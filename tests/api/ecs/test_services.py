@@ -146,7 +146,7 @@ def test_the_same_call_again_answers_and_another_is_refused(cluster: Aws) -> Non
         ),
         (
             {"role": "ecsServiceRole"},
-            "A role was passed, but no load balancers were present.",
+            "IAM roles are only valid for services configured to use load balancers.",
         ),
         (
             {"deploymentConfiguration": {"maximumPercent": 99}},
@@ -269,7 +269,6 @@ def test_which_updates_make_a_deployment(cluster: Aws) -> None:
     assert deployments(deploymentConfiguration={"maximumPercent": 150, "minimumHealthyPercent": 50}) == 1
     packed = [{"type": "binpack", "field": "MEMORY"}]
     assert deployments(placementStrategy=packed, availabilityZoneRebalancing="DISABLED") == 1
-    assert deployments(enableExecuteCommand=True) == 1
     assert deployments(taskDefinition="web:1") == 1
     assert deployments(taskDefinition="web:2") == 2
     assert deployments(forceNewDeployment=True) == 3

@@ -19,6 +19,7 @@ from miniecs_api.links import report_probes
 
 from .conftest import Site
 
+INSTANCE = "i-12345678"
 NONE = dict.fromkeys(STATES, 0)
 
 
@@ -104,7 +105,7 @@ def test_behind_a_target_group_a_task_is_healthy_when_its_target_is(site: Site) 
     task = run_one(site, service)
     change(site, task.arn, last_status="RUNNING", started_at=site.aws.clock.time)
     store = site.server.store
-    target = registered(arn, "i-0123456789abcdef0", 32768, in_use=True, now=site.aws.clock.time, task_arn=task.arn)
+    target = registered(arn, INSTANCE, 32768, in_use=True, now=site.aws.clock.time, task_arn=task.arn)
     with store.transaction() as tx:
         tx.put(target)
     site.aws.clock.time += 500
@@ -121,13 +122,13 @@ def test_behind_a_target_group_a_task_is_healthy_when_its_target_is(site: Site) 
     events = site.get("events", resource=task.arn)["events"]
     told = [each for each in events if each["kind"] == "Target Health"]
     assert [(each["text"], each["because"]) for each in told] == [
-        ("target i-0123456789abcdef0:32768 in target group pages is healthy", None),
+        ("target i-12345678:32768 in target group pages is healthy", None),
         (
-            "target i-0123456789abcdef0:32768 in target group pages is unhealthy",
+            "target i-12345678:32768 in target group pages is unhealthy",
             "Health checks failed with these codes: [503]",
         ),
     ]
-    site.aws.elbv2("DeregisterTargets", TargetGroupArn=arn, Targets=[{"Id": "i-0123456789abcdef0", "Port": 32768}])
+    site.aws.elbv2("DeregisterTargets", TargetGroupArn=arn, Targets=[{"Id": INSTANCE, "Port": 32768}])
     assert last(site.get("deployments/timeline", service="web")) == NONE | {"settling": 1}
 
 
