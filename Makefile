@@ -35,11 +35,14 @@ test: $(STAMP)  ## every test, the slow ones too (ARGS="tests/wire -k json" pick
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -q $(ARGS)
 
 .PHONY: check
-check: $(STAMP)  ## before each commit: lint, clock ban, types, import rules, fast tests; under a minute
+check: lint  ## before each commit: lint, clock ban, types, import rules, fast tests; under a minute
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not slow and not docker"
+
+.PHONY: lint
+lint: $(STAMP)  ## of `make check` what is no test: lint, clock ban, types, import rules
 	@$(call quietly,lint,$(BIN)/ruff check)
 	@$(call quietly,types,$(BIN)/mypy)
 	@$(call quietly,import rules,$(BIN)/lint-imports)
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not slow and not docker"
 
 .PHONY: mutants
 mutants: $(STAMP)  ## faults planted in the scheduler, and whether its tests notice all but those listed (ARGS="place.py --write" for one file)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -23,3 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """`-n auto` is twice the cores when slow tests run too: they mostly wait for what they have started."""
+    cores = yield
+    chosen = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    return cores if chosen or "not slow" in config.option.markexpr else 2 * cores
