@@ -17,6 +17,7 @@ from miniecs.planning import cluster_file, documents
 from miniecs.planning.capacity import capacity
 from miniecs.planning.measures import measure
 from miniecs.planning.planned import Planned, plan
+from miniecs.planning.provider_items import provider_item
 from miniecs.planning.question import Answer, Question, ask, question
 from miniecs.planning.rules import chain, constraint
 from miniecs.planning.text import Mistake
@@ -40,6 +41,8 @@ class Asked:
     service: str | None = None
     group: str | None = None
     zones: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    launch_type: str | None = None
     compared: tuple[str, ...] = ()
     capacity: bool = False
     type: str | None = None
@@ -63,6 +66,14 @@ def check(asked: Asked) -> None:
         ),
         (asked.file and asked.export, "--export saves a running cluster; with --file there is none"),
         (asked.service and asked.group, "--service and --group: a service's tasks are its own group"),
+        (
+            asked.providers and asked.launch_type,
+            "--launch-type and --capacity-provider-strategy exclude each other, as in RunTask",
+        ),
+        (
+            asked.capacity and asked.providers,
+            "--capacity counts hosts whoever starts them: give it without --capacity-provider-strategy",
+        ),
         (asked.strategies and asked.compared, "--strategy and --compare exclude each other"),
         (asked.capacity and asked.plot, "--plot draws placements, and --capacity makes none"),
         (asked.type and not asked.capacity, "--type is the type of --capacity's hosts; give both"),
@@ -155,6 +166,10 @@ def _question(
         constraints=constraints,
         zones=asked.zones,
         seed=asked.seed,
+        providers=[
+            _valid("--capacity-provider-strategy", provider_item, text) for text in asked.providers
+        ],
+        launch_type="EC2" if asked.capacity else asked.launch_type,
     )
 
 

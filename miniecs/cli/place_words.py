@@ -8,13 +8,16 @@ from collections.abc import Sequence
 
 from miniecs.cli import output
 from miniecs.cli.output import counted
+from miniecs.control.capacity import MOST_PROVISIONING
 from miniecs.model import arns
+from miniecs.model.cluster import CapacityProviderStrategyItem
 from miniecs.planning.capacity import Capacity
 from miniecs.planning.measures import Loss, Measures, Stranded
 from miniecs.planning.planned import Planned
 from miniecs.planning.question import Answer, Question
+from miniecs.planning.shares import wait_text
 from miniecs.planning.words import rounded, said
-from miniecs_scheduler import shortened
+from miniecs_scheduler import Decision, shortened
 
 _MOST_HOSTS = 50  # that are listed
 Measured = tuple[Answer, Measures]
@@ -35,9 +38,7 @@ def print_answer(planned: Planned, answer: Answer, measures: Measures) -> None:
     if measures.host_loss.what is not None:
         print(_losses(measures))
     print(_left(measures))
-    if measures.unplaced:
-        print()
-        _print_unplaced(answer)
+    _print_lacking(planned, answer)
 
 
 def print_comparison(planned: Planned, answers: Sequence[Measured]) -> None:
@@ -45,10 +46,10 @@ def print_comparison(planned: Planned, answers: Sequence[Measured]) -> None:
     print(f"{_subject(planned, first)}{_rules(first)}\n")
     columns = [strategy_text(answer.question, bare=True) for answer, _ in answers]
     output.print_table(("", *columns), _rows([measures for _, measures in answers]))
-    for answer, measures in answers:
-        if measures.unplaced:
-            print(f"\n{strategy_text(answer.question, bare=True)}")
-            _print_unplaced(answer)
+    for answer, _ in answers:
+        if answer.decision.unplaced:
+            print(f"\n{strategy_text(answer.question, bare=True)}:", end="")
+            _print_lacking(planned, answer)
 
 
 def print_capacity(planned: Planned, found: Capacity) -> None:
@@ -92,9 +93,17 @@ def _subject(planned: Planned, question: Question) -> str:
 def _rules(question: Question) -> str:
     rules = [said([rule]) for rule in question.constraints]
     rules += (f"memberOf:{rule.expression}" for rule in question.definition.placement_constraints)
+    if question.providers:
+        rules.append(f"on {', '.join(map(_provider, question.providers))}")
     if question.zones is not None:
         rules.append(f"only in {', '.join(question.zones)}")
     return f", {'; '.join(rules)}" if rules else ""
+
+
+def _provider(item: CapacityProviderStrategyItem) -> str:
+    """``capacity provider spot (base 2, weight 3)``."""
+    parts = [f"base {item.base}"] if item.base else []
+    return f"capacity provider {item.capacity_provider} ({', '.join([*parts, f'weight {item.weight}'])})"
 
 
 def _print_hosts(planned: Planned, answer: Answer) -> None:
@@ -123,8 +132,8 @@ def _print_hosts(planned: Planned, answer: Answer) -> None:
 
 def _outcome(answer: Answer, measures: Measures) -> str:
     if not measures.placed:
-        one = measures.unplaced == 1
-        return "It finds no place." if one else f"None of {measures.unplaced} finds a place."
+        count, now = answer.question.count, " now" if measures.waiting else ""
+        return f"It finds no place{now}." if count == 1 else f"None of {count} finds a place{now}."
     by_zone = ", ".join(f"{zone} {tasks}" for zone, tasks in measures.zones.items())
     return (
         f"{measures.placed} of {counted(answer.question.count, 'task')} on {measures.hosts_used} of "
@@ -157,9 +166,24 @@ def _stranded(stranded: Stranded) -> str:
     return f"{stranded.amount} ({rounded(stranded.percent)} %, {counted(stranded.hosts, 'host')})"
 
 
-def _print_unplaced(answer: Answer) -> None:
-    decision = answer.decision
-    print(f"{counted(decision.unplaced, 'task')} without a place. Why the next one finds none:")
+def _print_lacking(planned: Planned, answer: Answer) -> None:
+    """What of each share finds no place, and why not."""
+    for share in answer.shares:
+        if not share.decision.unplaced:
+            continue
+        told = []
+        if share.waiting:
+            told.append(f"{wait_text(planned.capacity, share, answer.question.request(planned))}.")
+        if share.refused:
+            of = "" if share.provider is None else f" of capacity provider {share.provider}"
+            full = f" At most {MOST_PROVISIONING} tasks of a cluster may wait." if share.waiting else ""
+            told.append(f"{counted(share.refused, 'task')} without a place{of}.{full}")
+        why = " Why the next one finds none:" if share.decision.rejected else ""
+        print("", "\n".join(told) + why, sep="\n")
+        _print_why(share.decision)
+
+
+def _print_why(decision: Decision) -> None:
     for reason, hosts in decision.rejected.items():
         print(f"  {counted(hosts, 'host')}: {reason}")
     if decision.closest is not None:
@@ -169,8 +193,10 @@ def _print_unplaced(answer: Answer) -> None:
 
 def _rows(all: Sequence[Measures]) -> list[tuple[object, ...]]:
     zones = list(dict.fromkeys(zone for each in all for zone in each.zones))
+    waiting = [each.waiting for each in all]
     return [
         ("tasks placed", *(each.placed for each in all)),
+        *([("tasks that wait for capacity", *waiting)] if any(waiting) else []),
         ("tasks without a place", *(each.unplaced for each in all)),
         ("hosts that get tasks", *(each.hosts_used for each in all)),
         ("hosts left empty", *(each.hosts_empty for each in all)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,10 @@ import typer
 
 from miniecs.cli.internal import data_folder
 from miniecs.cli.options import DataDir, Format, Output
+
+
+class LaunchType(StrEnum):
+    EC2 = "EC2"
 
 
 def place(
@@ -37,6 +42,18 @@ def place(
     zone: Annotated[
         list[str] | None,
         typer.Option(metavar="Z", help="Only there, as with subnets of awsvpc tasks; repeat it."),
+    ] = None,
+    capacity_provider_strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="P",
+            help="capacityProvider=NAME,weight=1,base=0, or a name; repeat it. [the service's or cluster's]",
+            show_default=False,
+        ),
+    ] = None,
+    launch_type: Annotated[
+        LaunchType | None,
+        typer.Option(metavar="EC2", help="Any host: no capacity provider strategy.", show_default=False),
     ] = None,
     compare: Annotated[
         str | None,
@@ -73,6 +90,8 @@ def place(
         service=service,
         group=group,
         zones=tuple(zone or ()),
+        providers=tuple(capacity_provider_strategy or ()),
+        launch_type=None if launch_type is None else launch_type.value,
         compared=(*(() if compare is None else (compare,)), *(strategies or ())),
         capacity=capacity,
         type=type,

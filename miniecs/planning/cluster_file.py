@@ -12,15 +12,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from miniecs.model import fargate
 from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.document import Document, named
 from miniecs.model.instance_types import INSTANCE_TYPES, UnknownInstanceType
 from miniecs.model.task_definition import TaskDefinition
+from miniecs.planning.provider_items import ProviderStrategy
 from miniecs.planning.rules import MAX_CONSTRAINTS, MAX_STRATEGIES, Constraints, Strategies
 from miniecs.planning.sizes import (
     Cpu,
     CpuText,
     Gpus,
+    GroupSize,
     HostCount,
     Memory,
     MemoryText,
@@ -78,6 +81,7 @@ class HostSpec(Document):
     zones: tuple[Annotated[str, Field(pattern=_NAME)], ...] | None = Field(None, min_length=1)
     attributes: dict[str, Text | None] = {}
     capabilities: str | None = None  # of ClusterFile.capabilities; None: whatever a task definition needs
+    capacity_provider: str | None = None  # whose Auto Scaling group it is of
     status: Literal["ACTIVE", "DRAINING", "REGISTERING", "REGISTRATION_FAILED", "DEREGISTERING"] = "ACTIVE"
     agent_connected: bool = True
     agent_version: str | None = None
@@ -144,6 +148,28 @@ class TaskDefinitionSpec(TaskDefinition):
         return self
 
 
+class CapacityProviderSpec(Document):
+    """A capacity provider. type and maxSize are those of its Auto Scaling group, where it is known.
+
+    waiting: tasks that are in PROVISIONING for it already.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")
+    managed_scaling: Literal["ENABLED", "DISABLED"] = "ENABLED"
+    type: str | None = None
+    max_size: GroupSize | None = None
+    waiting: TaskCount = 0
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> CapacityProviderSpec:
+        if self.name in fargate.PROVIDERS:
+            raise ValueError(f"{self.name} has no hosts to choose from")
+        if self.type is not None and self.type not in INSTANCE_TYPES:
+            meant = nearest(self.type, INSTANCE_TYPES)
+            raise ValueError(f"{f'did you mean {meant}? ' if meant else ''}{UnknownInstanceType(self.type)}")
+        return self
+
+
 class ServiceSpec(Document):
     """A service. ``count``: how many tasks of it there are; those that no host lists are placed by its rules.
 
@@ -156,7 +182,15 @@ class ServiceSpec(Document):
     scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
     placement_strategy: Strategies = Field((), max_length=MAX_STRATEGIES)
     placement_constraints: Constraints = Field((), max_length=MAX_CONSTRAINTS)
+    capacity_provider_strategy: ProviderStrategy = ()
+    launch_type: Literal["EC2"] | None = None  # None: the strategy, else the cluster's default one
     zones: tuple[str, ...] | None = None  # those of its subnets, for awsvpc; None: any
+
+    @model_validator(mode="after")
+    def _launches_in_one_way(self) -> ServiceSpec:
+        if self.launch_type is not None and self.capacity_provider_strategy:
+            raise ValueError("give launchType or capacityProviderStrategy, not both")
+        return self
 
     @property
     def group(self) -> str:
@@ -171,6 +205,8 @@ class ClusterFile(Document):
     account: str = Field("000000000000", pattern=r"^[0-9]{12}$")
     capabilities: dict[str, tuple[str, ...]] = {}
     hosts: tuple[HostSpec, ...] = ()
+    capacity_providers: tuple[CapacityProviderSpec, ...] = ()
+    default_capacity_provider_strategy: ProviderStrategy = ()
     task_definitions: tuple[TaskDefinitionSpec, ...] = ()
     services: tuple[ServiceSpec, ...] = ()
     _document: Any = PrivateAttr(None)

@@ -11,6 +11,7 @@ from miniecs.planning.capacity import Capacity
 from miniecs.planning.measures import Loss, Measures, Stranded
 from miniecs.planning.planned import Planned
 from miniecs.planning.question import Answer, Question
+from miniecs.planning.shares import Share, wait_text
 from miniecs.planning.words import said_rule
 from miniecs_scheduler import Rejection
 
@@ -29,6 +30,10 @@ def question_document(planned: Planned, question: Question) -> dict[str, Any]:
         "placementConstraints": _rules(question.constraints),
         "zones": None if question.zones is None else list(question.zones),
         "seed": question.seed,
+        "capacityProviderStrategy": [
+            {"capacityProvider": item.capacity_provider, "weight": item.weight, "base": item.base}
+            for item in question.providers
+        ],
     }
 
 
@@ -38,18 +43,32 @@ def answer_document(planned: Planned, answer: Answer, measures: Measures) -> dic
     return {
         "question": question_document(planned, answer.question),
         "placed": measures.placed,
+        "waiting": measures.waiting,
         "unplaced": measures.unplaced,
         "hosts": [
             {"id": each.host, "zone": each.zone, "tasks": each.tasks, "because": each.because}
             for each in answer.hosts
         ],
         "placements": [{"host": each.host, "because": each.because} for each in decision.placements],
+        "capacityProviders": [_share(planned, answer, each) for each in answer.shares if each.provider],
         "considered": decision.considered,
         "rejected": dict(decision.rejected),
         "closest": None if decision.closest is None else _rejection(decision.closest),
         "rejections": [_rejection(each) for each in decision.rejections],
         "suggestion": decision.suggestion or None,
         "measures": measures_document(measures),
+    }
+
+
+def _share(planned: Planned, answer: Answer, share: Share) -> dict[str, Any]:
+    request = answer.question.request(planned)
+    return {
+        "name": share.provider,
+        "tasks": share.count,
+        "placed": len(share.decision.placements),
+        "waiting": share.waiting,
+        "unplaced": share.refused,
+        "waitsFor": wait_text(planned.capacity, share, request) if share.waiting else None,
     }
 
 

@@ -119,5 +119,6 @@ def _instance(
             *(Attribute(name, value) for name, value in values.items() if value is not None),
             *(each for each in capabilities if each.name not in values),
         ),
+        capacity_provider_name=spec.capacity_provider,
         registered_at=spec.registered_at,
     )

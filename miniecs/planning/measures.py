@@ -43,9 +43,13 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """zones: the group's tasks in each zone that has a usable host. hosts_empty: with daemons at most."""
+    """zones: the group's tasks in each zone that has a usable host. hosts_empty: with daemons at most.
+
+    waiting: tasks that would wait in PROVISIONING; unplaced: those that would not.
+    """
 
     placed: int
+    waiting: int
     unplaced: int
     hosts_used: int
     hosts_empty: int
@@ -74,7 +78,8 @@ def measure(planned: Planned, answer: Answer) -> Measures:
     busy = placed.keys() | {task.host for task in planned.tasks if task.group not in daemons}
     return Measures(
         placed=len(answer.decision.placements),
-        unplaced=answer.decision.unplaced,
+        waiting=answer.waiting,
+        unplaced=answer.decision.unplaced - answer.waiting,
         hosts_used=len(placed),
         hosts_empty=sum(id not in busy for id in usable_ids),
         hosts=len(planned.instances),

@@ -6,21 +6,33 @@ so that a host or a task of a file cannot mean something else than a real one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from miniecs.control.launch import demand_of, host_of, placement_request
+from miniecs.control.provider_rules import why_not
+from miniecs.model import fargate
+from miniecs.model.cluster import CapacityProviderStrategyItem
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.model.service import PlacementConstraint
 from miniecs.model.task_definition import TaskDefinition
-from miniecs.planning.cluster_file import ClusterFile, HostSpec, RunningTasks, ServiceSpec
+from miniecs.planning.cluster_file import (
+    CapacityProviderSpec,
+    ClusterFile,
+    HostSpec,
+    RunningTasks,
+    ServiceSpec,
+)
 from miniecs.planning.definitions import definitions_of, find_definition
 from miniecs.planning.doubts import doubts
 from miniecs.planning.hosts import instances_of, zone_name
+from miniecs.planning.shares import Capacity, place_shares, wait_text
 from miniecs.planning.text import Mistake, within
-from miniecs_scheduler import Fleet, Resources, place
+from miniecs.planning.validate import nearest
+from miniecs_scheduler import Fleet, Resources
 
 ALONE = (PlacementConstraint("distinctInstance"),)  # a daemon has one task on a host
 
@@ -44,6 +56,9 @@ class Planned:
     instances: dict[str, ContainerInstance] = field(default_factory=dict)
     definitions: dict[str, TaskDefinition] = field(default_factory=dict)  # by family:revision
     services: dict[str, ServiceSpec] = field(default_factory=dict)
+    providers: dict[str, CapacityProviderSpec] = field(default_factory=dict)
+    default_strategy: tuple[CapacityProviderStrategyItem, ...] = ()
+    waiting: Counter[str] = field(default_factory=Counter)  # tasks in PROVISIONING by capacity provider
     tasks: list[PlacedTask] = field(default_factory=list)
     fleet: Fleet = field(default_factory=Fleet)
     notes: list[str] = field(default_factory=list)
@@ -56,6 +71,25 @@ class Planned:
         task = PlacedTask(f"task-{len(self.tasks) + 1}", host, group, demand, stopping)
         self.tasks.append(task)
         self.fleet.assign(host, task.id, demand, None if stopping else group)
+
+    @property
+    def capacity(self) -> Capacity:
+        return Capacity(self.fleet, self.instances, self.providers, self.waiting)
+
+    def strategy_of(self, service: ServiceSpec | None) -> tuple[CapacityProviderStrategyItem, ...]:
+        """What RunTask, or a service, launches by when it is not told."""
+        if service is None:
+            return self.default_strategy
+        if service.capacity_provider_strategy or service.launch_type is not None:
+            return service.capacity_provider_strategy
+        return () if service.scheduling_strategy == "DAEMON" else self.default_strategy
+
+    def by_provider(self, group: str) -> Counter[str]:
+        """A service's tasks, as base and weights count them; each RunTask begins anew."""
+        if not group.startswith("service:"):
+            return Counter()
+        of = (self.instances[task.host].capacity_provider_name for task in self.of_group(group))
+        return Counter(name for name in of if name is not None)
 
     def of_group(self, group: str) -> list[PlacedTask]:
         """Its tasks, those that are being stopped left out."""
@@ -81,12 +115,22 @@ def _planned(file: ClusterFile, seed: int) -> Planned:
         for definition in planned.definitions.values()
         for attribute in definition.requires_attributes
     }
+    for n, provider in enumerate(file.capacity_providers):
+        if provider.name in planned.providers:
+            raise Mistake(f"capacity provider {provider.name} is described twice", ("capacityProviders", n))
+        planned.providers[provider.name] = provider
+        planned.waiting[provider.name] = provider.waiting
+    with within("defaultCapacityProviderStrategy"):
+        planned.default_strategy = checked_strategy(planned, file.default_capacity_provider_strategy)
     capabilities = {name: tuple(map(Attribute, names)) for name, names in file.capabilities.items()}
     entries = {id(spec): n for n, spec in enumerate(file.hosts)}
     running: list[tuple[str, int, HostSpec]] = []
     for instance, spec in instances_of(file.hosts, scope, file.cluster, capabilities, needed):
         planned.instances[instance.arn] = instance
         planned.fleet.put_host(host_of(instance))
+        if spec.capacity_provider is not None:
+            with within("hosts", entries[id(spec)], "capacityProvider"):
+                _known(planned, spec.capacity_provider)
         if spec.tasks:
             running.append((instance.arn, entries[id(spec)], spec))
     for host, n, spec in running:
@@ -99,6 +143,8 @@ def _planned(file: ClusterFile, seed: int) -> Planned:
             what = f"service {service.service_name} is described twice"
             raise Mistake(what, ("services", n, "serviceName"))
         planned.services[service.service_name] = service
+        with within("services", n, "capacityProviderStrategy"):
+            checked_strategy(planned, service.capacity_provider_strategy)
     # Daemons come first, as in ECS.
     in_turn = sorted(enumerate(file.services), key=lambda each: each[1].scheduling_strategy != "DAEMON")
     for n, service in in_turn:
@@ -161,11 +207,43 @@ def _fill(planned: Planned, service: ServiceSpec, seed: int) -> None:
         seed=seed,
         only_hosts=hosts_in(planned, service.zones),
     )
-    decision = place(planned.fleet, request)
-    for placement in decision.placements:
-        planned.assign(placement.host, service.group, request.demand)
-    if decision.unplaced and not (daemon and service.count is None):
-        planned.notes.append(
-            f"service {service.service_name}: {decision.unplaced} of {wanted} tasks find no place: "
-            f"{decision.suggestion}"
-        )
+    strategy, running = planned.strategy_of(service), planned.by_provider(service.group)
+    if is_fargate(strategy):
+        return  # they are on no host
+    for share in place_shares(planned.capacity, request, strategy, running):
+        for placement in share.decision.placements:
+            planned.assign(placement.host, service.group, request.demand)
+        if share.waiting:
+            planned.notes.append(
+                f"service {service.service_name}: {wait_text(planned.capacity, share, request)}"
+            )
+            planned.waiting[share.provider or ""] += share.waiting
+        if share.refused and not (daemon and service.count is None):
+            planned.notes.append(
+                f"service {service.service_name}: {share.refused} of {wanted} tasks find no place: "
+                f"{share.decision.suggestion}"
+            )
+
+
+def _known(planned: Planned, provider: str) -> None:
+    if provider not in planned.providers:
+        meant = nearest(provider, planned.providers)
+        hint = f"did you mean {meant}?" if meant else f"there are {', '.join(planned.providers) or 'none'}"
+        raise Mistake(f"there is no capacity provider {provider}; {hint}")
+
+
+def checked_strategy(
+    planned: Planned, strategy: tuple[CapacityProviderStrategyItem, ...]
+) -> tuple[CapacityProviderStrategyItem, ...]:
+    """The strategy, if the cluster takes it. Raises Mistake."""
+    for item in strategy:
+        if item.capacity_provider not in fargate.PROVIDERS:
+            _known(planned, item.capacity_provider)
+    refused = why_not(strategy, {*planned.providers, *fargate.PROVIDERS})
+    if refused is not None:
+        raise Mistake(refused.removesuffix("."))
+    return strategy
+
+
+def is_fargate(strategy: tuple[CapacityProviderStrategyItem, ...]) -> bool:
+    return any(item.capacity_provider in fargate.PROVIDERS for item in strategy)

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from miniecs.control.launch import demand_of, placement_request
+from miniecs.model.cluster import CapacityProviderStrategyItem
 from miniecs.model.frozen import replace
 from miniecs.model.service import PlacementConstraint, PlacementStrategy
 from miniecs.model.task_definition import TaskDefinition
-from miniecs.planning.planned import Planned, hosts_in
+from miniecs.planning.cluster_file import ServiceSpec
+from miniecs.planning.planned import Planned, checked_strategy, hosts_in, is_fargate
+from miniecs.planning.shares import Share, place_shares, whole
 from miniecs.planning.text import Mistake
 from miniecs.planning.validate import nearest
-from miniecs_scheduler import AVAILABILITY_ZONE, SERVICE_DEFAULT, Decision, Request, Resources, place
+from miniecs_scheduler import AVAILABILITY_ZONE, SERVICE_DEFAULT, Decision, Request, Resources
 
 MOST_ASKED: Final = 100_000
 
@@ -27,7 +30,8 @@ MOST_ASKED: Final = 100_000
 class Question:
     """``count`` tasks of a definition in a group.
 
-    zones: only hosts there are considered, as with subnets of an awsvpc task.
+    zones: only hosts there are considered, as with subnets of an awsvpc task. providers: the capacity
+    provider strategy; without one all hosts are considered.
     """
 
     definition: TaskDefinition
@@ -37,6 +41,7 @@ class Question:
     constraints: tuple[PlacementConstraint, ...] = ()
     zones: tuple[str, ...] | None = None
     seed: int = 0
+    providers: tuple[CapacityProviderStrategyItem, ...] = ()
 
     def request(self, planned: Planned) -> Request:
         return placement_request(
@@ -83,8 +88,14 @@ class Answer:
     """``hosts``: by zone, then in the order in which they are chosen first."""
 
     question: Question
-    decision: Decision
+    shares: tuple[Share, ...]
+    decision: Decision  # of all shares
     hosts: tuple[OnHost, ...]
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that would wait in PROVISIONING."""
+        return sum(share.waiting for share in self.shares)
 
     @property
     def placed(self) -> Counter[str]:
@@ -103,6 +114,8 @@ def question(
     constraints: Sequence[PlacementConstraint] | None = None,
     zones: Sequence[str] | None = None,
     seed: int = 0,
+    providers: Sequence[CapacityProviderStrategyItem] = (),
+    launch_type: str | None = None,
 ) -> Question:
     """What was asked, with what the service says where the question does not. Raises Mistake."""
     if not 1 <= count <= MOST_ASKED:
@@ -125,6 +138,7 @@ def question(
         constraints=tuple(constraints if constraints else known.placement_constraints if known else ()),
         zones=tuple(zones) if zones else own_zones,
         seed=seed,
+        providers=_providers(planned, known, tuple(providers), launch_type),
     )
     if zones and planned.instances and not hosts_in(planned, zones):
         there = sorted({i.availability_zone or "" for i in planned.instances.values()})
@@ -142,6 +156,22 @@ def _nothing_to_place(planned: Planned, service: str | None) -> Mistake:
     )
 
 
+def _providers(
+    planned: Planned,
+    service: ServiceSpec | None,
+    given: tuple[CapacityProviderStrategyItem, ...],
+    launch_type: str | None,
+) -> tuple[CapacityProviderStrategyItem, ...]:
+    if given:
+        checked_strategy(planned, given)
+    strategy = given or (() if launch_type is not None else planned.strategy_of(service))
+    if is_fargate(strategy):
+        names = ", ".join(item.capacity_provider for item in strategy)
+        own = "" if given else "; --launch-type EC2 asks about the cluster's own hosts"
+        raise Mistake(f"capacity provider strategy {names}: Fargate has no hosts to choose from{own}")
+    return strategy
+
+
 def _refuse_unplaceable(definition: TaskDefinition) -> None:
     name = definition.family_revision
     if "EC2" not in (definition.requires_compatibilities or ("EC2",)):
@@ -152,7 +182,9 @@ def _refuse_unplaceable(definition: TaskDefinition) -> None:
 
 def ask(planned: Planned, question: Question) -> Answer:
     """Where the tasks would go, and why not for those that find no place; the cluster stays as it is."""
-    decision = place(planned.fleet, question.request(planned))
+    running = planned.by_provider(question.group)
+    shares = place_shares(planned.capacity, question.request(planned), question.providers, running)
+    decision = whole(shares)
     tasks = Counter(placement.host for placement in decision.placements)
     first: dict[str, str] = {}
     for placement in decision.placements:
@@ -162,4 +194,4 @@ def ask(planned: Planned, question: Question) -> Answer:
         OnHost(host, planned.instances[host].availability_zone, tasks[host], because)
         for host, because in first.items()
     ]
-    return Answer(question, decision, tuple(sorted(hosts, key=lambda each: each.zone or "")))
+    return Answer(question, tuple(shares), decision, tuple(sorted(hosts, key=lambda each: each.zone or "")))

@@ -82,6 +82,7 @@ MemoryText = Annotated[str | None, BeforeValidator(lambda given: _as_text(given,
 """The same as the decimal strings that task definitions have."""
 Gpus = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1024)]
 HostCount = Annotated[int, BeforeValidator(_number), Field(ge=1, le=MOST_HOSTS)]
+GroupSize = Annotated[int, BeforeValidator(_number), Field(ge=0, le=MOST_HOSTS)]
 TaskCount = Annotated[int, BeforeValidator(_number), Field(ge=0, le=MOST_TASKS)]
 Revision = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**31)]
 Moment = Annotated[float, BeforeValidator(_moment), Field(ge=0, allow_inf_nan=False)]

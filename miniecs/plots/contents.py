@@ -92,6 +92,8 @@ def _summary(answer: Answer, measures: Measures) -> str:
         f"{measures.hosts_used} of {measures.hosts} hosts",
         f"{measures.hosts_empty} left empty",
     ]
+    if measures.waiting:
+        parts.append(f"{measures.waiting} would wait in PROVISIONING")
     if measures.zone_loss.what is not None:
         parts.append(f"a zone's loss takes down {rounded(measures.zone_loss.percent)} %")
     return ", ".join(parts)

@@ -103,6 +103,7 @@ def test_as_json(offline: Offline) -> None:
         "placementConstraints": [],
         "zones": None,
         "seed": 0,
+        "capacityProviderStrategy": [],
     }
     assert (answer["placed"], answer["unplaced"]) == (21, 4)
     assert sum(host["tasks"] for host in answer["hosts"]) == len(answer["placements"]) == 21
@@ -204,6 +205,52 @@ def test_pictures_that_cannot_be(offline: Offline, tmp_path: Path) -> None:
     assert "there is no folder" in offline.refused(*asked, f"{tmp_path}/nowhere/x.svg")
     (tmp_path / "x.svg").mkdir()
     assert "x.svg is a folder; name a file" in offline.refused(*asked, f"{tmp_path}/x.svg")
+
+
+STRATEGY_OPTION = "--capacity-provider-strategy"
+PROVIDERS = """
+hosts: [{id: h, type: m5.large, capacityProvider: spot}, {id: own, count: 2, type: m5.large}]
+capacityProviders: [{name: spot, type: m5.large}]
+defaultCapacityProviderStrategy: spot
+taskDefinitions: [{family: web, cpu: 1024, memory: 64}]
+"""
+
+
+def test_what_would_wait_for_a_capacity_provider(offline: Offline) -> None:
+    offline.file.write_text(PROVIDERS)
+    said = offline.ok("--task-definition", "web", "--count", "5").splitlines()
+    assert said[0].endswith(" in group family:web, by random, on capacity provider spot (weight 0)")
+    assert said[5].startswith("2 of 5 tasks on 1 of 3 hosts.")
+    assert said[9:] == [
+        "3 tasks would wait in PROVISIONING for capacity provider spot until its group adds 2 hosts. "
+        "Why the next one finds none:",
+        "  1 host: RESOURCE:CPU",
+        "Closest is h: needs 1024 CPU units, 0 CPU units free of 2048.",
+        "What would help: 1024 CPU units short on the best host, h.",
+    ]
+    anywhere = offline.ok("--task-definition", "web", "--count", "5", "--launch-type", "EC2")
+    assert "5 of 5 tasks on 3 of 3 hosts." in anywhere
+    compared = offline.ok("--task-definition", "web", "--count", "5", "--compare", "binpack:cpu", "random")
+    assert re.search(r"^tasks that wait for capacity +3 +3$", compared, re.MULTILINE)
+    assert compared.count("until its group adds 2 hosts.") == 2
+    needed = offline.ok("--task-definition", "web", "--count", "5", "--capacity")
+    assert re.search(r"to add to this cluster as it is +0", needed), "whoever starts them"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([STRATEGY_OPTION, "sopt"], "there is no capacity provider sopt; did you mean spot?"),
+        ([STRATEGY_OPTION, "weight=1"], "--capacity-provider-strategy: capacityProvider must be"),
+        ([STRATEGY_OPTION, "spot", "--launch-type", "EC2"], "exclude each other, as in RunTask"),
+        ([STRATEGY_OPTION, "spot", "--capacity"], "--capacity counts hosts whoever starts them"),
+    ],
+)
+def test_capacity_provider_strategies_that_cannot_be(
+    offline: Offline, arguments: list[str], told: str
+) -> None:
+    offline.file.write_text(PROVIDERS)
+    assert told in offline.refused("--task-definition", "web", *arguments)
 
 
 def test_files_that_cannot_be_read(offline: Offline, tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ import pytest
 from pydantic import BaseModel
 
 from miniecs.cli import app
-from miniecs.planning.cluster_file import ClusterFile, HostSpec, RunningTasks, ServiceSpec, load
+from miniecs.planning.cluster_file import (
+    CapacityProviderSpec,
+    ClusterFile,
+    HostSpec,
+    RunningTasks,
+    ServiceSpec,
+    load,
+)
 from miniecs.planning.planned import plan
 
 ROOT = Path(__file__).parents[2]
@@ -43,8 +50,8 @@ def texts(picture: Path) -> list[str]:
 
 
 def test_the_page_has_commands() -> None:
-    assert len(COMMANDS) == 5
-    assert sum(bool(shown) for _, shown in COMMANDS) == 3
+    assert len(COMMANDS) == 6
+    assert sum(bool(shown) for _, shown in COMMANDS) == 4
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
@@ -60,7 +67,7 @@ def test_samples_are_whole_and_their_comments_run(
     assert app.run(shlex.split(asked)) == 0
 
 
-@pytest.mark.parametrize("model", [ClusterFile, HostSpec, RunningTasks, ServiceSpec])
+@pytest.mark.parametrize("model", [ClusterFile, HostSpec, RunningTasks, ServiceSpec, CapacityProviderSpec])
 def test_every_member_is_documented(model: type[BaseModel]) -> None:
     """But for those of task definitions: RegisterTaskDefinition's need no list here."""
     members = (field.validation_alias or field.alias or name for name, field in model.model_fields.items())

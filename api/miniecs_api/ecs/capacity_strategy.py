@@ -1,7 +1,6 @@
-"""Capacity provider strategies: the rules that clusters, services and tasks share for them.
+"""Capacity provider strategies as clusters, services and tasks are given them, and as they are shown.
 
-At most 20 items, one base above 0, some weight above 0, and Fargate never beside Auto Scaling
-groups (API reference, "CapacityProviderStrategyItem"; developer guide, "Capacity providers").
+Apart from the rules for them, which `miniecs place` asks as well.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from miniecs.control.provider_rules import why_not
 from miniecs.model import arns, fargate
 from miniecs.model.cluster import CapacityProvider, CapacityProviderStrategyItem
 from miniecs_api.context import Context
 from miniecs_api.wire.errors import AwsError
 
 FARGATE_PROVIDERS = fargate.PROVIDERS
-_MAX_ITEMS = 20
 
 
 def find_capacity_provider(ctx: Context, name_or_arn: str) -> CapacityProvider | None:
@@ -56,7 +55,9 @@ def to_strategy(
         )
         for item in items
     )
-    _check(strategy, associated)
+    refused = why_not(strategy, associated)
+    if refused is not None:
+        raise _invalid(refused)
     return strategy
 
 
@@ -65,40 +66,6 @@ def render_strategy(strategy: Iterable[CapacityProviderStrategyItem]) -> list[di
         {"capacityProvider": item.capacity_provider, "weight": item.weight, "base": item.base}
         for item in strategy
     ]
-
-
-def _check(strategy: tuple[CapacityProviderStrategyItem, ...], associated: Collection[str]) -> None:
-    names = [item.capacity_provider for item in strategy]
-    if len(strategy) > _MAX_ITEMS:
-        raise _invalid(
-            f"The specified capacity provider strategy cannot contain more than {_MAX_ITEMS} capacity "
-            "providers."
-        )
-    if not set(names) <= set(associated):
-        raise _invalid(
-            "The specified capacity provider strategy cannot contain a capacity provider that is not "
-            "associated with the cluster. Associate the capacity provider with the cluster or specify a "
-            "valid capacity provider and try again."
-        )
-    if len(set(names)) < len(names):
-        raise _invalid(
-            "The specified capacity provider strategy cannot contain the same capacity provider twice."
-        )
-    if len({name in FARGATE_PROVIDERS for name in names}) > 1:
-        raise _invalid(
-            "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling "
-            "groups and Fargate providers. Specify one or the other and try again."
-        )
-    if sum(item.base > 0 for item in strategy) > 1:
-        raise _invalid(
-            "The specified capacity provider strategy cannot contain more than one capacity provider with a "
-            "base value greater than 0."
-        )
-    if len(strategy) > 1 and not any(item.weight for item in strategy):
-        raise _invalid(
-            "The specified capacity provider strategy must contain at least one capacity provider with a "
-            "weight greater than 0."
-        )
 
 
 def _invalid(message: str) -> AwsError:

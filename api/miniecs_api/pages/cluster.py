@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from miniecs.control import capacity
 from miniecs.control.interfaces import subnets_of
 from miniecs.control.launch import demand_of, demand_of_task
 from miniecs.control.view import View
 from miniecs.fleets import is_on_host
 from miniecs.model import arns, fargate
-from miniecs.model.cluster import Cluster
+from miniecs.model.cluster import CapacityProviderStrategyItem, Cluster
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Scope
 from miniecs.model.service import Service
@@ -50,7 +51,7 @@ def page(view: View, scope: Scope, name: str, *, definitions: Sequence[str] = ()
     services = [
         service
         for service in view.find(Service, "cluster", cluster.arn)
-        if service.status == "ACTIVE" and service.revision.launch_type != fargate.LAUNCH_TYPE
+        if service.status == "ACTIVE" and not fargate.runs(service.revision)
     ]
     staying = [task for each in tasks.values() for task in each if task.desired_status == "RUNNING"]
     placed = Counter(task.service_arn for task in staying)
@@ -63,6 +64,8 @@ def page(view: View, scope: Scope, name: str, *, definitions: Sequence[str] = ()
         "account": scope.account,
         "capabilities": capabilities.named,
         "hosts": hosts,
+        "capacityProviders": _providers(view, cluster, services),
+        "defaultCapacityProviderStrategy": _items(cluster.default_capacity_provider_strategy),
         "taskDefinitions": _definitions(view, scope, known),
         "services": [_service(view, scope, service, placed[service.arn]) for service in services],
     }
@@ -108,6 +111,7 @@ def _host(
         "gpus": len(instance.gpus) or None,
         "ports": None if ports == list(RESERVED_PORTS) else ports,
         "zone": instance.availability_zone or None,
+        "capacityProvider": instance.capacity_provider_name,
         "status": None if instance.status == "ACTIVE" else instance.status,
         "agentConnected": None if instance.agent_connected else False,
         "agentVersion": instance.agent_version,
@@ -176,5 +180,42 @@ def _service(view: View, scope: Scope, service: Service, placed: int) -> dict[st
         "schedulingStrategy": service.scheduling_strategy,
         "placementStrategy": [said_rule(each) for each in service.placement_strategy],
         "placementConstraints": [said_rule(each) for each in service.placement_constraints],
+        **_launched(service),
         **({"zones": zones} if network else {}),
+    }
+
+
+def _launched(service: Service) -> dict[str, Any]:
+    """By a strategy of its own, or by none; a daemon by none anyway."""
+    strategy = service.revision.capacity_provider_strategy
+    if strategy:
+        return {"capacityProviderStrategy": _items(strategy)}
+    return {} if service.scheduling_strategy == "DAEMON" else {"launchType": "EC2"}
+
+
+def _items(strategy: Iterable[CapacityProviderStrategyItem]) -> list[dict[str, Any]]:
+    return [
+        {"capacityProvider": item.capacity_provider, "weight": item.weight, "base": item.base}
+        for item in strategy
+    ]
+
+
+def _providers(view: View, cluster: Cluster, services: Iterable[Service]) -> list[dict[str, Any]]:
+    """The cluster's and those that a service goes by. Without a group that we know they have no hosts."""
+    strategies = [service.revision.capacity_provider_strategy for service in services]
+    named = [item.capacity_provider for strategy in strategies for item in strategy]
+    names = dict.fromkeys([*cluster.capacity_providers, *named])
+    return [_provider(view, cluster, name) for name in names if name not in fargate.PROVIDERS]
+
+
+def _provider(view: View, cluster: Cluster, name: str) -> dict[str, Any]:
+    provider = capacity.named(view, cluster.arn, name)
+    group = None if provider is None else capacity.group_of(view, provider, cluster.arn)
+    scales = provider is not None and capacity.managed_scaling(provider)
+    return {
+        "name": name,
+        "managedScaling": "ENABLED" if scales else "DISABLED",
+        **({} if group is None else {"type": group.instance_type}),
+        "maxSize": 0 if group is None else group.max_size,
+        "waiting": view.count(Task, "waiting", (cluster.arn, name)),
     }

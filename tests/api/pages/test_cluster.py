@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +17,10 @@ from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.task import Task
 from miniecs.planning.cluster_file import observed
 from miniecs.planning.planned import Planned, plan
+from miniecs.planning.provider_items import provider_item
 from miniecs.planning.question import ask, question
 from miniecs.planning.rules import chain, constraint
+from miniecs.sim import World
 from miniecs_api.pages import cluster
 
 from .conftest import Site
@@ -72,11 +75,84 @@ def test_the_page_is_a_cluster_file(site: Site) -> None:
             "schedulingStrategy": "REPLICA",
             "placementStrategy": ["spread:instanceId", "binpack:memory"],
             "placementConstraints": ["memberOf:attribute:a exists"],
+            "launchType": "EC2",
         }
     ]
     planned = plan(observed(page))
     assert (planned.name, planned.scope) == ("default", site.server.scope)
     assert len(planned.tasks) == 1  # the service's that wait for a place have none here either
+
+
+STRATEGY = [
+    {"capacityProvider": "own", "weight": 1, "base": 2},
+    {"capacityProvider": "more", "weight": 2},
+]
+
+
+@pytest.fixture
+def grouped() -> World:
+    """A host of its own, and two groups with a host each, the default strategy over both."""
+    world = World(5, hosts=1)
+    world.add_group(1, 2, name="own", managedScaling={"status": "DISABLED"})
+    world.add_group(1, 3, name="more")
+    world.ecs(
+        "PutClusterCapacityProviders",
+        cluster="default",
+        capacityProviders=["own", "more"],
+        defaultCapacityProviderStrategy=STRATEGY,
+    )
+    world.ecs(
+        "RegisterTaskDefinition",
+        family="web",
+        containerDefinitions=[{"name": "a", "image": "a", "cpu": 512, "memory": 64}],
+    )
+    assert world.run_until(lambda: sum(host.arn != "" for host in world.hosts()) == 3)
+    world.run(20)
+    return world
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 10])
+@pytest.mark.parametrize("launch", [{}, {"launchType": "EC2"}, {"capacityProviderStrategy": STRATEGY[1:]}])
+def test_capacity_providers_share_and_hold_back_as_in_run_task(
+    grouped: World, count: int, launch: dict[str, Any]
+) -> None:
+    page = cluster.page(grouped.store, grouped.scope, "default")
+    planned = plan(observed(json.loads(json.dumps(page))))
+    asked = question(
+        planned,
+        task_definition="web",
+        count=count,
+        launch_type=launch.get("launchType"),
+        providers=[provider_item(each) for each in launch.get("capacityProviderStrategy", ())],
+    )
+    answer = ask(planned, asked)
+    real = grouped.ecs("RunTask", taskDefinition="web", count=count, **launch)
+    placed = [task for task in real["tasks"] if "containerInstanceArn" in task]
+    by_provider = Counter(task.get("capacityProviderName") for task in real["tasks"])
+    assert len(answer.decision.placements) == len(placed)
+    assert answer.waiting == len(real["tasks"]) - len(placed)
+    assert sum(share.refused for share in answer.shares) == count - len(real["tasks"])
+    assert by_provider == {share.provider: share.count - share.refused for share in answer.shares}
+
+
+def test_a_service_goes_by_its_own_strategy_and_counts_what_it_has(grouped: World) -> None:
+    grouped.ecs("CreateService", serviceName="web", taskDefinition="web", desiredCount=4)
+    grouped.run(30)
+    page = cluster.page(grouped.store, grouped.scope, "default")
+    (service,) = page["services"]
+    assert service["capacityProviderStrategy"] == [{"base": 0, **each} for each in STRATEGY]
+    assert page["capacityProviders"] == [
+        {"name": "own", "managedScaling": "DISABLED", "type": "m5.large", "maxSize": 2, "waiting": 0},
+        {"name": "more", "managedScaling": "ENABLED", "type": "m5.large", "maxSize": 3, "waiting": 0},
+    ]
+    planned = plan(observed(page))
+    shares = ask(planned, question(planned, task_definition=None, service="web", count=3)).shares
+    # It has 3 on `own`, two of them its base, and 1 on `more`: the next three are shared 1 to 2 again.
+    grouped.ecs("UpdateService", service="web", desiredCount=7)
+    grouped.run(30)
+    has = Counter(task.capacity_provider_name for task in grouped.tasks(service="web"))
+    before = planned.by_provider("service:web")
+    assert {share.provider: before[str(share.provider)] + share.count for share in shares} == has
 
 
 def test_hosts_are_what_the_scheduler_sees(site: Site) -> None:
