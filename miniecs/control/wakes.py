@@ -146,6 +146,8 @@ class Wakes:
             self._touch("service", after.service_arn)
         if after.capacity_provider_name is not None:
             self._of_provider(before, after)
+        if after.cluster_arn in self._scaled and _is_placed(before, after):
+            self._rescale(after.cluster_arn)
         if after.is_stopped:
             if before is None or not before.is_stopped:
                 self._touch("task", after.arn)
@@ -376,6 +378,13 @@ def _waits(task: Task) -> bool:
         and task.container_instance_arn is None
         and task.last_status == "PROVISIONING"
         and task.launch_type != fargate.LAUNCH_TYPE
+    )
+
+
+def _is_placed(before: Task | None, after: Task) -> bool:
+    """Whether a task has just taken its place: a group's instance may not be idle any more."""
+    return after.container_instance_arn is not None and (
+        before is None or before.container_instance_arn is None
     )
 
 

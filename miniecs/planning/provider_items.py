@@ -57,12 +57,13 @@ def _number(parts: dict[str, Any], member: str) -> int:
     return value
 
 
-def _alone(given: Any) -> Any:
+def alone(given: Any) -> Any:
+    """The only entry may stand without its list."""
     return [given] if isinstance(given, (str, dict)) else given
 
 
 ProviderStrategy = Annotated[
     tuple[Annotated[CapacityProviderStrategyItem, BeforeValidator(provider_item)], ...],
-    BeforeValidator(_alone),
+    BeforeValidator(alone),
 ]
 """A list of entries, or the only one."""

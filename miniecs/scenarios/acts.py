@@ -29,5 +29,6 @@ ACTS: Mapping[str, Act] = {
     "failHealthCheck": acts_tasks.fail_health_check,
     "cutLink": acts_hosts.cut_link,
     "slowPulls": acts_hosts.slow_pulls,
+    "updateCapacityProvider": acts_hosts.update_capacity_provider,
     "killControlPlane": acts_hosts.kill_control_plane,
 }

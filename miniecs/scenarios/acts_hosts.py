@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
+from miniecs.planning.hosts import zone_name
+from miniecs.scenarios.cast import REGION
 from miniecs.scenarios.durations import told
 from miniecs.scenarios.stage import NotYet, Stage
 from miniecs.scenarios.story import Step
@@ -18,11 +21,13 @@ def lose_host(stage: Stage, step: Step) -> None:
 
 
 def lose_zone(stage: Stage, step: Step) -> None:
-    for plan in step.hosts:
-        stage.faults.lose_host(stage.host(plan.name), noticed_after=step.what.noticed_after, replace=False)
+    """Hosts of Auto Scaling groups, too: their groups start others, in zones as they are dealt."""
+    zone = zone_name(step.what.zone, REGION)
+    lost = [host for host in stage.world.hosts() if host.facts.zone == zone]
+    for host in lost:
+        stage.faults.lose_host(host, noticed_after=step.what.noticed_after, replace=False)
     _replaced(stage, step)
-    zone = step.hosts[0].zone
-    stage.say(f"zone {zone} lost: {_hosts(len(step.hosts))}", about=zone, mark="loss")
+    stage.say(f"zone {zone} lost: {_hosts(len(lost))}", about=zone, mark="loss")
 
 
 def _replaced(stage: Stage, step: Step) -> None:
@@ -78,6 +83,13 @@ def slow_pulls(stage: Stage, step: Step) -> None:
         stage.faults.slow_pulls(host, what.by, lasting=what.lasting)
     where = f"on {step.hosts[0].name}" if step.hosts else "everywhere"
     stage.say(f"image pulls take {told(what.by)} more {where}, for {told(what.lasting)}", mark="change")
+
+
+def update_capacity_provider(stage: Stage, step: Step) -> None:
+    stage.world.ecs("UpdateCapacityProvider", **step.what)
+    name = step.what["name"]
+    what = json.dumps(step.what["autoScalingGroupProvider"])
+    stage.say(f"update capacity provider {name}: {what}", about=name, mark="change")
 
 
 def kill_control_plane(stage: Stage, step: Step) -> None:

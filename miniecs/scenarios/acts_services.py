@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from miniecs.model import arns
+from miniecs.scenarios.definitions import is_checked
 from miniecs.scenarios.stage import Stage, first_essential, simulating
 from miniecs.scenarios.story import Step
 
@@ -18,7 +19,7 @@ _BEHAVIOUR = {
 
 
 def create_service(stage: Stage, step: Step) -> None:
-    stage.world.ecs("CreateService", **step.what)
+    stage.world.ecs("CreateService", **stage.resolved(step.what))
     name = step.what["serviceName"]
     stage.say(f"create service {name}", about=name, mark="change")
 
@@ -46,6 +47,8 @@ def deploy(stage: Stage, step: Step) -> None:
     what = step.what
     definition = stage.definition(what.service)
     words = what.simulate or _BEHAVIOUR[what.revision]
+    if words == "never-healthy" and not is_checked(definition):
+        words = "answers-503"  # then it is the target group's health check that fails
     if words:
         container = first_essential(definition)
         container["environment"] = simulating(container.get("environment") or [], words)

@@ -5,15 +5,17 @@ Asked in the order of time, so that a name is wrong when it comes too early as w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
+from miniecs.model.cluster import CapacityProviderStrategyItem
 from miniecs.model.network import zones
 from miniecs.planning.hosts import ZONES, zone_name
+from miniecs.scenarios.around import CapacityProviderGroup
 from miniecs.scenarios.checked import checked
-from miniecs.scenarios.definitions import whole_definition
+from miniecs.scenarios.definitions import served_port, whole_definition
 from miniecs.scenarios.document import Document, Place, nearest
 from miniecs.scenarios.event_kinds import Hosts
 from miniecs.scenarios.scenario_file import HostGroup
@@ -34,13 +36,18 @@ class HostPlan:
 class Cast:
     """definitions: RegisterTaskDefinition's parameters by family. services: each one's present family.
 
-    lost: names of hosts that are gone and may be restored. Every method raises Mistake.
+    lost: names of hosts that are gone and may be restored. balanced: services with a target group.
+    group_zones: those in which Auto Scaling groups may have hosts. Every method raises Mistake.
     """
 
     def __init__(self, document: Document) -> None:
         self.definitions: dict[str, dict[str, Any]] = {}
         self.services: dict[str, str] = {}
         self.lost: set[str] = set()
+        self.balanced: set[str] = set()
+        self.target_groups: set[str] = set()
+        self.providers: set[str] = set()
+        self.group_zones: set[str] = set()
         self._document = document
         self._hosts: dict[str, HostPlan] = {}
         self._numbers: dict[str, int] = {}
@@ -79,12 +86,57 @@ class Cast:
 
     def create(self, place: Place, given: Mapping[str, Any]) -> dict[str, Any]:
         given = {("desiredCount" if name == "count" else name): value for name, value in given.items()}
+        target_group = given.pop("targetGroup", None)
         params = checked(self._document, place, "CreateService", given)
         name = params["serviceName"]
         if name in self.services:
             raise self._document.mistake((*place, "serviceName"), f"there is a service {name} already")
-        self.services[name] = self.family(place, params)
+        family = self.services[name] = self.family(place, params)
+        if target_group is not None:
+            params["loadBalancers"] = [self._served((*place, "targetGroup"), target_group, family)]
+            self.balanced.add(name)
         return params
+
+    def _served(self, place: Place, target_group: Any, family: str) -> dict[str, Any]:
+        """The service's entry of loadBalancers, the target group by its name."""
+        if target_group not in self.target_groups:
+            hint = nearest(str(target_group), self.target_groups)
+            raise self._document.mistake(place, f"there is no target group {target_group}; {hint}")
+        served = served_port(self.definitions[family])
+        if served is None:
+            what = f"no container of {family} has a port: give {family} a containerPort, or portMappings"
+            raise self._document.mistake(place, what)
+        return {"targetGroupArn": target_group, "containerName": served[0], "containerPort": served[1]}
+
+    def balance(self, place: Place, name: str) -> None:
+        if name in self.target_groups:
+            raise self._document.mistake((*place, "name"), f"{name} is described twice")
+        self.target_groups.add(name)
+
+    def provide(self, place: Place, group: CapacityProviderGroup) -> None:
+        if group.name in self.providers:
+            raise self._document.mistake((*place, "name"), f"{group.name} is described twice")
+        self.providers.add(group.name)
+        self.group_zones.update(self.zones_of(group))
+        checked(self._document, place, "CreateCapacityProvider", group.provider("arn:aws:autoscaling"))
+
+    def zones_of(self, group: CapacityProviderGroup) -> tuple[str, ...]:
+        return tuple(zone_name(zone, REGION) for zone in group.zones) or zones(REGION)[:ZONES]
+
+    def strategy(
+        self, place: Place, items: Sequence[CapacityProviderStrategyItem]
+    ) -> list[dict[str, Any]]:
+        for item in items:
+            self.provider(place, item.capacity_provider)
+        return [
+            {"capacityProvider": item.capacity_provider, "weight": item.weight, "base": item.base}
+            for item in items
+        ]
+
+    def provider(self, place: Place, name: Any) -> None:
+        if name not in self.providers:
+            hint = nearest(str(name), self.providers)
+            raise self._document.mistake(place, f"there is no capacity provider {name}; {hint}")
 
     # Names
 
@@ -117,7 +169,7 @@ class Cast:
     def in_zone(self, place: Place, zone: str, *, lost: bool = False) -> list[HostPlan]:
         name = zone_name(zone, REGION)
         found = [h for h in self._hosts.values() if h.zone == name and (h.name in self.lost) is lost]
-        if not found:
+        if not found and (lost or name not in self.group_zones):
             there = sorted({host.zone for host in self._hosts.values()})
             state = "lost " if lost else ""
             hint = f"; hosts are in {', '.join(there)}" if name not in there else ""

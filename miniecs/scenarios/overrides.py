@@ -14,7 +14,7 @@ from miniecs.planning.text import line_of
 from miniecs.planning.validate import path_text
 from miniecs.scenarios.document import Document, Place, nearest
 
-_NAMES = ("serviceName", "family", "id")
+_NAMES = ("serviceName", "family", "id", "name")
 _UNTOUCHED = "variants"
 
 

@@ -8,7 +8,7 @@ from math import nan
 
 from miniecs.plots import style
 from miniecs.plots.series import Column, Moment, Panel, Series
-from miniecs.scenarios.recording import Recording, RevisionSample, Sample, ServiceSample
+from miniecs.scenarios.recording import ProviderSample, Recording, RevisionSample, Sample, ServiceSample
 from miniecs.scenarios.summary import whole
 
 _MOST_SERVICES = 5  # with a panel each; the others share one
@@ -20,7 +20,8 @@ _REVISIONS = (style.COLOURS[0], style.COLOURS[2], style.COLOURS[1], style.COLOUR
 
 def column(recording: Recording) -> Column:
     samples = recording.samples
-    panels = [*_services(samples), *_loose(samples), *_zones(samples), _hosts(samples), _use(samples)]
+    panels = [*_services(samples), *_loose(samples), *_providers(samples)]
+    panels += [*_zones(samples), _hosts(samples), _use(samples)]
     moments = [Moment(mark.at, mark.text, mark.kind) for mark in recording.marks]
     return Column(recording.variant, [sample.at for sample in samples], panels, moments)
 
@@ -76,6 +77,27 @@ def _loose(samples: Sequence[Sample]) -> Iterator[Panel]:
         if any(waiting):
             series.append(Series("refused, asking again", waiting, style.COLOURS[5], "hatched"))
         yield Panel("tasks of no service", series)
+
+
+def _providers(samples: Sequence[Sample]) -> Iterator[Panel]:
+    """Each one's hosts, and the metric that they follow."""
+    for name in sorted({name for sample in samples for name in sample.providers}):
+        every = [sample.providers.get(name, ProviderSample()) for sample in samples]
+        there = [each.hosts for each in every]
+        starting = [max(0, each.desired - each.hosts) for each in every]
+        colour = style.COLOURS[4]
+        series = [Series("there", there, colour, "area"), Series("starting", starting, colour, "hatched")]
+        waiting = [each.waiting for each in every]
+        if any(waiting):
+            series.append(Series("tasks that wait", waiting, style.COLOURS[5], "line"))
+        yield Panel(f"hosts of {name}", series)
+        yield Panel(
+            f"CapacityProviderReservation of {name}, %",
+            [
+                Series("reservation", [each.reservation for each in every], style.COLOURS[7]),
+                Series("target", [each.target for each in every], style.INK, "dashed"),
+            ],
+        )
 
 
 def _zones(samples: Sequence[Sample]) -> Iterator[Panel]:

@@ -68,21 +68,39 @@ class Player:
     def _join(self) -> None:
         for plan in self._story.hosts:
             self.stage.add_host(plan)
-        wanted = len(self._story.hosts)
+        for group in self._story.groups:
+            self._refusable(group.place, partial(self.stage.add_group, group))
         world = self._world
+        if self._story.groups:
+            place = ("defaultCapacityProviderStrategy",)
+            self._refusable(
+                place,
+                partial(
+                    world.ecs,
+                    "PutClusterCapacityProviders",
+                    cluster=world.cluster,
+                    capacityProviders=[group.spec.name for group in self._story.groups],
+                    defaultCapacityProviderStrategy=self._story.default_strategy,
+                ),
+            )
+        wanted = len(self._story.hosts) + sum(group.spec.min_size for group in self._story.groups)
+        longest = max((group.spec.launch_time for group in self._story.groups), default=0.0)
 
         def are_there() -> bool:
             found = world.store.find(ContainerInstance, "cluster", world.cluster_arn)
             return sum(1 for each in found if each.agent_connected) == wanted
 
-        if not world.run_until(are_there, _JOINED_WITHIN):
-            raise RuntimeError(f"{wanted} simulated hosts did not join within {_JOINED_WITHIN:g} s")
+        if not world.run_until(are_there, _JOINED_WITHIN + longest):
+            raise RuntimeError(f"{wanted} simulated hosts did not join within {_JOINED_WITHIN + longest:g} s")
 
     def _set_up(self) -> None:
         for index, params in enumerate(self._story.definitions.values()):
             place: Place = ("taskDefinitions", index)
             self._refusable(place, partial(self._world.ecs, "RegisterTaskDefinition", **params))
+        for index, spec in enumerate(self._story.target_groups):
+            self._refusable(("targetGroups", index), partial(self.stage.add_target_group, spec))
         for place, params in self._story.services:
+            params = self.stage.resolved(params)
             self._refusable(place, partial(self._world.ecs, "CreateService", **params))
 
     def _act(self, step: Step) -> None:

@@ -53,6 +53,20 @@ class ZoneSample:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSample:
+    """A capacity provider: the hosts of its group that are there, and how many there shall be.
+
+    reservation: CapacityProviderReservation, in percent. waiting: tasks in PROVISIONING for it.
+    """
+
+    hosts: int = 0
+    desired: int = 0
+    waiting: int = 0
+    reservation: float = 100.0
+    target: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """The cluster at one moment. waiting: RunTask's callers who were refused and ask again."""
 
@@ -62,6 +76,7 @@ class Sample:
     loose_pending: int = 0  # tasks of no service
     loose_running: int = 0
     waiting: int = 0
+    providers: Mapping[str, ProviderSample] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from miniecs.planning.words import rounded
 from miniecs.scenarios.durations import told
 from miniecs.scenarios.recording import Happening
-from miniecs.scenarios.summary import Disruption, Rollout, Share, Summary, Use, Wait
+from miniecs.scenarios.summary import Disruption, Rollout, Scaled, Share, Summary, Use, Wait
 
 Row = tuple[str, ...]  # what it is, then a cell for each summary
 _UNHARMED = Disruption(0, None, 0, 0.0, 0.0, 0.0)
 _UNUSED = Use(Share(0, 0), Share(0, 0), 0, 0)
 _NEVER = Wait(0, 0, 0, 0, 0)
+_UNSCALED = Scaled(0, 0.0, 0, 0.0, 0.0)
 
 
 def headings(summaries: Sequence[Summary]) -> Row:
@@ -24,6 +25,7 @@ def headings(summaries: Sequence[Summary]) -> Row:
 
 def rows(summaries: Sequence[Summary]) -> Iterator[Row]:
     yield from _utilisation(summaries)
+    yield from _providers(summaries)
     yield from _waiting(summaries)
     yield from _placement(summaries)
     yield from _disruption(summaries)
@@ -40,6 +42,18 @@ def _utilisation(summaries: Sequence[Summary]) -> Iterator[Row]:
         cells = [f"{_percent(use.cpu.mean)} and {_percent(use.memory.mean)}" for use in uses]
         yield (f"  in {zone}, mean of CPU and memory", *cells)
     yield ("hosts with tasks, mean", *(f"{use.used:.1f} of {use.hosts:.1f}" for use in wholes))
+
+
+def _providers(summaries: Sequence[Summary]) -> Iterator[Row]:
+    for name in sorted({name for each in summaries for name in each.providers}):
+        every = [each.providers.get(name, _UNSCALED) for each in summaries]
+        yield (f"{name}: hosts, fewest, mean and most", *(_counts(each) for each in every))
+        yield ("  host hours", *(f"{each.host_hours:.1f}" for each in every))
+        yield ("  tasks in PROVISIONING for", *(_length(each.waited) for each in every))
+
+
+def _counts(scaled: Scaled) -> str:
+    return f"{scaled.fewest}, {scaled.mean:.1f}, {scaled.most}"
 
 
 def _waiting(summaries: Sequence[Summary]) -> Iterator[Row]:

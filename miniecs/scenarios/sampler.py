@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from miniecs.control import census, deployments
+from miniecs.control import capacity, census, deployments, managed_scaling
 from miniecs.control.census import Census
 from miniecs.model import arns
+from miniecs.model.cluster import CapacityProvider
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Service
-from miniecs.scenarios.recording import RevisionSample, Sample, ServiceSample, ZoneSample
+from miniecs.scenarios.recording import ProviderSample, RevisionSample, Sample, ServiceSample, ZoneSample
 from miniecs.scenarios.watcher import Watcher
 from miniecs.sim import World
 
@@ -25,6 +26,7 @@ class Sampler:
         self._until = 0.0  # when the clock alone changes a count
         self._services: dict[str, ServiceSample] = {}
         self._zones: dict[str, ZoneSample] = {}
+        self._providers: dict[str, ProviderSample] = {}
 
     def sample(self, waiting: int) -> Sample:
         now = self._world.now
@@ -33,6 +35,7 @@ class Sampler:
         if seen != self._seen or now >= self._until:
             self._seen, self._until = seen, float("inf")
             self._zones = self._take_zones(alive)
+            self._providers = self._take_providers(alive)
             self._services = {
                 service.name: self._take_service(service, alive)
                 for service in self._world.store.all(Service)
@@ -46,7 +49,26 @@ class Sampler:
             loose_pending=loose["PENDING"] + loose["PROVISIONING"] + loose["ACTIVATING"],
             loose_running=loose["RUNNING"],
             waiting=waiting,
+            providers=self._providers,
         )
+
+    def _take_providers(self, alive: set[str]) -> dict[str, ProviderSample]:
+        """As managed scaling sees them at this moment."""
+        world = self._world
+        found: dict[str, ProviderSample] = {}
+        for provider in world.store.find(CapacityProvider, "scope", world.scope):
+            seen = managed_scaling.see(world.store, provider, world.cluster_arn, timing=world.timing)
+            if seen.group is None:
+                continue
+            there = [capacity.registration(world.store, seen.group, m.instance_id) for m in seen.members]
+            found[provider.name] = ProviderSample(
+                hosts=sum(instance is not None and instance.arn in alive for instance in there),
+                desired=seen.group.desired_capacity,
+                waiting=len(seen.waiting),
+                reservation=seen.reservation.percent,
+                target=seen.target,
+            )
+        return found
 
     def _take_zones(self, alive: set[str]) -> dict[str, ZoneSample]:
         found: dict[str, ZoneSample] = {}

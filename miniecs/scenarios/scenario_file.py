@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from miniecs.model.instance_types import INSTANCE_TYPES, UnknownInstanceType
+from miniecs.planning.provider_items import alone, provider_item
 from miniecs.planning.sizes import HostCount, Text
 from miniecs.planning.validate import check, nearest
 from miniecs.scenarios import event_kinds as kinds
+from miniecs.scenarios.around import CapacityProviderGroup, TargetGroupSpec
 from miniecs.scenarios.document import Document, read
 from miniecs.scenarios.durations import Duration, Period
 from miniecs.scenarios.event_kinds import Strict
 from miniecs.scenarios.overrides import with_value
 
 Given = dict[str, Any]  # in ECS's own words
+Strategy = Annotated[list[Annotated[Any, BeforeValidator(provider_item)]], BeforeValidator(alone)]
 _ZONE = r"^[A-Za-z0-9_.-]+$"
 
 
@@ -71,6 +74,7 @@ class Event(Strict):
     cut_link: kinds.CutLink | None = None
     slow_pulls: kinds.SlowPulls | None = None
     kill_control_plane: kinds.AKill | None = None
+    update_capacity_provider: Given | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Event:
@@ -101,17 +105,29 @@ KINDS: Mapping[str, str] = {
 
 
 class Scenario(Strict):
-    """What one file says. ``until: steady`` ends before ``duration`` where everything is as wanted."""
+    """What one file says. ``until: steady`` ends before ``duration`` where everything is as wanted.
+
+    default_capacity_provider_strategy: None stands for the first of capacity_providers.
+    """
 
     title: str = ""
     seed: int = Field(default=1, ge=0)
     duration: Period
     until: Literal["steady"] | None = None
-    hosts: list[HostGroup] = Field(min_length=1)
+    hosts: list[HostGroup] = Field(default_factory=list)
+    capacity_providers: list[CapacityProviderGroup] = Field(default_factory=list)
+    default_capacity_provider_strategy: Strategy | None = None
+    target_groups: list[TargetGroupSpec] = Field(default_factory=list)
     task_definitions: list[Given] = Field(default_factory=list)
     services: list[Given] = Field(default_factory=list)
     events: list[Event] = Field(default_factory=list)
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_hosts(self) -> Scenario:
+        if not self.hosts and not self.capacity_providers:
+            raise ValueError("there are no hosts: give some, or capacityProviders that start them")
+        return self
 
 
 @dataclass(frozen=True)

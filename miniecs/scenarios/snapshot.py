@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from miniecs.model import arns
@@ -22,9 +23,14 @@ def snapshot(stage: Stage) -> Panel:
     used = sum(1 for host in hosts if host.parts)
     name = stage.story.variant or stage.story.title
     subtitle = f"{tasks} tasks on {used} of {len(hosts)} hosts"
-    order = list(stage.hosts())
-    hosts.sort(key=lambda host: (host.zone, order.index(host.name)))
+    order = {name: n for n, name in enumerate(stage.hosts())}
+    hosts.sort(key=lambda host: (host.zone, order.get(host.name, len(order)), _natural(host.name)))
     return Panel(f"{name} at {told(stage.now)}", subtitle, tuple(hosts))
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """So that spot-10 stands after spot-9."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _fill(stage: Stage, instance: ContainerInstance, is_alive: bool) -> HostFill:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from miniecs.model import arns
+from miniecs.model import arns, network
 from miniecs.model.service import Service
 from miniecs.model.task import Task
+from miniecs.scenarios.around import TargetGroupSpec
 from miniecs.scenarios.cast import HostPlan
 from miniecs.scenarios.recording import Happening, Mark
-from miniecs.scenarios.story import Story
+from miniecs.scenarios.story import GroupPlan, Story
 from miniecs.scenarios.watcher import Watcher
 from miniecs.sim import World
 from miniecs.sim.faults import Faults
@@ -32,6 +33,7 @@ class Stage:
         self.faults = Faults(world)
         self.waiting = 0
         self._hosts: dict[str, SimulatedHost] = {}
+        self._target_groups: dict[str, str] = {}  # name -> ARN
 
     @property
     def now(self) -> float:
@@ -55,12 +57,67 @@ class Stage:
         self.watcher.expect(host.facts.instance_id, plan.name)
         self._hosts[plan.name] = host
 
+    def add_group(self, plan: GroupPlan) -> None:
+        """An Auto Scaling group and its capacity provider, which no cluster has yet."""
+        spec = plan.spec
+        group = self.world.make_group(
+            spec.min_size,
+            spec.max_size,
+            type=spec.type,
+            name=spec.name,
+            zones=plan.zones,
+            launch_time=spec.launch_time,
+        )
+        self.world.ecs("CreateCapacityProvider", **spec.provider(group.arn))
+
     def host(self, name: str) -> SimulatedHost:
         return self._hosts[name]
 
     def hosts(self) -> dict[str, SimulatedHost]:
         """All by name, the lost ones too."""
         return self._hosts
+
+    # Load balancing
+
+    def add_target_group(self, spec: TargetGroupSpec) -> None:
+        """With a load balancer of its own in front, which ECS asks for."""
+        elbv2 = self.world.elbv2
+        arn: str = elbv2(
+            "CreateTargetGroup",
+            Name=spec.name,
+            Protocol="HTTP",
+            Port=80,
+            VpcId=network.default_vpc_id(self.world.scope),
+            TargetType=spec.target_type,
+            HealthCheckIntervalSeconds=int(spec.health_check_interval),
+            HealthCheckTimeoutSeconds=int(spec.health_check_timeout),
+            HealthyThresholdCount=spec.healthy_threshold,
+            UnhealthyThresholdCount=spec.unhealthy_threshold,
+        )["TargetGroups"][0]["TargetGroupArn"]
+        delay = str(int(spec.deregistration_delay))
+        attributes = [{"Key": "deregistration_delay.timeout_seconds", "Value": delay}]
+        elbv2("ModifyTargetGroupAttributes", TargetGroupArn=arn, Attributes=attributes)
+        subnets = [network.default_subnet_id(self.world.scope, zone) for zone in self.world.zones]
+        balancer = elbv2("CreateLoadBalancer", Name=spec.name, Subnets=subnets)["LoadBalancers"][0]
+        elbv2(
+            "CreateListener",
+            LoadBalancerArn=balancer["LoadBalancerArn"],
+            Protocol="HTTP",
+            Port=80,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
+        )
+        self._target_groups[spec.name] = arn
+
+    def resolved(self, params: dict[str, Any]) -> dict[str, Any]:
+        """CreateService's parameters with ARNs where the scenario has names."""
+        if "loadBalancers" not in params:
+            return params
+        known = self._target_groups
+        found = [
+            {**each, "targetGroupArn": known.get(each.get("targetGroupArn", ""), each.get("targetGroupArn"))}
+            for each in params["loadBalancers"]
+        ]
+        return params | {"loadBalancers": found}
 
     # Tasks
 

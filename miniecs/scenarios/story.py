@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from miniecs.ids import Ids
+from miniecs.model.cluster import CapacityProviderStrategyItem
+from miniecs.scenarios.around import CapacityProviderGroup, TargetGroupSpec
 from miniecs.scenarios.arrivals import Arrival, arrivals, drawn
 from miniecs.scenarios.cast import Cast, HostPlan
 from miniecs.scenarios.checked import checked
@@ -32,6 +34,15 @@ class Step:
     hosts: tuple[HostPlan, ...] = ()  # that join, or that it is about
 
 
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """A capacity provider with its group, its zones by their full names."""
+
+    spec: CapacityProviderGroup
+    zones: tuple[str, ...]
+    place: Place
+
+
 @dataclass
 class Story:
     """Everything that playing needs."""
@@ -43,6 +54,9 @@ class Story:
     until_steady: bool
     document: Document
     hosts: list[HostPlan] = field(default_factory=list)
+    groups: list[GroupPlan] = field(default_factory=list)
+    default_strategy: list[dict[str, Any]] = field(default_factory=list)
+    target_groups: list[TargetGroupSpec] = field(default_factory=list)
     definitions: dict[str, dict[str, Any]] = field(default_factory=dict)  # by family
     services: list[tuple[Place, dict[str, Any]]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -78,6 +92,18 @@ class _Teller:
         scenario = variant.scenario
         for index, group in enumerate(scenario.hosts):
             self._story.hosts += self._cast.join(("hosts", index), group)
+        for index, spec in enumerate(scenario.capacity_providers):
+            of_group = ("capacityProviders", index)
+            self._cast.provide(of_group, spec)
+            self._story.groups.append(GroupPlan(spec, self._cast.zones_of(spec), of_group))
+        strategy = scenario.default_capacity_provider_strategy
+        if strategy is None:
+            strategy = [CapacityProviderStrategyItem(g.name, 1) for g in scenario.capacity_providers[:1]]
+        place_of_strategy = ("defaultCapacityProviderStrategy",)
+        self._story.default_strategy = self._cast.strategy(place_of_strategy, strategy)
+        for index, target_group in enumerate(scenario.target_groups):
+            self._cast.balance(("targetGroups", index), target_group.name)
+            self._story.target_groups.append(target_group)
         for index, given in enumerate(scenario.task_definitions):
             self._cast.define(("taskDefinitions", index), given)
         for index, given in enumerate(scenario.services):
@@ -154,9 +180,11 @@ class _Teller:
 
     def _deploy(self, place: Place, at: float, kind: str, what: Any) -> Iterable[Step]:
         family = self._cast.services[self._cast.service((*place, "service"), what.service)]
-        if what.revision == "unhealthy" and not is_checked(self._cast.definitions[family]):
+        can_fail = what.service in self._cast.balanced or is_checked(self._cast.definitions[family])
+        if what.revision == "unhealthy" and not can_fail:
             raise self._document.mistake(
-                (*place, "revision"), f"no container of {family} has a healthCheck that could fail"
+                (*place, "revision"),
+                f"no container of {family} has a healthCheck that could fail, and no target group has one",
             )
         try:
             behaviour_of({"environment": {VARIABLE: what.simulate}})
@@ -182,6 +210,11 @@ class _Teller:
         hosts = self._cast.some(place, what, lost=True)
         self._cast.lost.difference_update(host.name for host in hosts)
         return [Step(at, kind, what, place, tuple(hosts))]
+
+    def _update_capacity_provider(self, place: Place, at: float, kind: str, what: Any) -> Iterable[Step]:
+        params = checked(self._document, place, "UpdateCapacityProvider", what)
+        self._cast.provider((*place, "name"), params["name"])
+        return [Step(at, kind, params, place)]
 
     def _drain(self, place: Place, at: float, kind: str, what: Hosts) -> Iterable[Step]:
         return [Step(at, kind, what, place, tuple(self._cast.some(place, what)))]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from miniecs.scenarios.recording import Recording, Sample, TaskRecord, ZoneSample
+from miniecs.scenarios.recording import ProviderSample, Recording, Sample, TaskRecord, ZoneSample
 
 # Stops that someone wanted; every other end of a task that ran is a loss.
 _WANTED_STOPS = frozenset({"ServiceSchedulerInitiated", "UserInitiated"})
@@ -55,6 +55,19 @@ class Disruption(NamedTuple):
     blocked: float
 
 
+class Scaled(NamedTuple):
+    """A capacity provider's hosts: fewest, over time, and most; and what waited for them.
+
+    waited: seconds in which a task was in PROVISIONING. host_hours: what would be paid for.
+    """
+
+    fewest: int
+    mean: float
+    most: int
+    waited: float
+    host_hours: float
+
+
 class Rollout(NamedTuple):
     service: str
     definition: str
@@ -78,6 +91,7 @@ class Summary:
     disruption: dict[str, Disruption]
     rollouts: tuple[Rollout, ...]
     lost: int
+    providers: dict[str, Scaled] = field(default_factory=dict)
     stuck: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -85,6 +99,7 @@ def summary(recording: Recording) -> Summary:
     samples = recording.samples
     zones = sorted({zone for sample in samples for zone in sample.zones})
     services = sorted({name for sample in samples for name in sample.services})
+    providers = sorted({name for sample in samples for name in sample.providers})
     owners = sorted({task.owner for task in recording.tasks})
     losses = [task for task in recording.tasks if is_lost(task)]
     failures = {name: dict(reasons) for name, reasons in sorted(recording.unplaced.items())}
@@ -103,6 +118,7 @@ def summary(recording: Recording) -> Summary:
         disruption={name: disruption(name, samples, losses, recording.duration) for name in services},
         rollouts=tuple(_rollouts(recording)),
         lost=len(losses),
+        providers={name: scaled(samples, recording.duration, name) for name in providers},
         stuck=recording.stuck,
     )
 
@@ -130,6 +146,18 @@ def use(samples: Sequence[Sample], end: float, zone: str = "") -> Use:
         _share((z.memory_reserved, z.memory, length) for z, length in held),
         _mean((z.hosts, length) for z, length in held),
         _mean((z.used, length) for z, length in held),
+    )
+
+
+def scaled(samples: Sequence[Sample], end: float, name: str) -> Scaled:
+    held = [(sample.providers.get(name, ProviderSample()), length) for sample, length in steps(samples, end)]
+    hosts = [provider.hosts for provider, _ in held]
+    return Scaled(
+        min(hosts, default=0),
+        _mean((provider.hosts, length) for provider, length in held),
+        max(hosts, default=0),
+        sum(length for provider, length in held if provider.waiting),
+        sum(provider.hosts * length for provider, length in held) / 3600,
     )
 
 

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 
 from miniecs.model import arns
+from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance
 from miniecs.model.event import PLACED, Event, EventKind
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import Deployment, Service
@@ -31,6 +32,7 @@ class Watcher:
         self.reserved: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         self.loose: Counter[str] = Counter()  # lastStatus -> tasks of no service
         self.names: dict[str, str] = {}  # container instance id, and its first 8 digits -> name of the host
+        self._launched: Counter[str] = Counter()  # hosts that an Auto Scaling group has had
         self._expected: dict[str, str] = {}  # EC2 instance id -> name of the host
         self.begun = world.now  # the story's beginning, set when all hosts are there
         self._deployments: dict[str, DeploymentRecord] = {}
@@ -57,8 +59,17 @@ class Watcher:
 
     def _registered(self, instance: ContainerInstance) -> None:
         id = arns.name_of(instance.arn)
-        name = self._expected.get(instance.ec2_instance_id or "", id[:8])
+        name = self._expected.get(instance.ec2_instance_id or "") or self._of_group(instance) or id[:8]
         self.names[id] = self.names[id[:8]] = name
+
+    def _of_group(self, instance: ContainerInstance) -> str:
+        """A host of an Auto Scaling group is called like it, with a number."""
+        member = self._world.store.get(GroupInstance, instance.ec2_instance_id or "")
+        group = self._world.store.get(AutoScalingGroup, member.group_arn) if member is not None else None
+        if group is None:
+            return ""
+        self._launched[group.name] += 1
+        return f"{group.name}-{self._launched[group.name]}"
 
     # Tasks
 

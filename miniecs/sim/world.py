@@ -100,7 +100,8 @@ class World:
             latencies=latencies or Latencies(),
         )
         self._fargate = FargateMachines(self.store, self.timeline, self.scope, self.instances)
-        self._groups = GroupMachines(self.store, SimulatedMachinery(self.instances), self._soon)
+        self.machinery = SimulatedMachinery(self.instances, self.timeline)
+        self._groups = GroupMachines(self.store, self.machinery, self._soon)
         self._kill_at_next_plan: float | None = None  # how long it will be down
         self._is_killed = False
         self._generation = 0
@@ -230,19 +231,7 @@ class World:
 
         provider: more of autoScalingGroupProvider, e.g. managedScaling.
         """
-        group = AutoScalingGroup(
-            arns.auto_scaling_group(self.scope, name, self.ids.uuid()),
-            name,
-            self.cluster_arn,
-            type or self._types[0],
-            tuple(self.zones),
-            min_size=least,
-            max_size=most,
-            desired_capacity=least,
-            created_at=self.now,
-        )
-        with self.store.transaction() as tx:
-            tx.put(group)
+        group = self.make_group(least, most, type=type, name=name)
         described = {"autoScalingGroupArn": group.arn, "managedScaling": {"status": "ENABLED"}, **provider}
         self.ecs("CreateCapacityProvider", name=name, autoScalingGroupProvider=described)
         self.ecs(
@@ -251,6 +240,34 @@ class World:
             capacityProviders=[name],
             defaultCapacityProviderStrategy=[{"capacityProvider": name, "weight": 1}] if is_default else [],
         )
+        return group
+
+    def make_group(
+        self,
+        least: int,
+        most: int,
+        *,
+        type: str | None = None,
+        name: str = "group",
+        zones: tuple[str, ...] = (),
+        launch_time: float = 0.0,
+    ) -> AutoScalingGroup:
+        """An Auto Scaling group alone. launch_time: seconds that each of its machines takes to start."""
+        group = AutoScalingGroup(
+            arns.auto_scaling_group(self.scope, name, self.ids.uuid()),
+            name,
+            self.cluster_arn,
+            type or self._types[0],
+            zones or tuple(self.zones),
+            min_size=least,
+            max_size=most,
+            desired_capacity=least,
+            created_at=self.now,
+        )
+        if launch_time:
+            self.machinery.launch_times[group.arn] = launch_time
+        with self.store.transaction() as tx:
+            tx.put(group)
         return group
 
     def hosts(self) -> list[SimulatedHost]:

@@ -180,6 +180,18 @@ def test_a_target_below_100_keeps_some_in_reserve() -> None:
     assert len(w.hosts()) >= 6, "three have tasks, three are in reserve"
 
 
+def test_a_reserve_that_is_used_up_is_made_good_though_no_task_waits() -> None:
+    w = world(1, 10, scaling={**SCALING, "targetCapacity": 50})
+    serve(w, 4, placementStrategy=[{"type": "binpack", "field": "cpu"}])
+    w.run(120)
+    assert len(w.hosts()) == 4, "two have tasks, two are in reserve"
+    w.ecs("UpdateService", service="web", desiredCount=8)
+    w.run(1)
+    assert "PROVISIONING" not in statuses(w), "the reserve takes them"
+    w.run(60)
+    assert len(w.hosts()) == 8
+
+
 def test_draining_moves_a_services_tasks_before_their_instance_ends() -> None:
     w = world(2, 10)
     strategy = [{"type": "spread", "field": "instanceId"}]
