@@ -29,7 +29,7 @@ class EngineCall(NamedTuple):
 
 
 class Pulled(NamedTuple):
-    """The image is there. ``digest`` is None for an image that no registry knows."""
+    """The image is there. ``digest``: its registry's, or its id where no registry knows it."""
 
     task_arn: str
     container: str

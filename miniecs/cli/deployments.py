@@ -174,6 +174,8 @@ def _deployment(deployment: dict[str, Any], desired: int, width: int) -> Iterato
     if bar:
         yield Text("  ").append_text(bar)
     yield from _legend(tasks, deployment, width)
+    for sentence in deployment["images"]:
+        yield from wrapped(sentence, width, 2, "dim", hanging=2)
     for wait in deployment["waits"]:
         yield from wrapped(wait, width, 2, hanging=2)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from miniecs.config import Timing
-from miniecs.control import census, deployments, service_deployments, task_sets, waits
+from miniecs.control import census, deployments, explain_images, service_deployments, task_sets, waits
 from miniecs.control.census import Census, Cohort
 from miniecs.control.explain_balancing import balancing
 from miniecs.control.explain_placement import last_placement, placement_of_task
@@ -38,6 +38,7 @@ def explain_service(view: View, service: Service, *, now: float, timing: Timing)
     counted = census.take(view, service, now=now, timing=timing)
     for cohort in counted.cohorts:
         lines.append(_counts(cohort))
+        lines += (f"  {each}" for each in explain_images.of_deployment(view, cohort.deployment))
         of_cohort = waits.of_cohort(view, service, cohort, counted, now=now, timing=timing)
         lines += (f"  {wait}" for wait in of_cohort)
     lines += _stopping(view, counted, now=now)
@@ -93,6 +94,7 @@ def explain_task(view: View, task: Task, *, now: float, timing: Timing) -> list[
         lines.append(f"It was started: {task.because}.")
     lines += _where(view, task)
     lines += placement_of_task(view, task)
+    lines += explain_images.of_task(view, task)
     if task.is_stopped:
         return lines + _ended(task)
     if not task.wanted:

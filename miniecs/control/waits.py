@@ -108,6 +108,7 @@ def _launches(
             yield from _completes(view, service, now, timing)
         return
     launch_at = deployments.next_launch_at(deployment, timing)
+    resolver = version_consistency.resolver(view, deployment, cohort.tasks())
     if deployment.rollout_state == deployments.FAILED:
         yield f"It launches nothing more: {deployment.rollout_state_reason}"
     elif launch_at > now:
@@ -115,6 +116,8 @@ def _launches(
             f"The next launch waits {launch_at - now:.0f} s: {deployment.launch_failures} launches in a row"
             f" ended before RUNNING{_last_failure(view, service)}."
         )
+    elif resolver is not None:
+        yield explain_images.waits(resolver, _DIGITS)
     elif deployment.blocked_until > now:
         yield from _rejection(view, service)
         yield f"Placement is tried again when capacity appears, or in {deployment.blocked_until - now:.0f} s."

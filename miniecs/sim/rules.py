@@ -22,6 +22,7 @@ TASK_STATES = (
 SERVICE_STATES = ("ACTIVE", "DRAINING", "INACTIVE")
 HEALTHY_AFTER = 40.0  # seconds of RUNNING that count as healthy where nothing checks a task
 SCALING = "Scaling activity initiated by "
+UNRESOLVED = 3  # tasks that may fail before an image's digest is known: a fourth is not tried with a breaker
 BREAKER = "ECS deployment circuit breaker: "
 STEADY = "has reached a steady state."
 _SAID_AT_LAST = ("stoppedAt", "stopCode", "stoppedReason")
@@ -338,6 +339,8 @@ class _Reader:
     def _tripped(self, service: Entry, deployment: Entry) -> None:
         counted = self.counted.get(deployment["id"], _Counted())
         failed, least = _failed(counted), _threshold_of(service)
+        if not counted.was_running and failed >= UNRESOLVED:
+            least = UNRESOLVED
         if not _breaker(service)["enable"] or failed < least:
             self._break(TRIPPED_EARLY, f"{deployment['id']}: {failed} failed tasks, the threshold is {least}")
 

@@ -150,7 +150,7 @@ def test_an_image_with_digests_of_several_repositories() -> None:
     }
     assert read_image(found, "busybox:latest") == Image("sha256:1", "sha256:b", "SIGQUIT")
     assert read_image(found, "mirror/busybox") == Image("sha256:1", "sha256:a", "SIGQUIT")
-    assert read_image({"Id": "sha256:1", "RepoDigests": [], "Config": {}}) == Image("sha256:1", None, "")
+    assert read_image({"Id": "sha256:1", "RepoDigests": [], "Config": {}}) == Image("sha256:1", "sha256:1", "")
 
 
 # Errors

@@ -155,11 +155,14 @@ def _ensure_busybox(engine: Engine) -> bool:
     return True
 
 
-def import_busybox(engine: Engine, image: str, *, shell: bool = True) -> None:
-    """An image of the machine's own static busybox; without a shell it can do no more than `sleep`."""
+def import_busybox(engine: Engine, image: str, *, shell: bool = True, mark: str = "") -> None:
+    """An image of the machine's own static busybox; without a shell it can do no more than `sleep`.
+
+    mark: like no other image.
+    """
     repository, _, tag = image.rpartition(":")
     engine.client.api.import_image_from_data(
-        busybox_layer() if shell else busybox_layer(["sleep"]),
+        busybox_layer(mark=mark) if shell else busybox_layer(["sleep"], mark),
         repository=repository,
         tag=tag,
         changes=['CMD ["sh"]' if shell else 'CMD ["sleep", "3600"]', "ENV PATH=/bin"],

@@ -53,6 +53,7 @@ class Registry:
     def __init__(self, layer: Callable[[str], bytes]) -> None:
         self._make = layer
         self._images: dict[str, _Image] = {}
+        self._replaced: list[_Image] = []
         self._lock = threading.Lock()
         self._go_on = threading.Event()
         self._go_on.set()
@@ -69,6 +70,18 @@ class Registry:
     def digest(self, name: str) -> str:
         """Of the manifest: what ECS calls imageDigest."""
         return _digest(self._image(name).manifest)
+
+    def push(self, name: str) -> str:
+        """Another image under the same tag; its digest. What the tag stood for can still be had by digest."""
+        with self._lock:
+            image = self._images.pop(name, None)
+            if image is not None:
+                self._replaced.append(image)
+        return self.digest(name)
+
+    def _images_of(self, name: str) -> list[_Image]:
+        """What the tag stands for, and then all that any tag stood for before."""
+        return [self._image(name), *self._replaced]
 
     def _image(self, name: str) -> _Image:
         with self._lock:
@@ -118,9 +131,18 @@ class Registry:
         elif not parts[1].startswith("image"):
             self._refuse(asked, 404, "NAME_UNKNOWN", "repository name not known to registry")
         elif parts[-2] == "manifests":
-            self._send(asked, 200, self._image(parts[1]).manifest, _MANIFEST)
+            self._manifest(asked, parts[1], parts[-1])
         else:
-            self._blob(asked, self._image(parts[1]), parts[-1])
+            image = next(each for each in self._images_of(parts[1]) if parts[-1] in each.blobs)
+            self._blob(asked, image, parts[-1])
+
+    def _manifest(self, asked: BaseHTTPRequestHandler, name: str, reference: str) -> None:
+        """By a tag, or by a digest."""
+        for image in self._images_of(name):
+            if not reference.startswith("sha256:") or _digest(image.manifest) == reference:
+                self._send(asked, 200, image.manifest, _MANIFEST)
+                return
+        self._refuse(asked, 404, "MANIFEST_UNKNOWN", "manifest unknown")
 
     def _blob(self, asked: BaseHTTPRequestHandler, image: _Image, digest: str) -> None:
         body = image.blobs[digest]

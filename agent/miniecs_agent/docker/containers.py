@@ -14,6 +14,7 @@ from miniecs_agent.core.spec import ContainerSpec, InvalidTask, TaskSpec, read_t
 from miniecs_agent.docker import names
 from miniecs_agent.docker.errors import OUT_OF_MEMORY
 from miniecs_agent.docker.events import Seen, bindings_from
+from miniecs_agent.docker.images import digest_in
 from miniecs_agent.engine import EngineContainer
 from miniecs_agent.host_ports import HostPorts, host_ports
 
@@ -130,7 +131,7 @@ class Containers:
             started_at=seen.started_at or None,
             died_at=seen.finished_at,
             health=seen.health if spec.has_health_check else "UNKNOWN",
-            digest=digest,
+            digest=digest_in(spec.image) or digest,
             stop_signal=seen.stop_signal,
             tty=seen.tty,
             out_of_memory=seen.out_of_memory,

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from miniecs.model.task import NetworkBinding
 from miniecs_agent.core.spec import ContainerSpec, TaskSpec
@@ -107,9 +108,8 @@ class Creator:
         if problem is not None:
             return problem
         name = names.container_name(task, spec.name)
-        create = partial(self._api.create, name, body)
         try:
-            id = await self._connection.ask(create)
+            id = await self._create(name, body, task, spec)
         except Refused as refused:
             if refused.status == 409:
                 found = await self._find(name, task, spec)
@@ -120,12 +120,19 @@ class Creator:
                 raise
             self._images.forget()  # it was removed since it was found
             await self._images.get(spec.image, (task.arn, spec.name))
-            id = await self._connection.ask(create)
+            id = await self._create(name, body, task, spec)
         image = self._images.known(spec.image)
         container = Container(task, spec, id, bindings, tty=has_tty(spec))
         if image is not None:
             container.digest, container.stop_signal = image.digest, image.stop_signal
         return container
+
+    async def _create(self, name: str, body: dict[str, Any], task: TaskSpec, spec: ContainerSpec) -> str:
+        """By the image's id where that is what was told or asked for: its tag may be moved at any moment."""
+        image = self._images.known(spec.image)
+        if image is not None and (image.is_local or task.document.get("resolvesImages")):
+            body = {**body, "Image": image.id}
+        return await self._connection.ask(partial(self._api.create, name, body))
 
     async def _find(self, name: str, task: TaskSpec, spec: ContainerSpec) -> Container | None:
         """What a create that was cut off has left, if it is ours."""

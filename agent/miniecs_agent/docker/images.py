@@ -23,11 +23,15 @@ _DOWNLOADING = ("Downloading", "Download complete", "Pull complete", "Already ex
 
 
 class Image(NamedTuple):
-    """What is needed of an image. digest: of its registry, None for one that was made locally."""
+    """What is needed of an image. digest: its registry's, or the id of one that no registry knows.
+
+    is_local: it has the digest that it was asked for as its id, and the engine knows it by nothing else.
+    """
 
     id: str
     digest: str | None
     stop_signal: str
+    is_local: bool = False
 
 
 @dataclass(slots=True)
@@ -105,14 +109,24 @@ class Images:
             pull.waiters.discard(waiter)
 
     async def find(self, image: str) -> Image | None:
-        """Of an image's name or id; None when the engine does not have it."""
+        """Of an image's name or id; None when the engine does not have it.
+
+        A digest may be the id of an image that was made locally, whose tag may have another by now.
+        """
+        inspected = await self._inspect(image)
+        if inspected is not None:
+            return read_image(inspected, image)
+        digest = digest_in(image)
+        inspected = await self._inspect(digest) if digest is not None else None
+        return None if inspected is None else read_image(inspected, image)._replace(is_local=True)
+
+    async def _inspect(self, image: str) -> Mapping[str, Any] | None:
         try:
-            inspected = await self._connection.ask(partial(self._connection.api.inspect_image, image))
+            return await self._connection.ask(partial(self._connection.api.inspect_image, image))
         except Refused as refused:
             if refused.status == 404:
                 return None
             raise
-        return read_image(inspected, image)
 
     def _ended(self, image: str, pull: _Pull, work: asyncio.Task[Image]) -> None:
         if self._pulls.get(image) is pull:
@@ -174,13 +188,19 @@ class Images:
             self._progress(PullProgress(task_arn, container, image, status, current, total))
 
 
+def digest_in(image: str) -> str | None:
+    """The digest that an image's name asks for."""
+    return image.partition("@")[2] or None
+
+
 def read_image(inspected: Mapping[str, Any], name: str = "") -> Image:
     """``name``: what it was asked for by; of several digests the one of that repository is meant."""
     digests = [str(each).partition("@") for each in inspected.get("RepoDigests") or ()]
     repository = name.partition("@")[0]
+    id = str(inspected.get("Id", ""))
     digests.sort(key=lambda each: not (repository == each[0] or repository.startswith(f"{each[0]}:")))
     return Image(
-        id=str(inspected.get("Id", "")),
-        digest=digests[0][2] if digests else None,
+        id=id,
+        digest=digest_in(name) or (digests[0][2] if digests else id or None),
         stop_signal=(inspected.get("Config") or {}).get("StopSignal") or "",
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from miniecs.config import Timing
-from miniecs.control import census, service_deployments, waits
+from miniecs.control import census, explain_images, service_deployments, waits
 from miniecs.control.census import Census, Cohort
 from miniecs.control.deployments import FAILED
 from miniecs.control.explain import headline
@@ -97,6 +97,7 @@ def _deployment(
         "desired": deployment.desired_count,
         "failedTasks": deployment.failed_tasks,
         "tasks": _tasks(view, cohort, stopping, now),
+        "images": list(explain_images.of_deployment(view, deployment)),
         "waits": sentences,
     }
 
