@@ -7,7 +7,7 @@ the public values, the compiled query language (which has tests of its own) and 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from miniecs_scheduler import SERVICE_DEFAULT, Host, Request, Resources, Strategy, parse_expression
 from miniecs_scheduler.ties import RING_MASK, draw, ring_position, ring_start
@@ -45,16 +45,13 @@ def reasons(model: Model, request: Request, host: Host) -> list[str]:
     """Every check that the host fails, in ECS's words and in the order of checking."""
     free, demand = model.free(host), request.demand
     groups = model.groups(host.id)
-    attributes = host.attributes
     found = []
     if not host.active:
         found.append("INACTIVE")
     if not host.connected:
         found.append("AGENT")
-    for name, value in request.required_attributes:
-        if attributes.get(name) is None or value not in (None, attributes[name]):
-            found.append("ATTRIBUTE")
-            break
+    if lacks_attributes(request, host):
+        found.append("ATTRIBUTE")
     if demand.cpu and demand.cpu > free.cpu:
         found.append("RESOURCE:CPU")
     if demand.memory and demand.memory > free.memory:
@@ -71,6 +68,27 @@ def reasons(model: Model, request: Request, host: Host) -> list[str]:
     if any(c.type == "distinctInstance" for c in request.constraints) and request.group in groups:
         found.append("DistinctInstance placement constraint unsatisfied.")
     return found
+
+
+def lacks_attributes(request: Request, host: Host) -> bool:
+    attributes = host.attributes
+    return any(
+        attributes.get(name) is None or value not in (None, attributes[name])
+        for name, value in request.required_attributes
+    )
+
+
+def excluded_by(request: Request, host: Host) -> str:
+    """The first rule that excludes all hosts of equal attributes, or none."""
+    if request.demand.gpu and not host.capacity.gpu:
+        return "RESOURCE:GPU"
+    if lacks_attributes(request, host):
+        return "ATTRIBUTE"
+    rules = [parse_expression(each.expression) for each in request.constraints if each.type == "memberOf"]
+    reachable = replace(host, connected=True)
+    if all(rule.varies or rule.matches(reachable) for rule in rules):
+        return ""
+    return "MemberOf placement constraint unsatisfied."
 
 
 def rank(model: Model, request: Request, strategy: Strategy, host: Host) -> int:

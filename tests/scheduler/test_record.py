@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any
@@ -22,7 +21,6 @@ from miniecs_scheduler import (
     Strategy,
     decide,
     index,
-    parse_expression,
     place,
     told,
 )
@@ -177,23 +175,10 @@ def test_where_hosts_are_too_many_rules_and_picks_are_told(monkeypatch: pytest.M
         assert kept["looked"] is False
         assert kept["ranked"][0]["host"] == id_of(decision.placements[0].host), seed
         assert [step["best"] for step in kept["steps"]] == kept["ranked"][0]["values"]
-        excluded = [excluded_by(model, request, host) for host in considered_by(model, request)]
+        excluded = [reference.excluded_by(request, host) for host in considered_by(model, request)]
         removed = {each["reason"]: each["hosts"] for each in kept["removed"]}
         assert removed == {reason: excluded.count(reason) for reason in sorted({*excluded} - {""})}, seed
         assert told(kept)
-
-
-def excluded_by(model: Model, request: Request, host: Host) -> str:
-    """The first rule that excludes all hosts of equal attributes."""
-    if request.demand.gpu and not host.capacity.gpu:
-        return "RESOURCE:GPU"
-    if "ATTRIBUTE" in reference.reasons(model, request, host):
-        return "ATTRIBUTE"
-    rules = [parse_expression(each.expression) for each in request.constraints if each.type == "memberOf"]
-    reachable = replace(host, connected=True)
-    if all(rule.varies or rule.matches(reachable) for rule in rules):
-        return ""
-    return "MemberOf placement constraint unsatisfied."
 
 
 @pytest.mark.parametrize(("hosts", "tasks", "looked"), [(320, 1, True), (321, 160, False), (321, 161, True)])
