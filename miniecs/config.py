@@ -69,6 +69,7 @@ class ServerSettings:
     zones: int = 3
     autoscale: str = ""  # MIN:MAX, sizes of the Auto Scaling group that is there instead of `instances`
     time_scale: float = 1.0
+    launch_throttle: str = "10:900"  # FIRST:MOST seconds between launches that fail, before they are scaled
     strict: bool = False
     durability: str = "normal"  # normal full
     allow_hosts: tuple[str, ...] = ()
@@ -84,8 +85,21 @@ class ServerSettings:
         host = "127.0.0.1" if self.bind in ("0.0.0.0", "::") else self.bind
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
+    @property
+    def timing(self) -> Timing:
+        """The waits of the cluster: ECS's and those that were asked for, at its scale."""
+        first, most = throttle_delays(self.launch_throttle)
+        usual = Timing(launch_throttle_base=first, launch_throttle_max=most)
+        return usual.scaled(self.time_scale)
+
 
 def group_sizes(text: str) -> tuple[int, int]:
     """MIN and MAX of ``MIN:MAX``. Raises ValueError for another text."""
     least, most = (int(part) for part in text.split(":"))
     return least, most
+
+
+def throttle_delays(text: str) -> tuple[float, float]:
+    """FIRST and MOST of ``FIRST:MOST``. Raises ValueError for another text."""
+    first, most = (float(part) for part in text.split(":"))
+    return first, most

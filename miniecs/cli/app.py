@@ -103,6 +103,13 @@ def up(
     time_scale: Annotated[
         float | None, _remembered("Divide every wait that ECS defines by this. [1]")
     ] = None,
+    launch_throttle: Annotated[
+        str | None,
+        _remembered(
+            "Seconds between launches that fail: the first, doubled up to the most. [10:900]",
+            metavar="FIRST:MOST",
+        ),
+    ] = None,
     strict: Annotated[
         bool | None, _remembered("Refuse subnets, groups and the like that nobody made. [no-strict]")
     ] = None,
@@ -140,6 +147,7 @@ def up(
         "account": account,
         "region": region,
         "time_scale": time_scale,
+        "launch_throttle": launch_throttle,
         "strict": strict,
         "durability": None if durability is None else durability.value,
         "allow_hosts": tuple(allow_host) if allow_host else None,

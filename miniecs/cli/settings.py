@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
-from miniecs.config import ServerSettings, group_sizes
+from miniecs.config import ServerSettings, group_sizes, throttle_delays
 from miniecs.ids import Ids
 from miniecs.model.frozen import replace
 from miniecs.model.instance_types import UnknownInstanceType, instance_type
@@ -116,6 +116,7 @@ def _check(settings: ServerSettings) -> None:
         raise _wrong("zones", f"{settings.zones} is not between 1 and {_MOST_ZONES}.")
     if not 0 < settings.time_scale < float("inf"):
         raise _wrong("time_scale", f"{settings.time_scale:g} divides nothing. Give a number above 0.")
+    _check_throttle(settings.launch_throttle)
     if not re.fullmatch(r"\d{12}", settings.account):
         raise _wrong("account", f"{settings.account!r} is not an AWS account id, which has twelve digits.")
     if not _REGION.match(settings.region):
@@ -147,6 +148,16 @@ def _check_autoscale(text: str) -> None:
         )
     if not 0 <= least <= most:
         raise _wrong("autoscale", f"{least} is not between 0 and {most}; MIN must not be above MAX.")
+
+
+def _check_throttle(text: str) -> None:
+    try:
+        first, most = throttle_delays(text)
+    except ValueError as error:
+        why = f"{text!r} is not FIRST:MOST. Give seconds like 10:900."
+        raise _wrong("launch_throttle", why) from error
+    if not 0 < first <= most < float("inf"):
+        raise _wrong("launch_throttle", f"{text} does not begin above 0 and grow. Give seconds like 10:900.")
 
 
 def _check_bind(bind: str) -> None:

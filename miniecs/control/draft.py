@@ -227,7 +227,13 @@ class Draft:
     def _registrations(self) -> list[Action]:
         stopped = {stop.task.arn for stop in self.stops}
         lacking = [each for each in self.census.unregistered if each[0].arn not in stopped]
-        return targets.registrations(self.view, self.service, lacking, now=self.now)
+        actions = targets.registrations(self.view, self.service, lacking, now=self.now)
+        for arn, count in targets.unregistrable(self.view, lacking).items():
+            text = messages.register_failed(arn)
+            if messages.is_unsaid(self.view, self.service, text, now=self.now, timing=self.timing):
+                because = f"the target group was deleted; {count} tasks are RUNNING without a target in it"
+                actions.append(Say(self.service, text, because))
+        return actions
 
     def _stop_messages(self) -> list[Action]:
         stopped = [stop.task for stop in self.stops]

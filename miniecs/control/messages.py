@@ -64,6 +64,14 @@ def registered(count: int, target_group_arn: str) -> str:
     return f"registered {count} targets in (target-group {target_group_arn})"
 
 
+def register_failed(target_group_arn: str) -> str:
+    """ECS's form, around the words with which Elastic Load Balancing refuses such a target group."""
+    return (
+        f"failed to register targets in (target-group {target_group_arn}) with (error One or more target"
+        " groups not found)"
+    )
+
+
 def deregistered(count: int, target_group_arn: str) -> str:
     return f"deregistered {count} targets in (target-group {target_group_arn})"
 

@@ -69,6 +69,12 @@ def registrations(
     return actions
 
 
+def unregistrable(view: View, lacking: Iterable[tuple[Task, ServiceLoadBalancer]]) -> Counter[str]:
+    """How many RUNNING tasks lack a target in a target group that was deleted, by the group's ARN."""
+    named = (balancer.target_group_arn or "" for _, balancer in lacking)
+    return Counter(arn for arn in named if view.get(TargetGroup, arn) is None)
+
+
 def deregistrations(
     view: View, tasks: Iterable[Task], *, now: float, timing: Timing, because: str
 ) -> list[DeregisterTarget]:

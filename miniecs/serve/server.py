@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from miniecs import __version__
 from miniecs.clock import SystemClock
-from miniecs.config import InstanceSpec, ServerSettings, Timing
+from miniecs.config import InstanceSpec, ServerSettings
 from miniecs.fleets import Fleets
 from miniecs.ids import Ids
 from miniecs.model import arns, fargate, network
@@ -63,7 +63,7 @@ class Server:
         self.settings = settings
         self.scope = Scope(settings.account, settings.region)
         self.clock = SystemClock()
-        self.timing = Timing().scaled(settings.time_scale)
+        self.timing = settings.timing
         self.ids = Ids()
         folder = Path(settings.data_dir)
         durability = cast(Literal["normal", "full"], settings.durability)

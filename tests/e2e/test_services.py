@@ -275,6 +275,28 @@ def test_a_service_whose_tasks_never_start(server: ServerProcess, ecs: Any) -> N
     assert time.monotonic() - began < 4.0, "the next launch of the old one was 4 s away"
 
 
+def test_how_long_failed_launches_wait_is_chosen(start_server: StartServer) -> None:
+    """40 s at most and from the start on, at scale 20; a restart by kill -9 does not begin anew."""
+    other = start_server(time_scale=20.0, instances=1, launch_throttle="40:40")
+    ecs = other.client("ecs")
+    definition = register(ecs, "never", image="sim/start-fails")
+    ecs.create_service(serviceName="shop", taskDefinition=definition, desiredCount=1)
+
+    def launched() -> list[float]:
+        found = tasks(ecs, status="STOPPED", serviceName="shop")
+        return sorted(t["createdAt"].timestamp() for t in found if t["lastStatus"] == "STOPPED")
+
+    until("two launches", lambda: len(launched()) >= 2)
+    other.kill()
+    other.start()
+    until("four launches", lambda: len(launched()) >= 4)
+    gaps = [later - earlier for earlier, later in zip(launched(), launched()[1:], strict=False)]
+    assert gaps[0] < 2.0 <= min(gaps[1:3]), gaps
+    assert "launches in a row ended before RUNNING" in " ".join(
+        other.request("GET", "/_miniecs/explain?name=shop")["lines"]
+    )
+
+
 def test_the_circuit_breaker(server: ServerProcess, ecs: Any) -> None:
     make_cluster(server, "breaker", 1)
     good, bad = register(ecs, "breaker"), register(ecs, "breaker", image="sim/start-fails")

@@ -193,7 +193,8 @@ def test_what_a_task_set_runs_is_checked_as_that_of_a_service(external: Aws) -> 
     assert answer(loadBalancers=[good, good]) == (INVALID, "load balancers can have at most 1 items.")
     assert answer(launchType="FARGATE") == (INVALID, "Task definition does not support launch_type FARGATE.")
     assert answer(serviceRegistries=[{"registryArn": "x"}])[0] == "UnsupportedFeatureException"
-    assert answer(clientToken="t" * 37) == (INVALID, "clientToken must have 1 to 36 ASCII characters in the range of 33-126.")
+    refusal = "clientToken must have 1 to 36 ASCII characters in the range of 33-126."
+    assert answer(clientToken="t" * 37) == (INVALID, refusal)
     assert make(external, loadBalancers=[good])["loadBalancers"] == [good]
 
 
