@@ -104,10 +104,16 @@ def shown(moments: Sequence[Moment]) -> list[Moment]:
     return sorted([*first, *rest], key=lambda moment: moment.at)
 
 
+_LEVELS = 3
+
+
 def crowded(key: list[Moment], number: int, times: Sequence[float]) -> int:
-    """How many numbers before this one stand so close that it must be raised over them."""
+    """How high this number stands, so that those close before it are not hidden; three stand over another."""
     near = (times[-1] - times[0]) * 0.035
-    raised = 0
-    while number - 1 - raised > 0 and key[number - 1].at - key[number - 2 - raised].at < near * (raised + 1):
-        raised += 1
-    return raised % 3
+    last = [-near] * _LEVELS  # the time of the newest number on each level
+    level = 0
+    for moment in key[:number]:
+        free = (each for each in range(_LEVELS) if moment.at - last[each] >= near)
+        level = next(free, last.index(min(last)))
+        last[level] = moment.at
+    return level
