@@ -68,8 +68,7 @@ def tell(
     begin, end = _stretch(times, changes, now, quiet)
     shown = _kept(sorted({begin, *(at for at in times if begin < at < end), end}))
     counts = _counted(changes, shown)
-    # One plan does both, in the order of the service's deployments: the reason comes first.
-    happenings.sort(key=lambda each: (each.at, each.kind == ROLLBACK))
+    _put_reasons_first(happenings)
     told = tuple(each for each in happenings if begin <= each.at <= end)
     there = [*counts, *(each.deployment_id for each in told if each.deployment_id)]
     definitions = {
@@ -113,6 +112,13 @@ def _sorted(
     for arn, life in lives.items():
         life.targets = of_targets.get(arn, [])
     return list(lives.values()), happenings
+
+
+def _put_reasons_first(happenings: list[Happening]) -> None:
+    """One plan fails a deployment and rolls back, and tells of both in the order of the deployments."""
+    for n, (one, other) in enumerate(pairwise(happenings)):
+        if (one.kind, other.kind) == (ROLLBACK, FAILED) and one.at == other.at:
+            happenings[n : n + 2] = other, one
 
 
 def _happening(event: Event) -> Happening:

@@ -108,6 +108,7 @@ def _areas(tasks: dict[str, list[int]]) -> Iterator[Series]:
 
 def _moment(happened: Page) -> Moment:
     name, reason = happened["definition"], happened["reason"].removeprefix("ECS deployment ")
+    reason = reason.removeprefix(f"{happened['deployment']} ")
     text = {
         "began": f"{name} began",
         "completed": f"{name} completed",

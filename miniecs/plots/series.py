@@ -110,7 +110,7 @@ _LEVELS = 3
 def crowded(key: list[Moment], number: int, times: Sequence[float]) -> int:
     """How high this number stands, so that those close before it are not hidden; three stand over another."""
     near = (times[-1] - times[0]) * 0.035
-    last = [-near] * _LEVELS  # the time of the newest number on each level
+    last = [times[0] - near] * _LEVELS  # the time of the newest number on each level
     level = 0
     for moment in key[:number]:
         free = (each for each in range(_LEVELS) if moment.at - last[each] >= near)

@@ -50,7 +50,7 @@ def timeline(title: str, columns: Sequence[Column], notes: Sequence[str] = ()) -
     key_height = _KEY_LINE * (max(map(len, keys), default=0) + 1)
     each = _ALONE_WIDTH if len(columns) == 1 else _COLUMN_WIDTH
     width = _LEFT + each * len(columns) + _GAP * (len(columns) - 1) + _LEGEND
-    top = 0.75 if len(columns) == 1 else 1.05
+    top = (0.75 if len(columns) == 1 else 1.05) + _heap(columns, keys)
     notes_height = _KEY_LINE * len(notes) + 0.1 if notes else 0
     bottom = key_height + 0.45 + notes_height
     height = top + _ROW_HEIGHT * len(rows) + 0.42 * (len(rows) - 1) + bottom
@@ -69,6 +69,16 @@ def timeline(title: str, columns: Sequence[Column], notes: Sequence[str] = ()) -
         y = (notes_height + _KEY_LINE - 0.04 - number * _KEY_LINE) / height
         figure.text(0.32 / width, y, note, fontsize=7.5, color=style.QUIET)
     return figure
+
+
+def _heap(columns: Sequence[Column], keys: list[list[Moment]]) -> float:
+    """Room for numbers that stand on two others, in inches."""
+    heights = (
+        crowded(key, number, column.times)
+        for column, key in zip(columns, keys, strict=True)
+        for number in range(1, len(key) + 1)
+    )
+    return 0.15 if max(heights, default=0) > 1 else 0.0
 
 
 def _draw_column(

@@ -198,6 +198,16 @@ def test_happenings_in_words_and_a_failure_before_its_rollback() -> None:
     assert told.happenings[4].reason == "tasks failed to start."
 
 
+def test_a_rollback_that_is_complete_at_once_begins_before() -> None:
+    back = "ECS deployment stopped by the user: rolling back to deploymentId ecs-svc/1."
+    told = tell(
+        happened(4, "SERVICE_DEPLOYMENT_IN_PROGRESS", "ecs-svc/1", back),
+        happened(4, "SERVICE_DEPLOYMENT_FAILED", "ecs-svc/2"),
+        happened(4, "SERVICE_DEPLOYMENT_COMPLETED", "ecs-svc/1"),
+    )
+    assert [each.kind for each in told.happenings] == ["failed", "rollback", "completed"]
+
+
 def test_a_story_begins_after_the_last_long_quiet() -> None:
     b = replace(A, arn=A.arn + "b", deployment_id="ecs-svc/2", created_at=5000.0)
     new = (was(5000, b), was(5010, b, last_status="RUNNING", started_at=5010.0))

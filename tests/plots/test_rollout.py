@@ -87,6 +87,7 @@ def test_what_happened_is_numbered_and_told() -> None:
         ),
         happened(120, "completed", 1),
         happened(120, "steady"),
+        happened(180, "failed", 1, "ECS deployment ecs-svc/1 stopped by the user."),
     ]
     told = texts(page(OLD, NEW, happened=story)).splitlines()
     for line in (
@@ -95,6 +96,7 @@ def test_what_happened_is_numbered_and_told() -> None:
         "3  1:00  rolling back to web:1: circuit breaker",
         "4  2:00  web:1 completed",
         "5  2:00  steady state",
+        "6  3:00  web:1 failed: stopped by the user.",
     ):
         assert line in told
 

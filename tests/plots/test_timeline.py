@@ -117,5 +117,14 @@ def test_any_length_of_time_has_few_ticks(length: float) -> None:
     assert 1 <= len(axes.get_xticks()) <= 31
 
 
+def test_no_number_hides_another_and_the_title_stays_free() -> None:
+    moments = [Moment(at, f"change {at}") for at in (0, 0.1, 0.2, 20, 60, 60, 62.5, 62.5, 120)]
+    axes = drawn(column(moments=moments)).axes[0]
+    heights = [each.xyann[1] for each in axes.texts]
+    assert heights == [19, 29, 39, 19, 19, 29, 39, 19, 19]
+    calm = drawn(column(moments=moments[3:5]))
+    assert drawn(column(moments=moments)).get_figheight() > calm.get_figheight()
+
+
 def test_moments_as_told() -> None:
     assert [clock(0), clock(5), clock(65), clock(3725)] == ["0:00", "0:05", "1:05", "1:02:05"]
