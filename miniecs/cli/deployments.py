@@ -27,7 +27,13 @@ _STATES = (  # in the page's words; how it is drawn, in which colour, and what i
     ("draining", "-", "magenta", "draining"),
     ("stopping", "·", "dim", "stopping"),
 )
-_ROLLOUT = {"COMPLETED": "green", "FAILED": "bold red", "IN_PROGRESS": "yellow"}
+_ROLLOUT = {
+    "COMPLETED": "green",
+    "FAILED": "bold red",
+    "IN_PROGRESS": "yellow",
+    "STEADY_STATE": "green",
+    "STABILIZING": "yellow",
+}
 _WENT_WRONG = ("STOPPED", "ROLLBACK_FAILED", "ROLLBACK_SUCCESSFUL")
 _GROUP = re.compile(r"\(target-group [^)/]*/([^/)]+)/[^)]*\)")
 _TASK = re.compile(r"\(task ([0-9a-f]{8})[0-9a-f]{24}\)")
@@ -129,7 +135,7 @@ def draw(page: Page, width: int, most: int | None = None) -> list[Text]:
     for sentence in page["loadBalancing"]:
         lines += wrapped(sentence, width, hanging=2)
     lines += _release(page, width)
-    for deployment in page["deployments"]:
+    for deployment in [*page["deployments"], *page["taskSets"]]:
         lines += [Text(), *_deployment(deployment, page["desired"], width)]
     if page["others"]["stopping"]:
         lines += [Text(), Text(f"of deployments that are gone: {page['others']['stopping']} stopping")]

@@ -149,9 +149,10 @@ def _arithmetic(service: Service, counted: Census, missing: int) -> Iterator[str
     lower, upper = deployments.bounds(service.desired_count, service.deployment_configuration)
     if counted.size < upper:
         return
+    stopping = f" ({len(counted.stopping)} of them stopping)" if counted.stopping else ""
     yield (
-        f"{_tasks(missing)} cannot start yet: {_are(counted.size)} there ({len(counted.stopping)} of them"
-        f" stopping) and at most {upper} may be."
+        f"{_tasks(missing)} cannot start yet: {_are(counted.size)} there{stopping} and at most {upper} may"
+        " be."
     )
     if draining_words.is_stuck(service, counted):
         remedy = draining_words.remedy(service)

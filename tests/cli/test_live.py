@@ -152,11 +152,11 @@ def test_the_picture_of_deployments_is_drawn_once(web: Cli, tmp_path: Path) -> N
     assert told == f"Saved {picture}.\n"
     drawn = picture.read_text()
     assert "web:1: COMPLETED" in drawn and "steady state" in drawn
-    assert "Behind target groups tasks are only running" in drawn
+    assert "Healthy behind target groups: as their health checks found them." in drawn
     shown = web.json("deployments", "web", "--plot", str(tmp_path / "out.png"))
     assert shown["plot"] == str(tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
-    assert shown["deployments"][0]["tasks"]["running"][-1] == 2
+    assert shown["deployments"][0]["tasks"]["healthy"][-1] == 2
     assert {"began", "completed", "steady"} <= {each["kind"] for each in shown["happened"]}
 
 

@@ -271,6 +271,7 @@ def rollout(*of: dict[str, Any], **fields: Any) -> dict[str, Any]:
         "release": None,
         "loadBalancing": ["Load balancer web sends requests to 3 of 4 targets in target group web."],
         "deployments": list(of),
+        "taskSets": [],
         "others": {"stopping": 0, "waits": []},
         "events": [],
         "timeScale": 1.0,
@@ -331,6 +332,18 @@ ACTIVE web:1  COMPLETED  made 1 min 5 s ago
 
 10:20:30  registered 1 targets in (target-group web)
 10:20:31  has stopped 1 running tasks: (task 0123abcd)."""
+
+
+def test_task_sets_are_drawn_as_deployments_are() -> None:
+    blue = deployment(1, "STEADY_STATE", desired=4, healthy=4) | {"rolloutStateReason": "100 % of 4."}
+    drawn = text(deployments.draw(rollout(taskSets=[blue], loadBalancing=[]), 80))
+    assert drawn == """\
+Service web is ACTIVE: 4 tasks wanted.
+
+PRIMARY web:1  STEADY_STATE  made 1 min 5 s ago
+  ecs-svc/1: 100 % of 4.
+  ████████████████
+  █ 4 healthy  4 wanted"""
 
 
 def test_how_the_newest_service_deployment_ended_is_told_where_there_is_a_reason() -> None:

@@ -72,7 +72,7 @@ def test_a_deadlock() -> None:
         "Service web is ACTIVE: 1 task wanted; minimumHealthyPercent 100 keeps 1, maximumPercent 100"
         " allows 1.",
         "PRIMARY deployment ecs-svc/2 (web:2), IN_PROGRESS: no tasks, 1 wanted.",
-        "  1 task cannot start yet: 1 is there (0 of them stopping) and at most 1 may be.",
+        "  1 task cannot start yet: 1 is there and at most 1 may be.",
         "  None can stop first: 1 is healthy and at least 1 must stay. Set maximumPercent to 200 or more, or"
         " minimumHealthyPercent to 0.",
         "ACTIVE deployment ecs-svc/1 (web:1), COMPLETED: 1 healthy, 1 wanted.",
@@ -154,7 +154,7 @@ def test_unhealthy_tasks_that_no_substitute_can_replace_first() -> None:
     full = service(1, deployment(1, desired_count=1, balanced=True), low=0, high=100)
     sick = task("sick")
     assert told(full, group(), sick, target(sick, 1, "unhealthy", failures=3))[-2:] == [
-        "  1 task cannot start yet: 1 is there (0 of them stopping) and at most 1 may be.",
+        "  1 task cannot start yet: 1 is there and at most 1 may be.",
         "  Task sick is unhealthy: GET / is refused or cut off, 3 checks in a row failed; unhealthy"
         " tasks stop one at a time, as no substitute can start before.",
     ]

@@ -5,11 +5,11 @@ Counted by the same census as the service's loop plans with, so that the picture
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from miniecs.config import Timing
-from miniecs.control import census, explain_images, service_deployments, waits
+from miniecs.control import census, explain_images, service_deployments, task_sets, waits
 from miniecs.control.census import Census, Cohort
 from miniecs.control.deployments import FAILED
 from miniecs.control.explain import headline
@@ -30,8 +30,10 @@ def page(
     """One service by name or ARN. Raises NotFound and Ambiguous."""
     service = names.find(view, name, kinds=(Service,), cluster=cluster)
     assert isinstance(service, Service)
-    counted = census.take(view, service, now=now, timing=timing)
-    known = {deployment.id for deployment in service.deployments}
+    of_task_sets = service.deployment_controller != "ECS"
+    whole = task_sets.as_deployments(view, service) if of_task_sets else service
+    counted = census.take(view, whole, now=now, timing=timing)
+    known = {deployment.id for deployment in whole.deployments}
     others = [task for task in counted.stopping if task.deployment_id not in known]
     said = view.events(service.arn, (EventKind.SERVICE_MESSAGE,), limit=_EVENTS)
     return {
@@ -45,9 +47,10 @@ def page(
         "headline": headline(service),
         "release": _release(view, service),
         "loadBalancing": list(balancing(view, service)),
-        "deployments": [
-            _deployment(view, service, cohort, counted, now, timing) for cohort in counted.cohorts
-        ],
+        "deployments": []
+        if of_task_sets
+        else [_deployment(view, service, cohort, counted, now, timing) for cohort in counted.cohorts],
+        "taskSets": list(_task_sets(view, service, counted, now, timing)) if of_task_sets else [],
         "others": {"stopping": len(others), "waits": list(waits.of_stopping(view, others, now=now))},
         "events": [events.render(event) for event in said],
         "timeScale": timing.time_scale,
@@ -100,6 +103,19 @@ def _deployment(
         "images": list(explain_images.of_deployment(view, deployment)),
         "waits": sentences,
     }
+
+
+def _task_sets(
+    view: View, service: Service, counted: Census, now: float, timing: Timing
+) -> Iterator[dict[str, Any]]:
+    """Each as the deployment of a service that had only this one; what it should be stands in its scale."""
+    for task_set, cohort in zip(task_sets.of_service(view, service), counted.cohorts, strict=True):
+        alone = task_sets.alone(service, cohort.deployment)
+        yield _deployment(view, alone, cohort, counted.only(cohort), now, timing) | {
+            "status": task_set.status,
+            "rolloutState": task_set.stability_status,
+            "rolloutStateReason": f"{task_set.scale:g} % of {service.desired_count}.",
+        }
 
 
 def _tasks(view: View, cohort: Cohort, stopping: Sequence[Task], now: float) -> dict[str, int]:

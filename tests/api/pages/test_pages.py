@@ -282,6 +282,25 @@ def test_events_of_a_service_are_its_tasks_too_and_those_of_a_deleted_one_are_le
     assert site.refused("GET", "events", params={"resource": "gone"})[0] == 404
 
 
+def test_deployments_of_a_service_with_task_sets_are_its_task_sets(site: Site) -> None:
+    external = {"deploymentController": {"type": "EXTERNAL"}}
+    site.aws.ecs("CreateService", serviceName="api", desiredCount=4, **external)
+    of = {"cluster": "default", "service": "api"}
+    made = site.aws.ecs("CreateTaskSet", **of, taskDefinition="web", scale={"value": 50.0, "unit": "PERCENT"})
+    id = made["taskSet"]["id"]
+    running = {"last_status": "RUNNING", "started_at": site.aws.clock.time}
+    service_arn = "arn:aws:ecs:us-east-1:000000000000:service/default/api"
+    site.run_task(service_arn=service_arn, deployment_id=id, **running)
+    site.aws.clock.time += 10
+    page = site.get("deployments", service="api")
+    assert page["deployments"] == []
+    (shown,) = page["taskSets"]
+    assert (shown["id"], shown["status"], shown["rolloutState"]) == (id, "ACTIVE", "STABILIZING")
+    assert (shown["rolloutStateReason"], shown["desired"]) == ("50 % of 4.", 2)
+    assert {state: count for state, count in shown["tasks"].items() if count} == {"settling": 1}
+    assert any("counts as healthy 10 s from now" in wait for wait in shown["waits"]), shown["waits"]
+
+
 def test_explain_finds_by_digits_name_and_arn_and_prefers_what_lives(site: Site) -> None:
     task = site.run_task()
     site.aws.ecs("CreateService", serviceName="api", taskDefinition="web", desiredCount=1)
