@@ -227,7 +227,9 @@ class Launcher:
             write_said(self.tx, say, now=self.now, ids=self.ids)
         elif tasks:
             text = messages.started(tasks, min(action.replaced, len(tasks)))
-            service_message(self.tx, service, text, now=self.now, ids=self.ids, because=action.because)
+            task_set = action.deployment_id if action.task_set_version else ""
+            say = Say(service, text, action.because, task_set=task_set)
+            write_said(self.tx, say, now=self.now, ids=self.ids)
 
     def _tell_unplaced(self, service: Service, decision: Decision, provider: str | None) -> None:
         reason = decision.closest.reason if decision.closest else "NO ACTIVE INSTANCES"

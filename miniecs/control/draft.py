@@ -64,9 +64,10 @@ class Draft:
     rebalances: list[LaunchTasks] = field(default_factory=list)
     moved: dict[str, list[Task]] = field(default_factory=dict)  # zone -> what stops there for it
     said_of_zones: list[Action] = field(default_factory=list)
+    task_set: str = ""  # the id of the one that is planned for
     failed_health: dict[str, int] = field(default_factory=dict)  # deployment id -> unhealthy tasks stopped
 
-    def part(self, service: Service, census: Census) -> Draft:
+    def part(self, service: Service, census: Census, *, task_set: str = "") -> Draft:
         """A draft for a part of the service that is planned for by itself."""
         return Draft(
             self.view,
@@ -78,6 +79,7 @@ class Draft:
             self.order,
             self.version,
             retry=self.retry,
+            task_set=task_set,
         )
 
     def rest(self, deployment: Deployment) -> str:
@@ -152,8 +154,13 @@ class Draft:
 
     def say_once(self, text: str, because: str, *, name: str = "", level: str = "INFO") -> None:
         """Add a service event unless it was said lately and nothing has been resolved since."""
-        if messages.is_unsaid(self.view, self.service, text, now=self.now, timing=self.timing):
+        if self._is_unsaid(text):
             self.said.append(Say(self.service, text, because, name, level))
+
+    def _is_unsaid(self, text: str) -> bool:
+        return messages.is_unsaid(
+            self.view, self.service, text, now=self.now, timing=self.timing, task_set=self.task_set
+        )
 
     def say_impaired(self, desired: int) -> None:
         """Say that launches fail again and again, where there is something that would be launched."""
@@ -227,10 +234,12 @@ class Draft:
     def _registrations(self) -> list[Action]:
         stopped = {stop.task.arn for stop in self.stops}
         lacking = [each for each in self.census.unregistered if each[0].arn not in stopped]
-        actions = targets.registrations(self.view, self.service, lacking, now=self.now)
+        actions = targets.registrations(
+            self.view, self.service, lacking, now=self.now, task_set=self.task_set
+        )
         for arn, count in targets.unregistrable(self.view, lacking).items():
             text = messages.register_failed(arn)
-            if messages.is_unsaid(self.view, self.service, text, now=self.now, timing=self.timing):
+            if self._is_unsaid(text):
                 because = f"the target group was deleted; {count} tasks are RUNNING without a target in it"
                 actions.append(Say(self.service, text, because))
         return actions
@@ -241,7 +250,8 @@ class Draft:
         drained = targets.deregistrations(
             self.view, stopped, now=self.now, timing=self.timing, because=because
         )
-        actions: list[Action] = [*drained, *targets.said_of(self.service, drained)]
+        said_of_targets = targets.said_of(self.service, drained, stopped)
+        actions: list[Action] = [*drained]
         for zone, tasks in self.moved.items():
             actions.append(Say(self.service, messages.az_stopped(zone, tasks), because, "TASKS_STOPPED"))
         moved = {task.arn for tasks in self.moved.values() for task in tasks}
@@ -252,4 +262,4 @@ class Draft:
         pending = len(stopped) - len(running)
         if pending:
             actions.append(Say(self.service, messages.stopped_pending(pending), because))
-        return actions
+        return [*actions, *said_of_targets]

@@ -175,14 +175,18 @@ def no_subnet(id: str) -> str:
     )
 
 
-def is_unsaid(view: View, service: Service, text: str, *, now: float, timing: Timing) -> bool:
+def is_unsaid(
+    view: View, service: Service, text: str, *, now: float, timing: Timing, task_set: str = ""
+) -> bool:
     """Whether ECS would say this now: identical events rest until the matter is resolved, or 6 hours.
 
     Which instance was closest, or how many tasks are protected, changes from try to try and makes no new
-    matter.
+    matter. What another task set starts resolves nothing of this one.
     """
     wanted = _PASSING.sub("", f"(service {service.name}) {text}")
     resolving = _STEADY if "under protection" in text else _RESOLVING
+    if task_set and resolving is _RESOLVING:
+        resolving = re.compile(rf"taskSet {re.escape(task_set)}\) has started|{_STEADY.pattern}")
     recent: list[Event] = view.events(service.arn, (EventKind.SERVICE_MESSAGE,))
     for event in reversed(recent):
         if event.at <= now - timing.event_repeat:

@@ -39,9 +39,14 @@ def plan(view: View, key: str, *, now: float, stays_until: float = 0.0) -> Plan:
 
 
 def registrations(
-    view: View, service: Service, lacking: Iterable[tuple[Task, ServiceLoadBalancer]], *, now: float
+    view: View,
+    service: Service,
+    lacking: Iterable[tuple[Task, ServiceLoadBalancer]],
+    *,
+    now: float,
+    task_set: str = "",
 ) -> list[Action]:
-    """Register what RUNNING tasks of the service lack, and say so, once for each target group."""
+    """Register what RUNNING tasks of a service, or of a task set, lack; say so once for each group."""
     actions: list[Action] = []
     counts: Counter[str] = Counter()
     used: dict[str, bool] = {}
@@ -65,7 +70,8 @@ def registrations(
         counts[group.arn] += 1
     for group_arn, count in counts.items():
         because = f"{count} tasks are RUNNING without a target"
-        actions.append(Say(service, messages.registered(count, group_arn), because))
+        text = messages.registered(count, group_arn)
+        actions.append(Say(service, text, because, task_set=task_set))
     return actions
 
 
@@ -92,8 +98,11 @@ def deregistrations(
     return actions
 
 
-def said_of(service: Service, actions: Iterable[DeregisterTarget]) -> list[Action]:
-    """The service events that go with deregistering."""
+def said_of(service: Service, actions: Iterable[DeregisterTarget], tasks: Iterable[Task]) -> list[Action]:
+    """The service events that go with deregistering these tasks' targets.
+
+    That connections drain is said of each deployment by itself, which ECS calls a task set there.
+    """
     actions = list(actions)
     counts = Counter(action.target.target_group_arn for action in actions)
     said: list[Action] = [
@@ -101,9 +110,10 @@ def said_of(service: Service, actions: Iterable[DeregisterTarget]) -> list[Actio
         for group_arn, count in counts.items()
     ]
     draining = {action.target.task_arn for action in actions if action.after is not None}
-    if draining:
-        text = messages.draining_connections(len(draining))
-        said.append(Say(service, text, "requests in flight may finish"))
+    by_deployment = Counter(task.deployment_id or "" for task in tasks if task.arn in draining)
+    for id, count in by_deployment.items():
+        text = messages.draining_connections(count)
+        said.append(Say(service, text, "requests in flight may finish", task_set=id))
     return said
 
 

@@ -140,7 +140,10 @@ def _drained(draft: Draft, whole: Draft, task_set: TaskSet, cohort: Cohort) -> l
 
 def _kept(draft: Draft, cohort: Cohort, ceiling_counts_stopping: bool) -> Draft:
     """What starts and stops for one task set: that of a service which had only this deployment."""
-    part = draft.part(alone(draft.before, cohort.deployment), draft.census.only(cohort))
+    id = cohort.deployment.id
+    part = draft.part(
+        alone(draft.before, cohort.deployment), draft.census.only(cohort), task_set=id
+    )
     rolling.decide(part, ceiling_counts_stopping=ceiling_counts_stopping)
     part.say_impaired(cohort.deployment.desired_count)
     return part

@@ -152,5 +152,5 @@ def _deregister(view: View, task: Task, *, now: float, timing: Timing, because: 
     """Drain the targets that the service's own loop has not drained, with the service's event."""
     drained = targets.deregistrations(view, (task,), now=now, timing=timing, because=because)
     service = view.get(Service, task.service_arn) if drained and task.service_arn else None
-    said = targets.said_of(service, drained) if service is not None else []
+    said = targets.said_of(service, drained, (task,)) if service is not None else []
     return [*drained, *said]

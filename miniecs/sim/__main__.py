@@ -2,7 +2,8 @@
 
 Every seed is played in each scenario: ``cluster`` is a whole one with all faults, ``balanced`` a service
 behind a load balancer of whose requests none may fail, ``releases`` a service whose releases must end as
-its settings say. A failing run prints its history. The last line is
+its settings say, ``task-sets`` two services whose deployments somebody else makes.
+A failing run prints its history. The last line is
 ``sim: N seeds, F failed``; the exit code is 1 when any failed, or when the batch is large enough and some
 plan action, fault or situation never occurred in it.
 """
@@ -17,22 +18,30 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from miniecs.control import plan
-from miniecs.sim import balanced, faults, image_invariants, released, scenario
+from miniecs.sim import balanced, controlled, faults, image_invariants, released, scenario
 from miniecs.sim.outcome import Outcome
 from miniecs.sim.release_invariants import STATUSES
 from miniecs.sim.scenario import DEPLOYMENTS, FAULTS, MIN_HOSTS, SERVICES
+from miniecs.sim.task_set_invariants import SITUATIONS
 
 SPARSE_FROM = 1000  # seeds: in a larger batch the scenarios of one service are played for some only
 SPARSE = 10
 EXERCISED_FROM = 100  # seeds: a smaller batch need not meet everything
 _ACTIONS = frozenset(action.__name__ for action in plan.Action.__args__)
-# An hour after a task stopped is longer than most runs; task sets are made by a controller outside ECS.
-_ELSEWHERE = frozenset({"Forget", "SetTaskSet"})
-SCENARIOS = {"cluster": scenario.run, "balanced": balanced.run, "releases": released.run}
+# An hour after a task stopped is longer than most runs; task sets go sooner, and are of another scenario.
+_OF_TASK_SETS = frozenset({"Forget", "SetTaskSet"})
+SCENARIOS = {
+    "cluster": scenario.run,
+    "balanced": balanced.run,
+    "releases": released.run,
+    "task-sets": controlled.run,
+}
+_RARELY = {"task-sets": 4}  # every so many seeds: what they run is placed and stopped as in the others
 _WANTED = {
-    "cluster": (*(_ACTIONS - _ELSEWHERE), *faults.KINDS, *image_invariants.SITUATIONS),
+    "cluster": (*(_ACTIONS - _OF_TASK_SETS), *faults.KINDS, *image_invariants.SITUATIONS),
     "balanced": balanced.SITUATIONS,
     "releases": STATUSES,
+    "task-sets": (*_OF_TASK_SETS, *SITUATIONS),
 }
 
 
@@ -44,7 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
     failed: set[int] = set()
     one = options.seed is not None
     every = SPARSE if len(seeds) > SPARSE_FROM and not options.scenario else 1
-    runs = [(name, seed, one) for seed in seeds for name in names if name == "cluster" or seed % every == 0]
+    runs = [
+        (name, seed, one)
+        for seed in seeds
+        for name in names
+        if options.scenario or seed % (1 if name == "cluster" else every * _RARELY.get(name, 1)) == 0
+    ]
     for (name, _, _), outcome in zip(runs, _outcomes(runs, 1 if one else options.jobs), strict=True):
         total += outcome.actions + outcome.faults + outcome.met
         total["commits"] += outcome.commits
@@ -110,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=500,
         help=f"how many, from 0 on (500); of more than {SPARSE_FROM}, every {SPARSE}th is played as"
-        " balanced and as releases, and all as cluster",
+        " balanced and as releases, and all as cluster; of these, every 4th as task-sets",
     )
     parser.add_argument("--seed", type=int, help="only this one; prints its history")
     parser.add_argument("--scenario", choices=SCENARIOS, help="only this one")

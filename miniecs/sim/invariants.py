@@ -81,7 +81,7 @@ class Invariants:
             elif before.wanted and not after.wanted and after.stop_code == _STOPPED_BY_US:
                 stopped.setdefault(after.service_arn, []).append(before)
         for service_arn, tasks in stopped.items():
-            self._check_floor(service_arn, tasks, _targets_before(commit))
+            self._check_floor(service_arn, tasks, targets_before(commit))
         for change in commit.changes:
             if change.kind is Task and change.before is not None and change.after is not None:
                 self._check_moved(change.before, change.after)
@@ -160,7 +160,7 @@ class Invariants:
             or len(service.deployments) != 1
         ):
             broken("zones are rebalanced only where the service allows it", f"{service}")
-        left = [t for t in self._store.find(Task, "service", service.arn) if t.wanted and self._counts(t)]
+        left = [t for t in self._store.find(Task, "service", service.arn) if t.wanted and self.counts(t)]
         if len(left) < service.desired_count:
             broken("rebalancing starts before it stops", f"{service.name}: {len(left)} tasks are left")
         zones = Counter(t.availability_zone for t in left)
@@ -243,10 +243,10 @@ class Invariants:
         targets_before: task -> its targets that changed with the stop, as they were before it.
         """
         service = self._store.get(Service, service_arn)
-        if service is None or service.status != "ACTIVE" or service.scheduling_strategy == "DAEMON":
+        if service is None or service.status != "ACTIVE" or not _is_rolling(service):
             return
         lost = [
-            task for task in stopped if self._is_healthy(service, task, targets_before.get(task.arn, ()))
+            task for task in stopped if self.is_healthy(service, task, targets_before.get(task.arn, ()))
         ]
         if not lost:
             return
@@ -255,7 +255,7 @@ class Invariants:
         left = [
             task
             for task in self._store.find(Task, "service", service_arn)
-            if task.wanted and self._is_healthy(service, task)
+            if task.wanted and self.is_healthy(service, task)
         ]
         if len(left) < floor:
             broken(
@@ -267,33 +267,33 @@ class Invariants:
     def _check_ceiling(self, service_arn: str) -> None:
         """Our starts never go above maximumPercent; tasks that are stopping count until they are gone."""
         service = self._store.get(Service, service_arn)
-        if service is None or service.scheduling_strategy == "DAEMON":
+        if service is None or not _is_rolling(service):
             return
         percent = service.deployment_configuration.maximum_percent
         ceiling = math.floor(service.desired_count * percent / 100)
-        live = [task for task in self._store.find(Task, "service", service_arn) if self._counts(task)]
+        live = [task for task in self._store.find(Task, "service", service_arn) if self.counts(task)]
         if len(live) > ceiling:
             broken(
                 "our starts never go above maximumPercent",
                 f"{service.name}: {len(live)} tasks, {percent} % of {service.desired_count} are {ceiling}",
             )
 
-    def _counts(self, task: Task) -> bool:
+    def counts(self, task: Task) -> bool:
         """Tasks of a deregistered instance are lost already; they are only not yet marked so."""
         if task.container_instance_arn is None:
             return True  # Fargate has no machine for it yet
         instance = self._store.get(ContainerInstance, task.container_instance_arn)
         return instance is not None and instance.status != "INACTIVE"
 
-    def _is_healthy(self, service: Service, task: Task, targets_before: Iterable[Target] = ()) -> bool:
+    def is_healthy(self, service: Service, task: Task, targets_before: Iterable[Target] = ()) -> bool:
         """ECS's rule, read off the objects: targets and container checks, or 40 s of RUNNING without any."""
-        if task.last_status != "RUNNING" or not self._counts(task):
+        if task.last_status != "RUNNING" or not self.counts(task):
             return False
         deployment = deployment_of(self._store, service, task)
         definition = self._store.get(TaskDefinition, task.task_definition_arn)
         if deployment is None or definition is None:
             return False
-        checked = any(c.essential and c.health_check is not None for c in definition.container_definitions)
+        checked = self.is_checked(task)
         balanced = [b for b in deployment.revision.load_balancers if b.target_group_arn is not None]
         if checked and task.health_status != "HEALTHY":
             return False
@@ -304,6 +304,13 @@ class Invariants:
         if checked:
             return True
         return self._world.now - (task.started_at or 0.0) >= self._world.timing.healthy_after
+
+    def is_checked(self, task: Task) -> bool:
+        """Whether an essential container of it has a health check."""
+        definition = self._store.get(TaskDefinition, task.task_definition_arn)
+        return definition is not None and any(
+            c.essential and c.health_check is not None for c in definition.container_definitions
+        )
 
     # Plans
 
@@ -433,12 +440,17 @@ class Invariants:
                 broken("whatever is pending says why", arns.name_of(task.arn))
 
 
-def _targets_before(commit: Commit) -> dict[str, list[Target]]:
+def targets_before(commit: Commit) -> dict[str, list[Target]]:
     before: dict[str, list[Target]] = defaultdict(list)
     for change in commit.changes:
         if change.kind is Target and change.before is not None and change.before.task_arn is not None:
             before[change.before.task_arn].append(change.before)
     return before
+
+
+def _is_rolling(service: Service) -> bool:
+    """Whether the service's bounds hold for all of its tasks together; task sets have each their own."""
+    return service.scheduling_strategy == "REPLICA" and service.deployment_controller == "ECS"
 
 
 def _holds(task: Task | None) -> bool:

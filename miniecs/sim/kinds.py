@@ -50,6 +50,7 @@ ALARM = {
     "Threshold": 1.0,
     "ComparisonOperator": "GreaterThanThreshold",
 }
+EXTERNAL = {"type": "EXTERNAL"}  # a deploymentController
 _DYNAMIC = [{"containerPort": 80, "hostPort": 0}]
 KINDS = (
     Kind("plain"),

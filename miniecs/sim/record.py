@@ -94,6 +94,7 @@ def _service(service: Service) -> Entry:
         "status": service.status,
         "desiredCount": service.desired_count,
         "schedulingStrategy": service.scheduling_strategy,
+        "deploymentController": service.deployment_controller,
         "deploymentConfiguration": {
             "maximumPercent": configuration.maximum_percent,
             "minimumHealthyPercent": configuration.minimum_healthy_percent,

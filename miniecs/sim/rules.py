@@ -219,6 +219,8 @@ class _Reader:
         if service is None or service["status"] != "ACTIVE":
             self._break(SERVICE_LIFE, f"{task['taskArn']} was launched for a service that is not ACTIVE")
             return
+        if not _is_ecs(service):
+            return
         deployment = self._deployment_of(task)
         if deployment is None:
             self._break(ROLLOUT, f"{task['taskArn']} was launched by {task['startedBy']}, which is not there")
@@ -251,6 +253,8 @@ class _Reader:
             service = self.services[arn]
             if service["schedulingStrategy"] == "DAEMON":
                 self._daemon(arn)
+                continue
+            if not _is_ecs(service):
                 continue
             desired, percent = service["desiredCount"], service["deploymentConfiguration"]["maximumPercent"]
             most, live = math.floor(desired * percent / 100), len(self._live(arn))
@@ -288,6 +292,8 @@ class _Reader:
             self._break(SERVICE_LIFE, f"{arn} is INACTIVE and still wants tasks")
         if service["status"] != "ACTIVE":
             self.completed.pop(arn, None)
+            return
+        if not _is_ecs(service):
             return
         statuses = [each["status"] for each in deployments]
         if statuses.count("PRIMARY") != 1 or statuses[0] != "PRIMARY":
@@ -362,7 +368,7 @@ class _Reader:
 
     def _steady(self, arn: str) -> None:
         service = self.services.get(arn)
-        if service is None:
+        if service is None or not _is_ecs(service):
             return
         live = self._live(arn)
         running = sum(t["lastStatus"] == "RUNNING" and t["desiredStatus"] == "RUNNING" for t in live)
@@ -372,6 +378,11 @@ class _Reader:
                 f"{arn}: {running} of {service['desiredCount']} RUNNING, {len(live)} there,"
                 f" {len(service['deployments'])} deployments",
             )
+
+
+def _is_ecs(service: Entry) -> bool:
+    """Whether ECS makes the service's deployments; task sets have rules of their own."""
+    return bool(service.get("deploymentController", "ECS") == "ECS")
 
 
 def _failed(counted: _Counted) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from miniecs.sim.choices import Choices
-from miniecs.sim.kinds import ALARM, GOOD_IMAGE, Kind
+from miniecs.sim.kinds import ALARM, EXTERNAL, GOOD_IMAGE, Kind
 from miniecs.sim.world import World
 
 
@@ -21,12 +21,9 @@ class Services:
         self.by_name: dict[str, Kind] = {}
 
     def create(self, kind: Kind) -> None:
-        definition = self.register(kind, GOOD_IMAGE)
-        params: dict[str, Any] = {
-            "serviceName": kind.name,
-            "taskDefinition": definition,
-            **kind.service,
-        }
+        params: dict[str, Any] = {"serviceName": kind.name, **kind.service}
+        if kind.service.get("deploymentController") != EXTERNAL:
+            params["taskDefinition"] = self.register(kind, GOOD_IMAGE)
         if kind.service.get("schedulingStrategy") != "DAEMON":
             params["desiredCount"] = 3 + self._choices.number(8)
         if kind.balanced:

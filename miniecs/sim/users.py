@@ -29,11 +29,11 @@ class Users:
             self._force_deployment,
             self._stop_deployment,
             self._set_alarm,
-            self._drain,
+            self.drain,
             self.undrain,
             self._run_task,
             self._stop_task,
-            self._protect,
+            self.protect,
             self._delete_service,
         )
 
@@ -88,7 +88,7 @@ class Users:
     def _set_alarm(self) -> None:
         self._services.set_alarms(self._choices.one(("ALARM", "OK")))
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
         hosts = self._choices.some(self._world.hosts(), 1 + self._choices.number(2))
         self._set_state([host.arn for host in hosts if host.arn], "DRAINING")
 
@@ -117,7 +117,7 @@ class Users:
         if tasks:
             self._world.ecs("StopTask", task=self._choices.one(tasks).arn, reason="enough")
 
-    def _protect(self) -> None:
+    def protect(self) -> None:
         """Half of what a service runs, for less than a scenario's rest at the end."""
         running = [t.arn for t in self._world.tasks("RUNNING") if t.wanted and t.service_arn is not None]
         chosen = self._choices.some(running, min(10, len(running) // 2))

@@ -105,6 +105,7 @@ class World:
         self._kill_at_next_plan: float | None = None  # how long it will be down
         self._is_killed = False
         self._generation = 0
+        self.up_since = self.now
         self._wake_at: float | None = None
         self.start_control_plane()
         self.call("ecs", "CreateCluster", clusterName=cluster)
@@ -283,6 +284,7 @@ class World:
     def start_control_plane(self) -> None:
         """Start it on the store, knowing nothing else."""
         self._generation += 1
+        self.up_since = self.now
         self._is_killed = False
         self._wake_at = None
         self.fleets = Fleets(self.store)

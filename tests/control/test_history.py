@@ -132,10 +132,11 @@ def test_targets_are_registered_drained_and_waited_for() -> None:
     lab.settle()
     assert [t.last_status for t in lab.tasks()] == ["DEACTIVATING"]
     assert [t.state for t in lab.targets()] == ["draining"]
+    primary = lab.service.primary.id
     assert lab.said()[-3:] == [
-        f"(service web) deregistered 1 targets in (target-group {GROUP_ARN})",
-        "(service web) has begun draining connections on 1 tasks.",
         "(service web) has stopped 1 running tasks: (task t1).",
+        f"(service web) deregistered 1 targets in (target-group {GROUP_ARN})",
+        f"(service web, taskSet {primary}) has begun draining connections on 1 tasks.",
     ]
     lab.run(298)
     assert [t.last_status for t in lab.tasks()] == ["DEACTIVATING"]

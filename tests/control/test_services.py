@@ -231,11 +231,25 @@ def test_targets_of_stopped_tasks_drain_in_the_same_plan() -> None:
     a = listening(task("a"), 40001)
     actions = plan(world(none, group(), a, target(a, 40001))).actions
     assert [type(action) for action in actions[:3]] == [SetService, StopTask, DeregisterTarget]
-    assert [x.text for x in actions if isinstance(x, Say)] == [
-        f"deregistered 1 targets in (target-group {GROUP_ARN})",
-        "has begun draining connections on 1 tasks.",
-        "has stopped 1 running tasks: (task a).",
+    assert [(x.text, x.task_set) for x in actions if isinstance(x, Say)] == [
+        ("has stopped 1 running tasks: (task a).", ""),
+        (f"deregistered 1 targets in (target-group {GROUP_ARN})", ""),
+        ("has begun draining connections on 1 tasks.", "ecs-svc/1"),
     ]
+
+
+def test_connections_drain_for_each_deployment_by_itself() -> None:
+    """ECS counts what is deregistered over the service, and what drains for each deployment."""
+    both = service(0, completed(2, balanced=True), completed(1, balanced=True))
+    tasks = [task("a", 1), task("b", 1), task("c", 2)]
+    targets = [target(each, n) for n, each in enumerate(tasks, 1)]
+    actions = plan(world(both, group(), *tasks, *targets)).actions
+    said = {(x.text, x.task_set) for x in actions if isinstance(x, Say) and "tasks:" not in x.text}
+    assert said == {
+        (f"deregistered 3 targets in (target-group {GROUP_ARN})", ""),
+        ("has begun draining connections on 2 tasks.", "ecs-svc/1"),
+        ("has begun draining connections on 1 tasks.", "ecs-svc/2"),
+    }
 
 
 def test_a_deleted_service() -> None:

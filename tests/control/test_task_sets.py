@@ -26,6 +26,7 @@ from miniecs.model.task_set import TaskSet
 
 from .cases import (
     BALANCER,
+    GROUP_ARN,
     NOW,
     OLD,
     TIMING,
@@ -36,6 +37,7 @@ from .cases import (
     group,
     instance,
     listener,
+    listening,
     service,
     stopping,
     target,
@@ -172,6 +174,10 @@ def test_a_task_set_behind_a_load_balancer_is_steady_when_its_targets_are_health
     ill = plan(*world, replace(before, stability_status=STEADY), target(running, state="unhealthy"))
     assert after(ill).stability_status == "STABILIZING"
     assert launched(ill) == {"ecs-svc/1": 1}  # its substitute; the ill one stops when that is healthy
+    unregistered = listening(running, 40001)
+    said = [a for a in plan(*world[:-1], unregistered, before).actions if isinstance(a, Say)]
+    (registered,) = [(a.text, a.task_set) for a in said]
+    assert registered == (f"registered 1 targets in (target-group {GROUP_ARN})", "ecs-svc/1")
 
 
 def test_maximum_percent_bounds_the_substitutes_of_each_task_set() -> None:
@@ -236,7 +242,7 @@ def test_a_swap_step_by_step() -> None:
     at.converge()
     assert at.said() == [
         "(service web) updated computedDesiredCount for taskSet ecs-svc/1 to 2.",
-        "(service web) has started 2 tasks: (task t1) (task t2).",
+        "(service web, taskSet ecs-svc/1) has started 2 tasks: (task t1) (task t2).",
         "(service web, taskSet ecs-svc/1) updated state to STEADY_STATE.",
         "(service web) has reached a steady state.",
     ]
@@ -300,7 +306,16 @@ def test_launches_that_fail_are_throttled_for_the_task_set_alone() -> None:
     assert kept(at)["ecs-svc/1"].deployment.launch_failures == 2
     assert kept(at)["ecs-svc/2"].deployment.launch_failures == 0
     assert kept(at)["ecs-svc/2"].stability_status == STEADY
-    assert "(service web) is unable to consistently start tasks successfully." in at.said()
+    impaired = "(service web) is unable to consistently start tasks successfully."
+    assert at.said().count(impaired) == 1
+    # What the other one starts resolves nothing.
+    at.put(replace(kept(at)["ecs-svc/2"], scale=0.0))
+    at.settle()
+    at.put(replace(kept(at)["ecs-svc/2"], scale=100.0))
+    at.settle()
+    assert at.said()[-1].startswith("(service web, taskSet ecs-svc/2) has started 1 tasks")
+    assert at.said().count(impaired) == 1
+    at.check_idle()
 
 
 def test_what_finds_no_host_waits_for_one() -> None:

@@ -89,7 +89,7 @@ def test_targets_drain_before_the_agent_is_told() -> None:
         (
             DeregisterTarget(registered, VERSION, draining, "it is to stop"),
             Say(web, messages.deregistered(1, GROUP_ARN), "1 tasks are to stop"),
-            Say(web, messages.draining_connections(1), "requests in flight may finish"),
+            Say(web, messages.draining_connections(1), "requests in flight may finish", task_set="ecs-svc/1"),
             AdvanceTask(unwanted, VERSION, "DEACTIVATING", "1 of its targets are draining"),
         )
     )

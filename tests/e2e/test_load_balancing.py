@@ -122,7 +122,8 @@ def test_targets_come_and_go_with_their_tasks(server: ServerProcess, ecs: Any, e
     assert states(elb, group) == ["healthy", "healthy"]
     said_of_it = events(ecs, "shop")
     assert f"(service shop) deregistered 1 targets in (target-group {group})" in said_of_it
-    assert "(service shop) has begun draining connections on 1 tasks." in said_of_it
+    drains = r"\(service shop, taskSet ecs-svc/\d+\) has begun draining connections on 1 tasks\."
+    assert any(re.fullmatch(drains, text) for text in said_of_it)
     ecs.delete_service(service="shop", force=True)
 
 
