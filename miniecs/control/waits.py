@@ -13,8 +13,10 @@ from miniecs.control import (
     capacity_words,
     deployments,
     draining_words,
+    explain_images,
     service_deployments,
     target_words,
+    version_consistency,
 )
 from miniecs.control.census import Census, Cohort
 from miniecs.control.rolling import anchor_of
