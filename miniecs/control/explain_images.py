@@ -39,9 +39,7 @@ def of_task(view: View, task: Task) -> Iterator[str]:
                 " deployment resolved the tag to it."
             )
             if (container.reason or "").startswith(_PULL):
-                yield (
-                    "That image is gone, it seems: UpdateService with forceNewDeployment resolves the tag anew."
-                )
+                yield "If that image is gone, UpdateService with forceNewDeployment resolves the tag anew."
     if task.resolves_images and not task.is_stopped:
         told = ", ".join(f"{c.name} {c.image_digest}" for c in task.containers if c.image_digest)
         done = f": {told}" if told else ", and has not told yet"

@@ -49,7 +49,7 @@ class BadLuck:
             case 11:
                 faults.restart_agent(host)
             case 12:
-                faults.push(self._choices.one((GOOD_IMAGE, *BAD_IMAGES)))
+                faults.push(self._choices.one((GOOD_IMAGE, GOOD_IMAGE, self._choices.one(BAD_IMAGES))))
             case 13:
                 if world.is_up:
                     faults.kill_control_plane(1.0 + self._choices.number(90))

@@ -66,7 +66,9 @@ class ImageInvariants:
             return
         service = self._store.get(Service, after.service_arn or "")
         deployment = deployment_of(self._store, service, after) if service is not None else None
-        revision = self._store.get(ServiceRevision, deployment.revision_arn) if deployment is not None else None
+        if deployment is None:
+            return
+        revision = self._store.get(ServiceRevision, deployment.revision_arn)
         if revision is None:
             return
         images = self._images(after.task_definition_arn)

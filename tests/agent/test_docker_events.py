@@ -150,7 +150,9 @@ def test_an_image_with_digests_of_several_repositories() -> None:
     }
     assert read_image(found, "busybox:latest") == Image("sha256:1", "sha256:b", "SIGQUIT")
     assert read_image(found, "mirror/busybox") == Image("sha256:1", "sha256:a", "SIGQUIT")
-    assert read_image({"Id": "sha256:1", "RepoDigests": [], "Config": {}}) == Image("sha256:1", "sha256:1", "")
+    local = {"Id": "sha256:1", "RepoDigests": [], "Config": {}}
+    assert read_image(local) == Image("sha256:1", "sha256:1", "")
+    assert read_image(found, "busybox:1@sha256:c").digest == "sha256:c", "what was asked for"
 
 
 # Errors

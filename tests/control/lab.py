@@ -63,11 +63,18 @@ class Lab:
             for thing in things:
                 tx.put(thing)
 
-    def deploy(self, service: Service, revision: Revision | None = None) -> Service:
+    def deploy(
+        self, service: Service, revision: Revision | None = None, *, unresolved: tuple[str, ...] = ()
+    ) -> Service:
         """Begin a deployment, as CreateService and UpdateService do."""
         ongoing = service_deployments.ongoing(self.store, service)
         begun = rollout.begin(
-            service, revision or service.revision, ongoing=ongoing, now=self.now, ids=self.ids
+            service,
+            revision or service.revision,
+            ongoing=ongoing,
+            unresolved=unresolved,
+            now=self.now,
+            ids=self.ids,
         )
         self.put(begun.service, begun.service_revision, *begun.superseded, begun.service_deployment)
         return begun.service

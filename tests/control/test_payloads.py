@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -331,6 +332,21 @@ def test_an_interface_without_an_address_is_told_to_nobody() -> None:
     made = payload(of, network_interface=NetworkInterface("", "attach-1", "subnet-1", "", ""))
     assert "elasticNetworkInterfaces" not in made
     assert "vpc" not in made
+
+
+def test_a_pinned_image_is_sent_by_its_digest_and_the_tag_stays_readable() -> None:
+    of = definition(
+        {"name": "main", "image": "web:1", "memory": 64}, {"name": "side", "image": "b", "memory": 64}
+    )
+    pinned = (Container("c0", "main", pinned_digest="sha256:a"), Container("c1", "side"))
+
+    def sent() -> dict[str, Any]:
+        return task_payload(replace(task(of), containers=pinned), of, desired_status="RUNNING")
+
+    images = [each["image"] for each in sent()["containers"]]
+    assert images == ["web:1@sha256:a", "b"]
+    again = sent()
+    assert again["containers"][0]["image"] is images[0], "what many tasks share is one object"
 
 
 def test_what_tasks_share_is_made_once_and_left_alone() -> None:

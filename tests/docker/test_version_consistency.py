@@ -65,8 +65,8 @@ class Moved(Deployed):
 
     def running(self) -> list[str]:
         """The ids of the images that its containers are made of, as the engine has it."""
-        containers = [self._engine.client.containers.get(t["containers"][0]["runtimeId"]) for t in self.tasks()]
-        return sorted(str(each.attrs["Image"]) for each in containers)
+        ids = [task["containers"][0]["runtimeId"] for task in self.tasks()]
+        return sorted(str(self._engine.client.containers.get(id).attrs["Image"]) for id in ids)
 
     def end(self) -> None:
         self.miniecs.ecs.delete_service(service=self.name, force=True)
@@ -103,12 +103,10 @@ class Moved(Deployed):
 
     def pinned(self) -> dict[str, Any]:
         """containerImages of what runs now."""
-        described = self.described()
-        release = self.miniecs.ecs.describe_service_deployments(
-            serviceDeploymentArns=[described["currentServiceDeployment"]]
-        )["serviceDeployments"][0]
-        arn = release["targetServiceRevision"]["arn"]
-        (revision,) = self.miniecs.ecs.describe_service_revisions(serviceRevisionArns=[arn])["serviceRevisions"]
+        ecs = self.miniecs.ecs
+        newest, *_ = ecs.list_service_deployments(service=self.name)["serviceDeployments"]
+        arn = newest["targetServiceRevisionArn"]
+        (revision,) = ecs.describe_service_revisions(serviceRevisionArns=[arn])["serviceRevisions"]
         (image,) = revision["containerImages"]
         return dict(image)
 
@@ -181,6 +179,7 @@ def test_an_image_that_is_gone_is_not_replaced_by_another(
     engine.client.images.remove(first, force=True)
     web.update(desiredCount=1)
     stopped = until("a task that fails", web.stopped, WITHIN)
+    assert stopped is not None
     (container,) = stopped["containers"]
     assert container["reason"].startswith("CannotPullContainerError: "), container
     assert stopped["stopCode"] == "TaskFailedToStart"

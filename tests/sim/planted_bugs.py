@@ -14,18 +14,21 @@ from miniecs.control import (
     census,
     deployments,
     launch,
+    payloads,
     rebalancing,
     reports,
     rolling,
     services,
     targets,
     tasks,
+    version_consistency,
 )
 from miniecs.control.draft import Draft
 from miniecs.control.plan import AdvanceTask, Key, Plan
 from miniecs.control.reports import TaskReport
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.service import DeploymentConfiguration
+from miniecs.model.service_deployment import ImageDigest, ServiceRevision
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.reconciler import Reconciler
@@ -249,3 +252,34 @@ def a_report_that_nobody_answered_is_not_repeated(patch: MonkeyPatch) -> None:
 def stops_are_not_sent_to_agents(patch: MonkeyPatch) -> None:
     honest = agents._due
     patch.setattr(agents, "_due", lambda task: None if task.last_status == "STOPPING" else honest(task))
+
+
+@bug
+def pinned_images_are_sent_by_their_tags(patch: MonkeyPatch) -> None:
+    patch.setattr(payloads, "_image", lambda image, digest: {})
+
+
+@bug
+def a_deployment_keeps_the_images_of_the_one_before(patch: MonkeyPatch) -> None:
+    honest, kept = version_consistency.learned, dict[tuple[str, str], str]()
+
+    def learned(revision: ServiceRevision, task: Task) -> ServiceRevision:
+        found = honest(revision, task)
+        old = tuple(
+            ImageDigest(name, kept.setdefault((revision.service_arn, name), digest))
+            for name, digest in found.digests
+        )
+        return found if old == found.digests else replace(found, digests=old)
+
+    patch.setattr(version_consistency, "learned", learned)
+
+
+@bug
+def digests_are_taken_from_whoever_told_last(patch: MonkeyPatch) -> None:
+    honest = version_consistency.learned
+
+    def learned(revision: ServiceRevision, task: Task) -> ServiceRevision:
+        told = tuple(ImageDigest(c.name, c.image_digest) for c in task.containers if c.image_digest)
+        return replace(revision, digests=told) if told and not revision.unresolved else honest(revision, task)
+
+    patch.setattr(version_consistency, "learned", learned)

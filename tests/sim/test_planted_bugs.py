@@ -23,6 +23,9 @@ CAUGHT_BY = {
     "zones_are_never_balanced": "at rest zones are balanced",
     "rebalancing_stops_where_fewest_tasks_are": "rebalancing stops where most tasks are",
     "zones_of_every_service_are_balanced": "zones are rebalanced only where the service allows it",
+    "pinned_images_are_sent_by_their_tags": "all tasks of a revision run the images",
+    "digests_are_taken_from_whoever_told_last": "the images of a service revision are resolved once",
+    "a_deployment_keeps_the_images_of_the_one_before": "a deployment resolves its image tags anew",
     "too_many_tasks_stay": "after the faults running = desired",
     "stops_are_not_sent_to_agents": "after the faults running = desired",
 }
