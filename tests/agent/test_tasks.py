@@ -298,6 +298,20 @@ def test_what_an_exited_dependency_means(condition: str, exit_code: int, outcome
     }
 
 
+def test_digests_that_others_wait_for_are_told_before_the_container_runs() -> None:
+    bench = Bench()
+    bench.take(document(container("a"), container("b"), resolvesImages=True))
+    [report] = reports(bench.pulled("a", digest="sha256:a"))
+    change = {"containerName": "a", "status": "PENDING", "imageDigest": "sha256:a"}
+    assert (report["status"], report["containers"]) == ("PENDING", [change])
+    assert reports(bench.pulled("b", digest="sha256:b")) == [], "one report at a time"
+    [report] = reports(bench.answered({}))
+    assert [each["containerName"] for each in report["containers"]] == ["b"]
+    other = Bench()
+    other.take(document(container("a")))
+    assert reports(other.pulled("a", digest="sha256:a")) == [], "nobody waits for it"
+
+
 def test_a_dependency_that_takes_longer_than_its_start_timeout_ends_the_task() -> None:
     bench = Bench(timing=Timing().scaled(10), flush_after=1000.0)
     bench.take(

@@ -205,13 +205,13 @@ def test_a_deployment_outlives_its_control_plane_killed_at_twenty_moments(
         web.update(taskDefinition=first)
         for kill in range(KILLS):
             pause = 0.02 * kill
-            until("a moment of work", lambda: _answers(miniecs), 30.0)
+            until("a moment of work", lambda: answers(miniecs), 30.0)
             time.sleep(pause)
             miniecs.kill("server")
             if kill == KILLS // 2:
-                until("the server", lambda: _answers(miniecs), 30.0)
+                until("the server", lambda: answers(miniecs), 30.0)
                 web.update(taskDefinition=web.revision(OBEDIENT))
-        until("the server", lambda: _answers(miniecs), 30.0)
+        until("the server", lambda: answers(miniecs), 30.0)
         service = web.stable()
     assert ran.fewest >= 2 and ran.most <= 6, ran.running
     tasks = web.tasks()
@@ -220,7 +220,7 @@ def test_a_deployment_outlives_its_control_plane_killed_at_twenty_moments(
         history.once(task["taskArn"], "create", "start")
 
 
-def _answers(miniecs: Miniecs) -> bool:
+def answers(miniecs: Miniecs) -> bool:
     try:
         miniecs.ecs.list_clusters()
     except (ConnectionClosedError, EndpointConnectionError, ReadTimeoutError):

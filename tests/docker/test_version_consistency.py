@@ -15,7 +15,7 @@ from .daemon import Engine
 from .engine import import_busybox
 from .miniecs import Miniecs
 from .registry import Registry
-from .test_deployments import SCALE, Deployed
+from .test_deployments import SCALE, Deployed, answers
 from .waiting import until
 
 WITHIN = 60.0
@@ -130,7 +130,7 @@ def test_a_tag_that_is_built_again_changes_nothing_until_the_next_deployment(
     assert f"as {first}, whatever the tag stands for" in told
 
     miniecs.kill("server")
-    until("the server", lambda: web.described()["runningCount"] == 4, WITHIN)
+    until("the server", lambda: answers(miniecs), WITHIN)
     web.scale(5)
     assert web.running() == [first] * 5
 
