@@ -52,7 +52,7 @@ class BadLuck:
                 faults.push(self._choices.one((GOOD_IMAGE, GOOD_IMAGE, self._choices.one(BAD_IMAGES))))
             case 13:
                 if world.is_up:
-                    faults.kill_control_plane(1.0 + self._choices.number(90))
+                    faults.kill_control_plane(1.0 + self._choices.number(40))
             case _:
                 if world.is_up:
                     faults.kill_control_plane(1.0 + self._choices.number(30), at_next_plan=True)

@@ -128,7 +128,16 @@ KINDS = (
         },
         alarm="too-slow",
     ),
-    Kind("daemon", {}, {"schedulingStrategy": "DAEMON"}),
+    Kind(
+        "daemon",
+        {},
+        {
+            "schedulingStrategy": "DAEMON",
+            "placementConstraints": [
+                {"type": "memberOf", "expression": "attribute:ecs.availability-zone == us-east-1a"}
+            ],
+        },
+    ),
     Kind("host-network", {"portMappings": [{"containerPort": 9090}]}, network_mode="host"),
     Kind("awsvpc", {"portMappings": [{"containerPort": 80}]}, _IN_SUBNETS, network_mode="awsvpc"),
     Kind(

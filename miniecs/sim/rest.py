@@ -36,7 +36,7 @@ class Rest:
         """No more faults, only good images and hosts that may be used: everything must end as wanted."""
         world = self._world
         self._faults.heal()
-        world.run(200.0)  # hosts that were lost are noticed and replaced, the control plane is up
+        world.run(130.0)  # hosts that were lost are noticed and replaced, the control plane is up
         world.run_until(lambda: world.is_up, limit=200.0)
         if world.invariants is not None:
             world.invariants.check_reported()
@@ -47,11 +47,14 @@ class Rest:
         if has_group:
             grouped.end_standalone(world)
         for kind in list(self._services.by_name.values()):
-            params: dict[str, Any] = {"taskDefinition": self._services.register(kind, GOOD_IMAGE)}
+            params: dict[str, Any] = {}
+            if not self._services.runs_well(kind):
+                params["taskDefinition"] = self._services.register(kind, GOOD_IMAGE)
             if kind.service.get("schedulingStrategy") != "DAEMON":
                 # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.
-                params["desiredCount"] = 4 + self._choices.number(6)
-            self._services.update(kind, **params)
+                params["desiredCount"] = 4 + self._choices.number(6 if has_group else 2)
+            if params:
+                self._services.update(kind, **params)
         self._rest()
         for kind in self._services.by_name.values():
             if kind.service.get("schedulingStrategy") != "DAEMON":
@@ -66,8 +69,8 @@ class Rest:
         rested = False
         while world.now < end and not rested:
             while world.now < end and not self._is_at_rest():
-                world.run(20.0)
-            world.run(200.0)  # what is only slow has ended by now
+                world.run(10.0)
+            world.run(90.0)  # what is only slow has ended by now
             rested = self._is_at_rest()  # zones that were balanced meanwhile may have emptied an instance
         assert world.invariants is not None
         world.invariants.check_at_rest()

@@ -63,7 +63,7 @@ class Run:
             self._services.create(kind)
         if grouped.is_grouped(world.seed) and self._choices.number(2):
             grouped.run_tasks(world, self._choices, grouped.LARGEST)
-        world.run(60.0 + self._choices.number(60))
+        world.run(50.0 + self._choices.number(20))
         steps: list[Callable[[], None]] = [
             *[self._users.act] * USER_STEPS,
             *[self._users.deploy] * DEPLOYMENTS,
@@ -73,6 +73,6 @@ class Run:
             step = steps.pop(self._choices.number(len(steps)))
             step()
             # Half of what happens, happens in the middle of what the last step set going.
-            world.run(self._choices.number((2_000, 90_000)[self._choices.number(2)]) / 1000)
+            world.run(self._choices.number((2_000, 45_000)[self._choices.number(2)]) / 1000)
             self._rest.check_explained()
         self._rest.come()

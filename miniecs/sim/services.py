@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from miniecs.model import arns
+from miniecs.model.service import Service
+from miniecs.model.task_definition import TaskDefinition
 from miniecs.sim.choices import Choices
 from miniecs.sim.kinds import ALARM, EXTERNAL, GOOD_IMAGE, Kind
 from miniecs.sim.world import World
@@ -25,7 +28,7 @@ class Services:
         if kind.service.get("deploymentController") != EXTERNAL:
             params["taskDefinition"] = self.register(kind, GOOD_IMAGE)
         if kind.service.get("schedulingStrategy") != "DAEMON":
-            params["desiredCount"] = 3 + self._choices.number(8)
+            params["desiredCount"] = 2 + self._choices.number(4)
         if kind.balanced:
             params["loadBalancers"] = [
                 {"targetGroupArn": self._target_group(), "containerName": "main", "containerPort": 80}
@@ -95,6 +98,15 @@ class Services:
 
     def update(self, kind: Kind, **params: Any) -> None:
         self._world.ecs("UpdateService", service=kind.name, **params)
+
+    def runs_well(self, kind: Kind) -> bool:
+        """Whether its last deployment has come to its end, with an image that is good."""
+        world = self._world
+        service = world.store.get(Service, arns.service(world.scope, world.cluster, kind.name))
+        if service is None or service.primary.rollout_state != "COMPLETED":
+            return False
+        definition = world.store.get(TaskDefinition, service.revision.task_definition_arn)
+        return definition is not None and definition.container_definitions[0].image == GOOD_IMAGE
 
     def set_alarms(self, state: str) -> None:
         for kind in self.by_name.values():

@@ -64,7 +64,7 @@ class Users:
     def _scale(self) -> None:
         kind = self._services.any()
         if kind is not None and kind.service.get("schedulingStrategy") != "DAEMON":
-            self._services.update(kind, desiredCount=self._choices.number(13))
+            self._services.update(kind, desiredCount=self._choices.number(8))
 
     def _force_deployment(self) -> None:
         kind = self._services.any()
