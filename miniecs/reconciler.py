@@ -98,7 +98,10 @@ class Reconciler:
         self._wakes.note(commit)
 
     def has_work(self, now: float) -> bool:
-        return self._wakes.waiting or bool(self._heap and self._heap[0][0] <= now)
+        if self._wakes.touched:
+            return True
+        heap = self._heap
+        return bool(heap) and heap[0][0] <= now
 
     def step(self, now: float) -> float | None:
         """Do everything that is due; returns when to call again, None: when something has changed."""

@@ -12,7 +12,7 @@ from miniecs.control.plan import (
     Say,
 )
 from miniecs.control.rollout import Begun
-from miniecs.control.transitions import instance_is_told, is_told, versioned
+from miniecs.control.transitions import instance_is_told, is_told
 from miniecs.ids import Ids
 from miniecs.model import arns
 from miniecs.model.event import PLACED, Event, EventKind
@@ -31,10 +31,11 @@ def write_task(tx: Transaction, before: Task | None, after: Task, *, now: float,
     """Put the task, tell of it when ECS would, and return it as written. before None: it is new."""
     if after.resolves_images:
         _learn_images(tx, after)
-    if not is_told(before, after):
-        tx.put(after)
-        return after
-    after = versioned(before, after)
+    if before is not None and after.version <= before.version:
+        if not is_told(before, after):
+            tx.put(after)
+            return after
+        after = replace(after, version=before.version + 1)
     tx.put(after)
     tx.emit(Event(EventKind.TASK, after.arn, now, because=because, state=after))
     if before is not None and after.service_arn is not None:

@@ -226,7 +226,7 @@ def new_task(
         group=spec.group,
         last_status="PROVISIONING" if waits else "PENDING",
         containers=tuple(
-            Container(id=ids.uuid(), name=container.name) for container in definition.container_definitions
+            [Container(id=ids.uuid(), name=container.name) for container in definition.container_definitions]
         ),
         container_instance_arn=instance.arn if instance else None,
         service_arn=spec.service.arn if spec.service else None,

@@ -92,13 +92,13 @@ def _news(
     if containers is not task.containers:
         changes["containers"] = containers
     if report.status == "RUNNING" and not reached(task, "RUNNING"):
-        changes |= {"last_status": "RUNNING", "started_at": now}
+        changes["last_status"], changes["started_at"] = "RUNNING", now
     if report.pull_started_at is not None and task.pull_started_at is None:
         changes["pull_started_at"] = report.pull_started_at
     if report.pull_stopped_at is not None and task.pull_stopped_at is None:
         changes["pull_stopped_at"] = report.pull_stopped_at
     if task.connectivity is None:
-        changes |= {"connectivity": "CONNECTED", "connectivity_at": now}
+        changes["connectivity"], changes["connectivity_at"] = "CONNECTED", now
     if report.attachments:
         interface = _attached(task.network_interface, report.attachments)
         if interface is not task.network_interface:
@@ -179,10 +179,14 @@ def _container(container: Container, report: ContainerReport) -> Container:
         changes["exit_code"] = report.exit_code
     if container.reason is None and report.reason:
         changes["reason"] = report.reason
-    for name in ("health_status", "runtime_id", "image_digest", "network_bindings"):
-        value = getattr(report, name)
-        if value and value != getattr(container, name):
-            changes[name] = value
+    if report.runtime_id and report.runtime_id != container.runtime_id:
+        changes["runtime_id"] = report.runtime_id
+    if report.image_digest and report.image_digest != container.image_digest:
+        changes["image_digest"] = report.image_digest
+    if report.network_bindings and report.network_bindings != container.network_bindings:
+        changes["network_bindings"] = report.network_bindings
+    if report.health_status and report.health_status != container.health_status:
+        changes["health_status"] = report.health_status
     return changed(container, changes) if changes else container
 
 

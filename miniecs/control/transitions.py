@@ -23,10 +23,10 @@ def is_told(before: Task | None, after: Task) -> bool:
         return False
     if len(before.containers) != len(after.containers):
         return True
-    return any(
-        old.last_status != new.last_status or old.health_status != new.health_status
-        for old, new in zip(before.containers, after.containers, strict=True)
-    )
+    for old, new in zip(before.containers, after.containers, strict=True):
+        if old.last_status != new.last_status or old.health_status != new.health_status:
+            return True
+    return False
 
 
 def versioned(before: Task | None, after: Task) -> Task:

@@ -46,7 +46,7 @@ class Wakes:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._touched: dict[Key, bool] = {}  # key -> capacity appeared for its blocked placement
+        self.touched: dict[Key, bool] = {}  # key -> capacity appeared for its blocked placement
         self._blocked: dict[str, set[str]] = {}  # cluster -> services whose placement found no host
         self._daemons: dict[str, set[str]] = {}  # cluster -> DAEMON services
         self._watching: dict[str, set[str]] = {}  # alarm -> services whose deployments it ends
@@ -54,14 +54,10 @@ class Wakes:
         self._waiting: dict[str, set[str]] = {}  # cluster -> capacity providers that tasks wait for
         self._scaled: dict[str, list[Key]] = {}  # cluster -> its groups and their managed scaling
 
-    @property
-    def waiting(self) -> bool:
-        return bool(self._touched)
-
     def take(self) -> list[tuple[Key, bool]]:
         """The touched keys, each with whether a blocked placement may be tried before its time."""
-        taken = list(self._touched.items())
-        self._touched.clear()
+        taken = list(self.touched.items())
+        self.touched.clear()
         return taken
 
     def note(self, commit: Changes) -> None:
@@ -99,7 +95,7 @@ class Wakes:
 
     def restart(self) -> None:
         """Forget everything and touch all that exists."""
-        self._touched.clear()
+        self.touched.clear()
         self._blocked.clear()
         self._daemons.clear()
         self._watching.clear()
@@ -137,7 +133,7 @@ class Wakes:
 
     def _touch(self, loop: str, id: str, *, retry: bool = False) -> None:
         key = Key(loop, id)
-        self._touched[key] = retry or self._touched.get(key, False)
+        self.touched[key] = retry or self.touched.get(key, False)
 
     def _task(self, before: Task | None, after: Task | None) -> None:
         if after is None:

@@ -39,9 +39,10 @@ class FargateMachines:
         self._unsubscribe()
 
     def _on_commit(self, commit: Commit) -> None:
-        tasks = (change.after for change in commit.changes if change.kind is Task)
-        if any(task is not None and fargate.waits(task) for task in tasks):
-            self._timeline.call_at(self._timeline.now(), self._provide)  # who commits is still at it
+        for change in commit.changes:
+            if change.kind is Task and change.after is not None and fargate.waits(change.after):
+                self._timeline.call_at(self._timeline.now(), self._provide)  # who commits is still at it
+                return
 
     def _provide(self) -> None:
         if self._machine is not None and (self._machine.alive or not self._machine.arn):

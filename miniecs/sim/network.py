@@ -209,7 +209,7 @@ class Line:
 
     def to_agent(self, message: dict[str, Any]) -> None:
         if self._server_open and not self.doomed:
-            self._send_to_agent(self._peer.received, self._channel, message)
+            self._later(1, partial(self._tell_agent, self._peer.received, self._channel, message))
 
     def hang_up(self) -> None:
         self._server_open = False

@@ -14,7 +14,7 @@ class Timeline:
     def __init__(self) -> None:
         self._now = START
         self._pushed = 0
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self.heap: list[tuple[float, int, Callable[[], None]]] = []  # what is next comes first
 
     def now(self) -> float:
         return self._now
@@ -22,15 +22,15 @@ class Timeline:
     def call_at(self, when: float, fn: Callable[[], None]) -> None:
         """Call fn then; at once, after what is due before, when that is in the past."""
         self._pushed += 1
-        heappush(self._heap, (when if when > self._now else self._now, self._pushed, fn))
+        heappush(self.heap, (when if when > self._now else self._now, self._pushed, fn))
 
     @property
     def next_at(self) -> float | None:
-        return self._heap[0][0] if self._heap else None
+        return self.heap[0][0] if self.heap else None
 
     def step(self) -> None:
         """Go to the next moment and do what happens there. There must be one."""
-        self._now, _, fn = heappop(self._heap)
+        self._now, _, fn = heappop(self.heap)
         fn()
 
     def advance_to(self, when: float) -> None:

@@ -128,7 +128,8 @@ class World:
         """Let so many seconds pass, or until a moment."""
         end = until if until is not None else self.now + (seconds or 0.0)
         self._react()
-        while (at := self.timeline.next_at) is not None and at <= end:
+        heap = self.timeline.heap
+        while heap and (at := heap[0][0]) <= end:
             self._happen(at)
         self._pass_time(end)
 

@@ -46,7 +46,7 @@ class Engine:
         self._open: OpenTransaction | None = None
         self._listeners: dict[int, Callable[[Commit], None]] = {}
         self._subscriptions = 0
-        self._undelivered: deque[tuple[int, Commit]] = deque()
+        self._undelivered: deque[tuple[Commit, Iterator[int]]] = deque()  # and who has yet to hear of it
         self._delivering = False
 
     # Reading
@@ -183,20 +183,22 @@ class Engine:
 
     def _deliver(self, commit: Commit) -> None:
         """Tell the listeners. A commit made by a listener is told after this one: all hear all in order."""
-        self._undelivered.extend((subscription, commit) for subscription in self._listeners)
+        self._undelivered.append((commit, iter(tuple(self._listeners))))
         if not self._delivering:
             self._delivering = True
             self._empty_undelivered()
 
     def _empty_undelivered(self) -> None:
+        undelivered, listeners = self._undelivered, self._listeners
         try:
-            while self._undelivered:
-                subscription, commit = self._undelivered.popleft()
-                listener = self._listeners.get(subscription)
-                if listener is not None:
-                    listener(commit)
+            while undelivered:
+                commit, subscriptions = undelivered[0]
+                for subscription in subscriptions:
+                    if (listener := listeners.get(subscription)) is not None:
+                        listener(commit)
+                undelivered.popleft()
         finally:
-            if self._undelivered:
+            if undelivered:
                 self._empty_undelivered()
             self._delivering = False
 

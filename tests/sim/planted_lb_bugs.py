@@ -171,8 +171,8 @@ def draining_is_forgotten_when_the_control_plane_restarts(patch: MonkeyPatch) ->
 
     def queue_everything(self: Reconciler) -> None:
         honest(self)
-        for key in [key for key in self._wakes._touched if key.loop == "target"]:
-            del self._wakes._touched[key]
+        for key in [key for key in self._wakes.touched if key.loop == "target"]:
+            del self._wakes.touched[key]
 
     patch.setattr(Reconciler, "queue_everything", queue_everything)
 

@@ -210,11 +210,13 @@ class AgentCore:
         """Hand out the effects, with the dials that are due and the next time to wake."""
         earliest = self.tasks.wake_at
         for channel, link in self._links.items():
-            if link.should_dial(now):
+            at = link.wake_at
+            if at is None:
+                continue
+            if at <= now and link.should_dial(now):
                 link.dialled()
                 self._emit(Open(channel))
-            at = link.wake_at
-            if at is not None and (earliest is None or at < earliest):
+            elif earliest is None or at < earliest:
                 earliest = at
         for at in self._call_wakes.values():
             if earliest is None or at < earliest:

@@ -45,6 +45,18 @@ _CALLED: dict[type, str] = {
 def fault(value: Any, shape: Shape, name: str) -> str:
     """What is wrong first, in words that begin with where; '' when nothing is."""
     match shape:
+        case Record(members=members, needs=needs):
+            if not isinstance(value, dict):
+                return f"{name} is not an object"
+            for member in needs:
+                if value.get(member) is None:
+                    return f"{name} has no {member}"
+            for member, of in members.items():
+                each = value.get(member)
+                if each is None or type(each) is of:
+                    continue
+                if problem := fault(each, of, f"{name}.{member}"):
+                    return problem
         case Each(of=of):
             if not isinstance(value, list):
                 return f"{name} is not a list"
@@ -57,18 +69,6 @@ def fault(value: Any, shape: Shape, name: str) -> str:
                 return f"{name} is not an object"
             for member, each in value.items():
                 if type(each) is not of and (problem := fault(each, of, f"{name}.{member}")):
-                    return problem
-        case Record(members=members, needs=needs):
-            if not isinstance(value, dict):
-                return f"{name} is not an object"
-            for member in needs:
-                if value.get(member) is None:
-                    return f"{name} has no {member}"
-            for member, of in members.items():
-                each = value.get(member)
-                if each is None or type(each) is of:
-                    continue
-                if problem := fault(each, of, f"{name}.{member}"):
                     return problem
         case type():
             return "" if _is(value, shape) else f"{name} is not {_CALLED[shape]}"

@@ -382,6 +382,8 @@ class TaskRunner:
         self._emit(Submit(task.spec.arn, "SubmitTaskStateChange", params))
 
     def _wake(self, task: TaskState, until: float | None) -> None:
+        if until is None and task.report_at is None and task.flush_at is None:
+            return
         at = _report_due(task)
         if at is not None and (until is None or at < until):
             until = at

@@ -123,7 +123,7 @@ class InstanceHost(Generic[E_co]):
         self._make_extension = extension
         self._extension: Extension | None = None
         self._connections: dict[Channel, Connection] = {}
-        self._inbox: deque[Callable[[], list[Effect]]] = deque()
+        self._inbox: deque[Callable[[float], list[Effect]]] = deque()
         self._busy = False
 
     @property
@@ -135,7 +135,7 @@ class InstanceHost(Generic[E_co]):
         """Boot the agent. What the engine already runs is taken over."""
         self.alive = True
         containers = self.engine.containers()
-        self._do(lambda: self.core.start(self._timers.now(), containers))
+        self._do(lambda now: self.core.start(now, containers))
 
     def restart_agent(self) -> None:
         """The agent's process ends and a new one begins; containers run on."""
@@ -173,10 +173,10 @@ class InstanceHost(Generic[E_co]):
         self._connections[channel] = connection
         if channel is Channel.ACS and self._make_extension is not None:
             self._extension = self._make_extension(connection.send)
-        self._do(lambda: self.core.opened(self._timers.now(), channel))
+        self._do(lambda now: self.core.opened(now, channel))
 
     def refused(self, channel: Channel, *, inactive: bool) -> None:
-        self._do(lambda: self.core.refused(self._timers.now(), channel, inactive=inactive))
+        self._do(lambda now: self.core.refused(now, channel, inactive=inactive))
 
     def received(self, channel: Channel, message: Document) -> None:
         if self._extension is not None and channel is Channel.ACS and _is_extension(message):
@@ -184,34 +184,34 @@ class InstanceHost(Generic[E_co]):
             return
         core = self.core
         handle = core.handle if channel is Channel.ACS else core.handle_telemetry
-        self._do(lambda: handle(self._timers.now(), message))
+        self._do(lambda now: handle(now, message))
 
     def closed(self, channel: Channel, *, unwelcome: bool = False) -> None:
         if self._connections.pop(channel, None) is not None:
             if channel is Channel.ACS:
                 self._end_extension()
-            self._do(lambda: self.core.closed(self._timers.now(), channel, unwelcome=unwelcome))
+            self._do(lambda now: self.core.closed(now, channel, unwelcome=unwelcome))
 
     def engine_event(self, event: EngineEvent) -> None:
-        self._do(lambda: self.core.engine_event(self._timers.now(), event))
+        self._do(lambda now: self.core.engine_event(now, event))
 
     def engine_answers(self, answers: bool) -> None:
         """The engine as a whole went, or came back."""
-        self._do(lambda: self.core.engine_answers(self._timers.now(), answers))
+        self._do(lambda now: self.core.engine_answers(now, answers))
 
     def reachable(self) -> None:
         """The control plane is known to answer (again)."""
-        self._do(lambda: self.core.reachable(self._timers.now()))
+        self._do(self.core.reachable)
 
     def usage_read(self, readings: Mapping[tuple[str, str], Usage]) -> None:
         """What the running containers use, by (task ARN, container name)."""
-        self._do(lambda: self.core.usage_read(self._timers.now(), readings))
+        self._do(lambda now: self.core.usage_read(now, readings))
 
     def _answered(self, core: AgentCore, key: str, answer: Answer) -> None:
         """An answer to an agent that was restarted meanwhile is lost, as a closed socket's is."""
 
-        def step() -> list[Effect]:
-            effects = core.answered(self._timers.now(), key, answer)
+        def step(now: float) -> list[Effect]:
+            effects = core.answered(now, key, answer)
             if key == REGISTER and not isinstance(answer, ApiFailure):
                 self._registered(self)  # not before the core knows its ARN: a direct network answers nested
             return effects
@@ -221,7 +221,7 @@ class InstanceHost(Generic[E_co]):
 
     def _tick(self, core: AgentCore) -> None:
         if core is self.core:
-            self._do(lambda: core.tick(self._timers.now()))
+            self._do(core.tick)
 
     # What it does
 
@@ -229,16 +229,18 @@ class InstanceHost(Generic[E_co]):
         """One of miniecs's own messages, on ACS; lost when it is not open."""
         self._send(Channel.ACS, message)
 
-    def _do(self, step: Callable[[], list[Effect]]) -> None:
+    def _do(self, step: Callable[[float], list[Effect]]) -> None:
+        """Take a step of the core and carry out what comes of it; steps that this leads to come after it."""
         if not self.alive:
             return
-        self._inbox.append(step)
+        inbox = self._inbox
+        inbox.append(step)
         if self._busy:
             return
         self._busy = True
         try:
-            while self._inbox:
-                for effect in self._inbox.popleft()():
+            while inbox:
+                for effect in inbox.popleft()(self._timers.now()):
                     self._carry_out(effect)
         finally:
             self._busy = False

@@ -25,7 +25,9 @@ def find_cluster(ctx: Context, name_or_arn: str | None) -> Cluster | None:
     """The caller's cluster in any status, None when there is none (or it is somebody else's)."""
     arn = cluster_arn(ctx, name_or_arn)
     found = ctx.tx.get(Cluster, arn)
-    return found if found is not None and arns.scope_of(found.arn) == ctx.scope else None
+    if found is None or (arn == name_or_arn and arns.scope_of(arn) != ctx.scope):
+        return None
+    return found
 
 
 def cluster(ctx: Context, params: dict[str, Any]) -> Cluster:
@@ -63,8 +65,10 @@ def active_service(ctx: Context, of: Cluster, name_or_arn: str) -> Service:
 
 def find_task(ctx: Context, of: Cluster, id_or_arn: str) -> Task | None:
     """A task of this cluster, stopped ones included as long as they are kept."""
-    task = ctx.tx.get(Task, arns.task(ctx.scope, of.name, _id(ctx, id_or_arn, "task", of)))
-    return task
+    found = ctx.tx.get(Task, id_or_arn)
+    if found is not None and found.cluster_arn == of.arn:
+        return found  # the whole ARN, which is what agents write in their many reports
+    return ctx.tx.get(Task, arns.task(ctx.scope, of.name, _id(ctx, id_or_arn, "task", of)))
 
 
 def find_instance(ctx: Context, of: Cluster, id_or_arn: str) -> ContainerInstance | None:

@@ -29,13 +29,12 @@ def submit_task_state_change(ctx: Context, params: dict[str, Any]) -> dict[str, 
         task_arn=params.get("task", ""),
         status=_status(params.get("status")),
         reason=_reason(params),
-        containers=tuple(_container(container) for container in params.get("containers", ())),
+        containers=tuple([_container(container) for container in params.get("containers", ())]),
         pull_started_at=params.get("pullStartedAt"),
         pull_stopped_at=params.get("pullStoppedAt"),
         execution_stopped_at=params.get("executionStoppedAt"),
         attachments=tuple(
-            (attachment["attachmentArn"], attachment["status"])
-            for attachment in params.get("attachments", ())
+            [(each["attachmentArn"], each["status"]) for each in params.get("attachments", ())]
         ),
     )
     return _report(ctx, params, report)
@@ -109,15 +108,16 @@ def _container(params: dict[str, Any]) -> ContainerReport:
         reason=_reason(params),
         runtime_id=params.get("runtimeId"),
         image_digest=params.get("imageDigest"),
-        network_bindings=tuple(
-            NetworkBinding(
-                bind_ip=binding.get("bindIP", ""),
-                protocol=binding.get("protocol", "tcp"),
-                container_port=binding.get("containerPort"),
-                host_port=binding.get("hostPort"),
-                container_port_range=binding.get("containerPortRange"),
-                host_port_range=binding.get("hostPortRange"),
-            )
-            for binding in params.get("networkBindings", ())
-        ),
+        network_bindings=tuple([_binding(binding) for binding in params.get("networkBindings", ())]),
+    )
+
+
+def _binding(params: dict[str, Any]) -> NetworkBinding:
+    return NetworkBinding(
+        bind_ip=params.get("bindIP", ""),
+        protocol=params.get("protocol", "tcp"),
+        container_port=params.get("containerPort"),
+        host_port=params.get("hostPort"),
+        container_port_range=params.get("containerPortRange"),
+        host_port_range=params.get("hostPortRange"),
     )
