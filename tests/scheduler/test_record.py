@@ -346,6 +346,39 @@ def test_a_table_of_many_hosts_has_five_and_says_how_many_were_tied() -> None:
     assert lines(many, count=200, strategies=SERVICE_DEFAULT)[1].endswith(", none removed, 400 left.")
 
 
+def test_rules_that_leave_hosts_out_of_too_many_to_look_at() -> None:
+    hosts = fleet(*((f"{n:08x}", "ab"[n < 30], 4096, 0) for n in range(400)))
+    constraints = (Constraint("memberOf", "attribute:ecs.availability-zone == a"),)
+    assert lines(hosts, constraints=constraints)[1] == (
+        "  400 container instances considered; rules leave out 30 by MemberOf placement constraint"
+        " unsatisfied; too many to look at each of them for so few tasks. Only hosts that were picked are shown."
+    )
+
+
+def test_every_kind_of_step_in_words() -> None:
+    made = Fleet()
+    made.put_host(Host("arn:host/a", {"rack": "1"}, Resources(1024, 2048)))
+    made.put_host(Host("arn:host/b", {"rack": "1"}, Resources(1024, 4096)))
+    made.put_host(Host("arn:host/c", {"rack": "2"}, Resources(2048, 1024)))
+    made.assign("arn:host/c", "t", Resources(), "service:web")
+    fields = ("attribute:rack", "instanceId")
+    chain = [
+        *(Strategy("spread", field) for field in fields),
+        *(Strategy("binpack", f) for f in ("cpu", "memory")),
+    ]
+    assert lines(made, strategies=tuple(chain))[2:] == [
+        "  1. spread attribute:rack: least is 0 tasks, 2 hosts left",
+        "  2. spread instanceId: least is 0 tasks, 2 hosts left",
+        "  3. binpack cpu: least is 1024 CPU units free, 2 hosts left",
+        "  4. binpack memory: least is 2048 MiB free, 1 host left",
+        "  HOST  ZONE  TASKS BY RACK  TASKS ON HOST  CPU UNITS FREE  MIB FREE",
+        "  a           0              0              1024            2048      picked",
+        "  b           0              0              1024            4096",
+        "  c           1              1              2048            1024",
+        "  Picked: a.",
+    ]
+
+
 def test_demands_in_words() -> None:
     demand = Resources(0, 64, 1, 1, frozenset({80, 443}), frozenset({53}))
     first, *_ = lines(fleet(), demand=demand, group="family:job")
