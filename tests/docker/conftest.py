@@ -6,7 +6,6 @@ Nothing outlives its test: no process, container, network, volume, port or names
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -21,16 +20,12 @@ from .netns import Namespace, namespace
 from .registry import Registry
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Every test here needs Docker and is slow; a module's tests share engines, so one worker runs them."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.docker)
-            if item.get_closest_marker("xdist_group") is None:
-                item.add_marker(pytest.mark.xdist_group(f"docker {item.path.stem}"))
+    item.add_marker(pytest.mark.slow)
+    item.add_marker(pytest.mark.docker)
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(f"docker {item.path.stem}"))
 
 
 # Engines
