@@ -100,7 +100,7 @@ class Cli:
         return {int(pid): line for pid, line in told if str(self.data_dir) in line}
 
 
-def until(holds: Callable[[], bool], what: str, within: float = 30) -> None:
+def until(holds: Callable[[], bool], what: str, within: float = 90) -> None:
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline, f"waited {within} s until {what}"

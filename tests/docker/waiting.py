@@ -13,7 +13,7 @@ class NotReached(AssertionError):
     """What was waited for did not come in time."""
 
 
-def until(what: str, look: Callable[[], T], within: float = 30.0, every: float = 0.05) -> T:
+def until(what: str, look: Callable[[], T], within: float = 90.0, every: float = 0.05) -> T:
     """Look until the answer is true and return it. Raises NotReached, which says what was seen last."""
     deadline = time.monotonic() + within
     while True:

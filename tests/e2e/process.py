@@ -27,7 +27,7 @@ _LAUNCHER = Path(__file__).with_name("launch.py")
 _AWS = Path(sys.executable).with_name("aws")
 _CLI_LIMIT = 120.0  # seconds for one command on a loaded machine
 _CONFIG = Config(
-    retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30, s3={"addressing_style": "path"}
+    retries={"total_max_attempts": 1}, connect_timeout=30, read_timeout=90, s3={"addressing_style": "path"}
 )
 _session = boto3.session.Session()  # one, since each reads the services' models anew
 
@@ -38,7 +38,7 @@ class NotReached(AssertionError):
     """What was waited for did not come in time."""
 
 
-def until(what: str, look: Callable[[], T], within: float = 30.0, every: float = 0.05) -> T:
+def until(what: str, look: Callable[[], T], within: float = 90.0, every: float = 0.05) -> T:
     """Look until the answer is true and return it. Raises NotReached, which says what was seen last."""
     deadline = time.monotonic() + within
     while True:
@@ -128,7 +128,7 @@ class ServerProcess:
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json"} if data else {}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30.0) as answer:
+        with urllib.request.urlopen(request, timeout=90.0) as answer:
             return json.loads(answer.read())
 
     def client(self, service: str, *, account: str = ACCOUNT, region: str = REGION) -> Any:
