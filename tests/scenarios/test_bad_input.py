@@ -65,6 +65,8 @@ EVENTS = [  # an event, and what is said of it; {line} is its line
     ("{at: 1m, addHosts: {id: host-1, type: m5.large}}", "two hosts have the id host-1"),
     ("{at: 1m, addHosts: {type: m5.large, count: 0}}", "must be greater than or equal to 1, not 0"),
     ("{at: 1m, cutLink: {host: host-1}}", "events[0].cutLink.for: is missing"),
+    ("{at: 1m, updateCapacityProvider: {name: x, autoScalingGroupProvider: {}}}", "there is no capacity"),
+    ("{at: 1m, createService: {serviceName: x, taskDefinition: web, targetGroup: y}}", "no target group y"),
     ("{at: 1m, killControlPlane: forever}", "'forever' is no length of time"),
 ]
 
@@ -89,7 +91,27 @@ FILES = [
     (BASE + "evnts: []", "evnts: unknown; did you mean events?"),
     (BASE + "seed: -1", "seed: must be greater than or equal to 0, not -1"),
     (BASE + "until: stedy", "until: must be 'steady', not \"stedy\""),
-    ("duration: 5m\nhosts: []", "line 2: hosts:"),
+    ("duration: 5m\nhosts: []", "there are no hosts: give some, or capacityProviders that start them"),
+    (BASE + "capacityProviders: [{name: f, type: m5.lagre}]", "capacityProviders[0]: did you mean m5.large?"),
+    (BASE + "capacityProviders: [{name: f, type: m5.large, minSize: 3, maxSize: 2}]", "minSize 3 is more"),
+    (BASE + "capacityProviders: [{name: f, type: m5.large, zone: a}]", "zone: unknown; did you mean zones?"),
+    (
+        BASE + "capacityProviders: [{name: f, type: m5.large}, {name: f, type: m5.large}]",
+        "capacityProviders[1].name: f is described twice",
+    ),
+    (
+        BASE + "capacityProviders: [{name: f, type: m5.large, managedScaling: {targetCapcity: 5}}]",
+        "capacityProviders[0].autoScalingGroupProvider.managedScaling.targetCapcity: unknown; did",
+    ),
+    (BASE + "defaultCapacityProviderStrategy: [f]", "defaultCapacityProviderStrategy: there is no"),
+    (BASE + "targetGroups: [{name: f, interval: 5s}]", "interval: unknown; did you mean healthCheckI"),
+    (BASE + "targetGroups: [{name: f, healthCheckInterval: 2s}]", "healthCheckInterval must be 5 to 300 w"),
+    (BASE + "targetGroups: [{name: f, healthCheckInterval: 5s}]", "healthCheckTimeout must be shorter than"),
+    (BASE + "targetGroups: [{name: f}, {name: f}]", "targetGroups[1].name: f is described twice"),
+    (
+        BASE.replace("desiredCount: 3,", "desiredCount: 3, targetGroup: f,") + "targetGroups: [{name: f}]",
+        "services[0].targetGroup: no container of web has a port: give web a containerPort, or portMappings",
+    ),
     (BASE.replace("m5.large", "m5.huge"), "line 4: hosts[0]: did you mean m5.large?"),
     (BASE.replace("zones: [a, b, c]", "zone: a, zones: [b]"), "give zone or zones, not both"),
     (BASE.replace("count: 3, type", "cuont: 3, type"), "line 4: hosts[0].cuont: unknown; did you mean"),

@@ -104,11 +104,27 @@ CASES: dict[str, tuple[str, See]] = {
         "{at: 1m, slowPulls: {by: 20s, for: 2m}}\n{at: 2m, deploy: {service: web}}",
         lambda seen: min(ran(t) - t.created_at for t in seen.tasks if t.definition == "web:2") > 20,
     ),
+    "updateCapacityProvider": (
+        "{at: 1m, updateCapacityProvider: {name: fleet, autoScalingGroupProvider:"
+        " {managedScaling: {status: ENABLED, targetCapacity: 50}}}}",
+        lambda seen: [at(seen, s).providers["fleet"].hosts for s in (59, 120)] == [1, 2],
+    ),
     "killControlPlane": (
         "{at: 1m, killControlPlane: 30s}\n{at: 65s, scale: {service: web, desiredCount: 5}}",
         lambda seen: at(seen, 85).services["web"].desired == 3 and at(seen, 130).services["web"].running == 5,
     ),
 }
+
+
+FLEET = """
+capacityProviders:
+  - {name: fleet, type: m5.large, minSize: 1, maxSize: 4, launchTime: 10s,
+     managedScaling: {instanceWarmupPeriod: 5}}
+"""
+
+
+def base_of(kind: str) -> str:
+    return BASE + FLEET if kind == "updateCapacityProvider" else BASE
 
 
 def test_there_is_a_case_for_every_kind_of_event() -> None:
@@ -119,7 +135,7 @@ def test_there_is_a_case_for_every_kind_of_event() -> None:
 @pytest.mark.parametrize("kind", CASES)
 def test_an_event_has_its_effect(kind: str, tmp_path: Path) -> None:
     events, is_seen = CASES[kind]
-    recording = play(tmp_path, events)
+    recording = play(tmp_path, events, base_of(kind))
     assert is_seen(recording), texts(recording)
 
 
@@ -130,7 +146,7 @@ def test_and_without_it_the_effect_is_not_there(
     events, is_seen = CASES[kind]
     name = "arrival" if kind == "arrivals" else kind
     monkeypatch.setitem(ACTS, name, lambda stage, step: None)
-    recording = play(tmp_path, events)
+    recording = play(tmp_path, events, base_of(kind))
     try:
         assert not is_seen(recording)
     except (KeyError, ValueError):
@@ -233,3 +249,60 @@ def test_many_hosts_are_drained_ten_at_a_time(tmp_path: Path) -> None:
     base = BASE.replace("count: 3", "count: 36")
     recording = play(tmp_path, "{at: 1m, drain: {zone: a}}", base)
     assert "drain host-1, host-4, host-7 and 9 more" in texts(recording)
+
+
+def test_tasks_wait_for_their_provider_s_hosts_which_have_its_name(tmp_path: Path) -> None:
+    base = BASE.replace("desiredCount: 3, placement", "desiredCount: 12, placement") + FLEET
+    recording = play(tmp_path, "{at: 3m, scale: {service: web, desiredCount: 16}}", base)
+    assert {task.host for task in recording.tasks} == {"fleet-1", "fleet-2"}, "by the default strategy"
+    assert at(recording, 8).providers["fleet"].waiting == 4
+    assert at(recording, 8).providers["fleet"].desired == 2
+    waits = [round(ran(task) - task.created_at) for task in recording.tasks[:12]]
+    assert max(sorted(waits)[:8]) <= 2
+    assert 15 <= max(waits) <= 20, "five seconds until the group grows, ten until its machine is there"
+
+
+def test_a_lost_zone_takes_hosts_of_groups_which_are_replaced(tmp_path: Path) -> None:
+    fleet = FLEET.replace("minSize: 1", "minSize: 2, zones: [a, d]")
+    recording = play(tmp_path, "{at: 1m, loseZone: {zone: d, noticedAfter: 30s}}", BASE + fleet)
+    assert ["us-east-1d" in at(recording, s).zones for s in (59, 80, 120)] == [True, False, True]
+    assert [at(recording, s).providers["fleet"].hosts for s in (59, 80, 120)] == [2, 1, 2]
+
+
+def test_a_service_by_launch_type_uses_any_host(tmp_path: Path) -> None:
+    base = BASE.replace("desiredCount: 3,", "desiredCount: 3, launchType: EC2,") + FLEET
+    recording = play(tmp_path, "", base)
+    assert len({task.host for task in recording.tasks} - {"fleet-1"}) >= 2
+
+
+BALANCED = """
+duration: 12m
+hosts: [{id: host, count: 3, type: m5.large, zones: [a, b, c]}]
+targetGroups: [{name: front, healthCheckInterval: 10s, healthyThreshold: 3, deregistrationDelay: 20s}]
+taskDefinitions: [{family: web, cpu: 256, memory: 512, containerPort: 80}]
+services:
+  - serviceName: web
+    taskDefinition: web
+    desiredCount: 3
+    targetGroup: front
+    deploymentConfiguration: {deploymentCircuitBreaker: {enable: true, rollback: true}}
+"""
+
+
+def test_a_target_group_s_health_gates_a_deployment(tmp_path: Path) -> None:
+    recording = play(tmp_path, "{at: 2m, deploy: {service: web}}", BALANCED)
+    # A new target is healthy by its first check, and not after forty seconds; old ones drain for twenty.
+    first, second = recording.deployments
+    assert (first.state, second.state) == ("COMPLETED", "COMPLETED")
+    stopped = [t.stopped_at - 120 for t in recording.tasks if t.definition == "web:1" and t.stopped_at]
+    assert len(stopped) == 3
+    assert 20 < min(stopped) < 35
+
+
+def test_targets_that_answer_503_fail_a_deployment(tmp_path: Path) -> None:
+    recording = play(tmp_path, "{at: 2m, deploy: {service: web, revision: unhealthy}}", BALANCED)
+    [bad] = [each for each in recording.deployments if each.definition == "web:2"]
+    assert bad.state == "FAILED"
+    why = "due to (reason Health checks failed with these codes: [503])"
+    assert any(why in text for text in texts(recording, "service"))
+    assert at(recording, 700).services["web"].healthy == 3
