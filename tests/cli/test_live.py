@@ -213,8 +213,10 @@ def test_a_deployment_is_watched_until_it_is_done(web: Cli) -> None:
 
 def test_a_deployment_that_fails_is_exit_code_1(web: Cli) -> None:
     register(web, "sim/answers-503")
-    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
-    web.ecs("UpdateService", service="web", taskDefinition="web:3", deploymentConfiguration=breaker)
+    many = {"type": "COUNT", "value": 6}  # failed tasks, or the rollback were over before anyone looked
+    breaker = {"enable": True, "rollback": True, "thresholdConfiguration": many}
+    configuration = {"deploymentCircuitBreaker": breaker}
+    web.ecs("UpdateService", service="web", taskDefinition="web:3", deploymentConfiguration=configuration)
     ran = web("deployments", "web", "--until-stable")
     assert (ran.returncode, ran.stderr) == (1, ""), ran.stdout
     assert re.match(r"The deployment of (web:3|service web) failed", ran.stdout.splitlines()[-1])

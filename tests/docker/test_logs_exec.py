@@ -120,19 +120,20 @@ def test_killed_agents_and_servers_lose_no_line_and_repeat_none(clusters: Cluste
         said: list[str] = []
         numbers: list[int] = []
 
-        def read(count: int) -> None:
+        def read(count: int, broken: int) -> None:
+            """As many lines more, and until so many broken connections were told of."""
             end = len(numbers) + count
-            while len(numbers) < end:
+            while len(numbers) < end or len({line.partition(".")[0] for line in said}) < broken:
                 line = next(lines)
                 if line.startswith("line "):
                     numbers.append(int(line[5:]))
                 else:
                     said.append(line)
 
-        read(20)
-        for role in ("agent", "server"):
+        read(20, broken=0)
+        for broken, role in enumerate(("agent", "server"), 1):
             miniecs.kill(role)
-            read(300)
+            read(300, broken)
         reader.send_signal(signal.SIGINT)
         list(lines)
     assert reader.returncode == 0
