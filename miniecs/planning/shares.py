@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from miniecs.control import scaling
 from miniecs.control.capacity import MOST_PROVISIONING, shares
 from miniecs.control.launch import machine_of
 from miniecs.model.cluster import CapacityProviderStrategyItem
+from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.instance_types import instance_type
 from miniecs.planning.cluster_file import CapacityProviderSpec
