@@ -35,6 +35,8 @@ from miniecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
 from miniecs.model.task_set import TaskSet
 
 IndexFunction = Callable[[Any], Hashable | None]
+Values = tuple[Hashable | None, ...]
+"""The values of all indexes and then all counts of one object."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Kind:
 
     indexes: name -> function giving the value under which an object is found; None leaves it out.
     counts: the same, but only the number of objects for each value is kept.
+    values: all of these at once, where asking one function after the other would take too long.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Kind:
     key: Callable[[Any], str] = attrgetter("arn")
     indexes: Mapping[str, IndexFunction] = field(default_factory=dict)
     counts: Mapping[str, IndexFunction] = field(default_factory=dict)
+    values: Callable[[Any], Values] | None = None
 
 
 def _scope_of_arn(thing: Any) -> Hashable:
@@ -60,32 +64,25 @@ def _scope_and_name(thing: Any) -> Hashable:
     return arns.scope_of(thing.arn), thing.name
 
 
-# Of tasks, only those that live: STOPPED ones linger for an hour and interest no control loop. Plain
-# functions, since these run a dozen times for every transition of every task.
+def _task_values(task: Task) -> Values:
+    """What a task is found and counted by, all at once: it is asked three times for each of its transitions.
 
-
-def _live_service(task: Task) -> Hashable:
-    return None if task.last_status == "STOPPED" else task.service_arn
-
-
-def _live_instance(task: Task) -> Hashable:
-    return None if task.last_status == "STOPPED" else task.container_instance_arn
-
-
-def _cluster_and_status(task: Task) -> Hashable:
-    return None if task.last_status == "STOPPED" else (task.cluster_arn, task.last_status)
-
-
-def _service_and_status(task: Task) -> Hashable:
-    if task.service_arn is None or task.last_status == "STOPPED":
-        return None
-    return task.service_arn, task.last_status
-
-
-def _deployment_and_status(task: Task) -> Hashable:
-    if task.deployment_id is None or task.last_status == "STOPPED":
-        return None
-    return task.deployment_id, task.last_status
+    Only those that live: STOPPED ones linger for an hour and interest no control loop.
+    """
+    cluster, status = task.cluster_arn, task.last_status
+    if status == "STOPPED":
+        return cluster, None, None, None, None, None, None, None
+    service, deployment, interface = task.service_arn, task.deployment_id, task.network_interface
+    return (
+        cluster,
+        service,
+        task.container_instance_arn,
+        None if interface is None else network_key(arns.scope_of(task.arn), interface.subnet_id),
+        None if task.capacity_provider_name is None else _waiting(task),
+        (cluster, status),
+        None if service is None else (service, status),
+        None if deployment is None else (deployment, status),
+    )
 
 
 def _waiting(task: Task) -> Hashable:
@@ -96,11 +93,13 @@ def _waiting(task: Task) -> Hashable:
     return None if provider in fargate.PROVIDERS else (task.cluster_arn, provider)
 
 
-def _live_subnet(task: Task) -> Hashable:
-    interface = task.network_interface
-    if interface is None or task.last_status == "STOPPED":
-        return None
-    return network_key(arns.scope_of(task.arn), interface.subnet_id)
+def _parts(values: Callable[[Any], Values], *names: str, after: int = 0) -> dict[str, IndexFunction]:
+    """The functions of indexes or counts that are computed together, by name; after: so many come before."""
+
+    def part(place: int) -> IndexFunction:
+        return lambda thing: values(thing)[place]
+
+    return {name: part(place) for place, name in enumerate(names, after)}
 
 
 def _vpc(part: Subnet | SecurityGroup) -> Hashable:
@@ -172,18 +171,9 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "task",
         Task,
-        indexes={
-            "cluster": attrgetter("cluster_arn"),
-            "service": _live_service,
-            "instance": _live_instance,
-            "subnet": _live_subnet,
-            "waiting": _waiting,
-        },
-        counts={
-            "cluster": _cluster_and_status,
-            "service": _service_and_status,
-            "deployment": _deployment_and_status,
-        },
+        indexes=_parts(_task_values, "cluster", "service", "instance", "subnet", "waiting"),
+        counts=_parts(_task_values, "cluster", "service", "deployment", after=5),
+        values=_task_values,
     ),
     Kind(
         "service",

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 from miniecs.model.event import Event, EventKind
 from miniecs.model.frozen import replace
-from miniecs.model.kinds import KINDS, Kind
+from miniecs.model.kinds import KINDS, Kind, Values
 from miniecs.store.outbox import Outbox
 from miniecs.store.overlay import Overlay
 from miniecs.store.protocol import Change, Commit, Stale
-from miniecs.store.tables import Table, Tables, Values
+from miniecs.store.tables import Table, Tables
 
 T = TypeVar("T")
 

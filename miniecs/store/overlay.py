@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from miniecs.store.tables import Table, Values
+from miniecs.model.kinds import Values
+from miniecs.store.tables import Table
 
 
 class View:

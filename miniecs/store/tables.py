@@ -6,14 +6,11 @@ each for every index, and there is one implementation for all stores.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any
 
-from miniecs.model.kinds import IndexFunction, Kind
-
-Values = tuple[Hashable | None, ...]
-"""The values of all indexes and then all counts of one object."""
-
+from miniecs.model.kinds import IndexFunction, Kind, Values
 
 Buckets = dict[Hashable, dict[str, Any]]
 """An index: value -> the objects that have it, in the order in which they got it."""
@@ -36,6 +33,7 @@ class Table:
         "numbers",
         "rows",
         "tallies",
+        "values",
         "versions",
     )
 
@@ -46,15 +44,13 @@ class Table:
         self.rows: dict[str, Any] = {}
         self.versions: dict[str, int] = {}
         self.functions: tuple[IndexFunction, ...] = (*kind.indexes.values(), *kind.counts.values())
+        self.values: Callable[[Any], Values] = kind.values or partial(_each, self.functions)
         self.buckets: tuple[Buckets, ...] = tuple({} for _ in kind.indexes)
         self.numbers: tuple[Numbers, ...] = tuple({} for _ in kind.counts)
         self.absent: Values = (None,) * len(self.functions)
         # name -> place in functions and in Values
         self.indexes = {name: place for place, name in enumerate(kind.indexes)}
         self.tallies = {name: place for place, name in enumerate(kind.counts, len(kind.indexes))}
-
-    def values(self, thing: Any) -> Values:
-        return tuple([function(thing) for function in self.functions])
 
     def write(self, key: str, thing: Any, values: Values, seq: int) -> Any:
         """Replace the object, None for deleting it; the object that was there before."""
@@ -134,6 +130,10 @@ class Table:
         if place < len(self.buckets):
             return len(self.buckets[place].get(value, _EMPTY))
         return self.numbers[place - len(self.buckets)].get(value, 0)
+
+
+def _each(functions: tuple[IndexFunction, ...], thing: Any) -> Values:
+    return tuple([function(thing) for function in functions])
 
 
 _EMPTY: dict[str, Any] = {}

@@ -104,7 +104,7 @@ _INTERFACES = Each(Record({"attachmentArn": str}))
 
 MESSAGES: dict[str, Record] = {
     "HeartbeatMessage": Record({"messageId": str}),
-    "PayloadMessage": Record({**_ENVELOPE, "seqNum": int, "tasks": Each(object)}),
+    "PayloadMessage": Record({**_ENVELOPE, "seqNum": int, "tasks": list}),
     "TaskManifestMessage": Record({**_ENVELOPE, "timeline": int, "tasks": _IDENTIFIERS}),
     "TaskStopVerificationAck": Record({"messageId": str, "stopTasks": _IDENTIFIERS}),
     "IAMRoleCredentialsMessage": Record({"messageId": str, "roleCredentials": _CREDENTIALS}),
