@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -38,13 +38,9 @@ from miniecs_api import agent_session, agents
 from miniecs_api.ecs import state_changes
 from miniecs_scheduler import Host, Resources
 
-Bug = Callable[[MonkeyPatch], None]
-BUGS: dict[str, Bug] = {}
+from .planting import Bugs
 
-
-def bug(plant: Bug) -> Bug:
-    BUGS[plant.__name__] = plant
-    return plant
+BUGS = bug = Bugs()
 
 
 @bug

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +15,9 @@ from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance
 from miniecs.model.instance import ContainerInstance
 from miniecs_agent.sim.instances import SimulatedInstances
 
-Bug = Callable[[MonkeyPatch], None]
-BUGS: dict[str, Bug] = {}
+from .planting import Bugs
 
-
-def bug(plant: Bug) -> Bug:
-    BUGS[plant.__name__] = plant
-    return plant
+BUGS = bug = Bugs()
 
 
 @bug

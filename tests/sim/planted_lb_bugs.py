@@ -19,14 +19,9 @@ from miniecs.proxy.balance import Group
 from miniecs.reconciler import Reconciler
 from miniecs_api import links, tables
 
-from .planted_bugs import Bug
+from .planting import Bugs
 
-BUGS: dict[str, Bug] = {}
-
-
-def bug(plant: Bug) -> Bug:
-    BUGS[plant.__name__] = plant
-    return plant
+BUGS = bug = Bugs()
 
 
 @bug

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,13 +21,9 @@ from miniecs.control import (
 from miniecs.model.service import Deployment, Service
 from miniecs.model.service_deployment import ServiceDeployment, ServiceRevision
 
-Bug = Callable[[MonkeyPatch], None]
-BUGS: dict[str, Bug] = {}
+from .planting import Bugs
 
-
-def bug(plant: Bug) -> Bug:
-    BUGS[plant.__name__] = plant
-    return plant
+BUGS = bug = Bugs()
 
 
 @bug

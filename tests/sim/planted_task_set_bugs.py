@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import floor
 from typing import Any
@@ -14,13 +13,9 @@ from miniecs.control.plan import Forget
 from miniecs.model.service import Service
 from miniecs.model.task_set import TaskSet
 
-Bug = Callable[[MonkeyPatch], None]
-BUGS: dict[str, Bug] = {}
+from .planting import Bugs
 
-
-def bug(plant: Bug) -> Bug:
-    BUGS[plant.__name__] = plant
-    return plant
+BUGS = bug = Bugs()
 
 
 @bug

@@ -10,6 +10,7 @@ from miniecs.sim import task_set_invariants as invariants
 from miniecs.sim.controlled import run
 
 from .planted_task_set_bugs import BUGS
+from .planting import first_failure
 
 SEEDS = 30
 UNTIL_CAUGHT = 12
@@ -45,7 +46,6 @@ def test_a_run_repeats_exactly() -> None:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    failures = (run(seed).failure for seed in range(UNTIL_CAUGHT))
-    caught = next((failure for failure in failures if failure), "")
+    caught = first_failure(run, range(UNTIL_CAUGHT))
     assert caught, f"{name} went unnoticed in {UNTIL_CAUGHT} seeds"
     assert caught.startswith(CAUGHT_BY.get(name, "")), caught

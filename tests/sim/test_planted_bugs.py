@@ -7,6 +7,7 @@ import pytest
 from miniecs.sim.scenario import run
 
 from .planted_bugs import BUGS
+from .planting import first_failure
 
 SEEDS = 12
 
@@ -36,7 +37,6 @@ CAUGHT_BY = {
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    failures = (run(seed).failure for seed in range(SEEDS))
-    caught = next((failure for failure in failures if failure), "")
+    caught = first_failure(run, range(SEEDS))
     assert caught.startswith(CAUGHT_BY.get(name, "")), caught
     assert caught, f"{name} went unnoticed in {SEEDS} seeds"

@@ -9,6 +9,7 @@ from miniecs.sim.requests import NO_FAILURE, NOT_SICK, ONLY_LOST
 from miniecs.sim.target_invariants import AFTER_RUNNING, DRAINED, ONCE, REGISTERED, WHOLE_DELAY
 
 from .planted_lb_bugs import BUGS
+from .planting import first_failure
 
 SEEDS = 60
 
@@ -41,8 +42,7 @@ CAUGHT_BY = {
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    failures = (run(seed).failure for seed in range(SEEDS))
-    caught = next((failure for failure in failures if failure), "")
+    caught = first_failure(run, range(SEEDS))
     assert caught, f"{name} went unnoticed in {SEEDS} seeds"
     assert caught.startswith(CAUGHT_BY.get(name, "")), caught
 
@@ -67,6 +67,5 @@ def test_requests_alone_catch_what_the_rules_about_targets_would_catch_first(
     ):
         with monkeypatch.context() as patch:
             BUGS[name](patch)
-            failures = (run(seed).failure for seed in range(SEEDS))
-            caught = next((failure for failure in failures if failure), "")
+            caught = first_failure(run, range(SEEDS))
             assert caught.startswith(NO_FAILURE), f"{name}: {caught}"
