@@ -43,9 +43,9 @@ class BadLuck:
             case 8:
                 self._on_balanced(faults.fail_probes)
             case 9:
-                faults.duplicate_reports(10 + self._choices.number(60), seconds)
+                faults.duplicate_reports(40 + self._choices.number(60), seconds)
             case 10:
-                faults.delay_reports(10 + self._choices.number(60), seconds)
+                faults.delay_reports(40 + self._choices.number(60), seconds)
             case 11:
                 faults.restart_agent(host)
             case 12:
