@@ -49,7 +49,7 @@ def test_bounds_that_allow_no_move(running: Cli) -> None:
     assert said(running, "web").count(f"(service web) {STUCK}") == 1
     remedy = "et maximumPercent to 134 or more, or minimumHealthyPercent to 66 or less."
     explained = running.ok("explain", "web")
-    assert "cannot start yet: 3 are there (0 of them stopping) and at most 3 may be." in explained
+    assert "cannot start yet: 3 are there and at most 3 may be." in explained
     assert f"None can stop first: 3 are healthy and at least 3 must stay. S{remedy}" in explained
     stays = "stays on its DRAINING container instance, which never drains with these bounds"
     assert f"{stays}: s{remedy}" in explained

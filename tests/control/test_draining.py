@@ -349,7 +349,7 @@ def test_a_deadlock_is_explained_with_what_would_end_it() -> None:
         "Service web is ACTIVE: 3 tasks wanted; minimumHealthyPercent 67 keeps 3, maximumPercent 133"
         " allows 3.",
         "PRIMARY deployment ecs-svc/1 (web:1), COMPLETED: 2 healthy, 1 on DRAINING instances, 3 wanted.",
-        "  1 task cannot start yet: 3 are there (0 of them stopping) and at most 3 may be.",
+        "  1 task cannot start yet: 3 are there and at most 3 may be.",
         "  None can stop first: 3 are healthy and at least 3 must stay. Set maximumPercent to 134 or more, or"
         " minimumHealthyPercent to 66 or less.",
         "  Task c stays on its DRAINING container instance, which never drains with these bounds: set"
