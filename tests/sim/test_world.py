@@ -276,10 +276,11 @@ def test_a_hundred_seeds_meet_every_action_and_every_fault() -> None:
     total: Counter[str] = Counter()
     for outcome in map(run, range(100, 200)):
         assert outcome.failure == "", "\n".join([*outcome.history, outcome.failure])
-        total += outcome.actions + outcome.faults
+        total += outcome.actions + outcome.faults + outcome.met
     assert unexercised(total, "cluster") == set()
 
 
 def test_what_a_batch_never_met_is_told() -> None:
     assert "proxy killed" in unexercised(Counter(), "balanced")
     assert "SetInterface" in unexercised(Counter(), "cluster")
+    assert {"SetTaskSet", "Forget", "task set promoted"} <= unexercised(Counter(), "task-sets")
