@@ -20,6 +20,7 @@ from miniecs_scheduler import (
     place,
     scale_in_order,
 )
+from miniecs_scheduler.classes import HostClass
 
 from . import reference
 from .clusters import (
@@ -73,6 +74,21 @@ def test_same_answer_as_the_reference(shape: str, clusters: int) -> None:
     assert min(placed_all, placed_some, placed_none) > clusters // 10, "the clusters say too little"
 
 
+@pytest.mark.parametrize("hosts", [2, 12])
+def test_chance_that_meets_no_fitting_host_takes_the_first_clockwise(hosts: int) -> None:
+    """Few of many: those that are named, or the only ones with room."""
+    model = Model()
+    for number in range(200):
+        host = Host(f"arn:host/{number}", {}, Resources(1024, 1024 if number < hosts else 0))
+        model.hosts[host.id] = host
+    fleet = fleet_of(model)
+    named = frozenset(f"arn:host/{number}" for number in range(hosts))
+    for seed in range(5):
+        for only in (None, named):
+            request = Request(Resources(1, 512), 3, "service:web", seed=seed, only_hosts=only)
+            assert hosts_of(place(fleet, request)) == reference.place(model, request)[0], seed
+
+
 @pytest.mark.parametrize("clusters", CLUSTERS)
 def test_same_answer_after_any_history(shape: str, clusters: int) -> None:
     """Hosts and tasks come, change and go between requests; only what is there now counts."""
@@ -112,7 +128,18 @@ def change(random: Random, fleet: Fleet, model: Model, step: int) -> None:
             fleet.release(task)
 
 
+def levels_of(cls: HostClass) -> dict[str, dict[int, list[int]]]:
+    """What a class keeps of groups, counted anew: nothing of those that are gone."""
+    levels: dict[str, dict[int, list[int]]] = {}
+    for at in sorted(cls.members):
+        for group, tasks in cls.members[at].groups.items():
+            levels.setdefault(group, {}).setdefault(tasks, []).append(at)
+    return levels
+
+
 def check_accounts(fleet: Fleet, model: Model) -> None:
+    for cls in fleet.classes():
+        assert cls._levels in (None, levels_of(cls))
     assert {host.id: host for host in fleet.hosts()} == model.hosts
     assert len(fleet) == len(model.hosts)
     for host in model.hosts.values():
