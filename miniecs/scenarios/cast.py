@@ -91,6 +91,7 @@ class Cast:
         name = params["serviceName"]
         if name in self.services:
             raise self._document.mistake((*place, "serviceName"), f"there is a service {name} already")
+        self.provided(place, params)
         family = self.services[name] = self.family(place, params)
         if target_group is not None:
             params["loadBalancers"] = [self._served((*place, "targetGroup"), target_group, family)]
@@ -132,6 +133,12 @@ class Cast:
             {"capacityProvider": item.capacity_provider, "weight": item.weight, "base": item.base}
             for item in items
         ]
+
+    def provided(self, place: Place, params: Mapping[str, Any]) -> None:
+        """The providers that an operation's strategy names are there."""
+        for index, item in enumerate(params.get("capacityProviderStrategy", ())):
+            of_item = (*place, "capacityProviderStrategy", index)
+            self.provider((*of_item, "capacityProvider"), item["capacityProvider"])
 
     def provider(self, place: Place, name: Any) -> None:
         if name not in self.providers:

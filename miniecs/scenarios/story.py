@@ -137,6 +137,7 @@ class _Teller:
     def _run_task(self, place: Place, at: float, kind: str, what: RunTask) -> Iterable[Step]:
         self._cast.family(place, what.params)
         params = checked(self._document, place, "RunTask", what.params)
+        self._cast.provided(place, params)
         return [Step(at, kind, Arrival(at, params, drawn(what.lifetime, self._choices)), place)]
 
     def _arrivals(self, place: Place, at: float, kind: str, what: Any) -> Iterable[Step]:
@@ -148,6 +149,7 @@ class _Teller:
             if key not in known:
                 self._cast.family(place, each.params)
                 known[key] = checked(self._document, (*place, "runTask"), "RunTask", each.params)
+                self._cast.provided((*place, "runTask"), known[key])
             found.append(Step(each.at, "arrival", each._replace(params=known[key]), place))
         return found
 
@@ -157,6 +159,7 @@ class _Teller:
     def _update_service(self, place: Place, at: float, kind: str, what: Any) -> Iterable[Step]:
         params = checked(self._document, place, "UpdateService", what)
         name = self._cast.service((*place, "service"), params["service"])
+        self._cast.provided(place, params)
         if "taskDefinition" in params:
             self._cast.services[name] = self._cast.family(place, params)
         return [Step(at, kind, params, place)]

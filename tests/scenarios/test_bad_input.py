@@ -67,6 +67,14 @@ EVENTS = [  # an event, and what is said of it; {line} is its line
     ("{at: 1m, cutLink: {host: host-1}}", "events[0].cutLink.for: is missing"),
     ("{at: 1m, updateCapacityProvider: {name: x, autoScalingGroupProvider: {}}}", "there is no capacity"),
     ("{at: 1m, createService: {serviceName: x, taskDefinition: web, targetGroup: y}}", "no target group y"),
+    (
+        "{at: 1m, runTask: {taskDefinition: web, capacityProviderStrategy: [{capacityProvider: x}]}}",
+        "runTask.capacityProviderStrategy[0].capacityProvider: there is no capacity provider x; there",
+    ),
+    (
+        "{at: 1m, updateService: {service: web, capacityProviderStrategy: [{capacityProvider: x}]}}",
+        "updateService.capacityProviderStrategy[0].capacityProvider: there is no capacity provider x",
+    ),
     ("{at: 1m, killControlPlane: forever}", "'forever' is no length of time"),
 ]
 
