@@ -240,8 +240,8 @@ class Draft:
         for arn, count in targets.unregistrable(self.view, lacking).items():
             text = messages.register_failed(arn)
             if self._is_unsaid(text):
-                because = f"the target group was deleted; {count} tasks are RUNNING without a target in it"
-                actions.append(Say(self.service, text, because))
+                because = f"the target group was deleted; RUNNING tasks without a target in it: {count}"
+                actions.append(Say(self.service, text, because, task_set=self.task_set))
         return actions
 
     def _stop_messages(self) -> list[Action]:

@@ -223,7 +223,17 @@ def test_addresses_of_targets() -> None:
 def test_a_task_without_a_published_port_is_not_registered_yet() -> None:
     balanced = service(1, deployment(1, desired_count=1, balanced=True))
     assert plan(world(balanced, group(), task("a"))) == NOTHING
-    assert plan(world(balanced, listening(task("a"), 1))) == NOTHING  # its target group is gone
+
+
+def test_a_target_group_that_is_gone_is_told_of() -> None:
+    balanced = service(1, deployment(1, desired_count=1, balanced=True))
+    (said,) = plan(world(balanced, listening(task("a"), 1))).actions
+    assert isinstance(said, Say)
+    assert said.text == (
+        f"failed to register targets in (target-group {group().arn}) with (error One or more target groups"
+        " not found)"
+    )
+    assert said.because == "the target group was deleted; RUNNING tasks without a target in it: 1"
 
 
 def test_targets_of_stopped_tasks_drain_in_the_same_plan() -> None:
