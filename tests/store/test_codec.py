@@ -123,3 +123,10 @@ def test_equal_texts_of_one_load_are_one() -> None:
     assert isinstance(a, Task) and isinstance(b, Task)
     assert a.service_arn is b.service_arn
     assert a.task_definition_arn is b.task_definition_arn
+
+
+def test_a_revision_from_before_version_consistency_has_nothing_to_resolve() -> None:
+    """What runs in an old data folder goes on by its tags until its next deployment."""
+    body = b'{"arn":"r","service_arn":"s","cluster_arn":"c","spec":{"task_definition_arn":"t"}}'
+    revision = Codec().decode("service_revision", body, {})
+    assert (revision.digests, revision.unresolved, revision.attempts) == ((), (), 0)
