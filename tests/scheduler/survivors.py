@@ -29,6 +29,8 @@ class Section(NamedTuple):
         return self.noticed / self.total
 
     def counted(self) -> str:
+        if not self.total:
+            return "not all planted yet"
         return f"{self.noticed} of {self.total} noticed, {self.share:.1%}"
 
 
@@ -40,12 +42,13 @@ def listed() -> dict[str, Section]:
             sections[head[1]] = Section(int(head[2]), {})
         elif line and not line.startswith("#"):
             name, _, word = line.partition("  # ")
-            sections[name.partition(" ")[0]].words[name] = word
+            sections.setdefault(name.partition(" ")[0], Section(0, {})).words[name] = word
     return sections
 
 
 def text(sections: dict[str, Section]) -> str:
-    lines = [f"# {_HEAD}", f"# package: {whole(sections).counted()}"]
+    counted = {name: section for name, section in sections.items() if section.total}
+    lines = [f"# {_HEAD}", f"# all of {len(counted)} files: {whole(counted).counted()}"]
     for name, section in sorted(sections.items()):
         lines += ["", f"# {name}: {section.counted()}"]
         lines += [f"{fault}  # {word}" for fault, word in section.words.items()]
