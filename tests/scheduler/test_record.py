@@ -351,7 +351,8 @@ def test_rules_that_leave_hosts_out_of_too_many_to_look_at() -> None:
     constraints = (Constraint("memberOf", "attribute:ecs.availability-zone == a"),)
     assert lines(hosts, constraints=constraints)[1] == (
         "  400 container instances considered; rules leave out 30 by MemberOf placement constraint"
-        " unsatisfied; too many to look at each of them for so few tasks. Only hosts that were picked are shown."
+        " unsatisfied; too many to look at each of them for so few tasks. Only hosts that were picked are"
+        " shown."
     )
 
 
