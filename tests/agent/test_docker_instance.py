@@ -134,7 +134,7 @@ async def test_a_container_from_pull_to_removal(on: Bench) -> None:
     task = a_task(portMappings=[{"containerPort": 80}])
     bindings = (NetworkBinding(on.instance.address, "tcp", 80, 32768),)
     on.ask(Action.PULL, task)
-    await on.expect(Pulled(*T1))
+    await on.expect(Pulled(*T1, "sha256:1"))
     on.ask(Action.CREATE, task)
     await on.expect(Created(*T1, "c1"))
     on.ask(Action.START, task)
@@ -152,12 +152,12 @@ async def test_a_container_from_pull_to_removal(on: Bench) -> None:
 async def test_an_image_is_looked_up_once_until_images_change(on: Bench) -> None:
     for _ in range(3):
         on.ask(Action.PULL, a_task())
-        await on.expect(Pulled(*T1))
+        await on.expect(Pulled(*T1, "sha256:1"))
     assert on.docker.count("inspect_image") == 1
     on.docker.stream.put({"Type": "image", "Action": "untag", "timeNano": 1})
     await on.settle()
     on.ask(Action.PULL, a_task())
-    await on.expect(Pulled(*T1))
+    await on.expect(Pulled(*T1, "sha256:1"))
     assert on.docker.count("inspect_image") == 2
 
 
@@ -330,6 +330,7 @@ async def test_what_a_cut_off_create_left_is_taken(on: Bench) -> None:
         "c1",
         "created",
         bindings=(NetworkBinding(on.instance.address, "tcp", 80, 32768),),
+        digest="sha256:1",
         document=document(container(portMappings=[{"containerPort": 80}])),
     )
     assert on.instance.containers() == [found]
@@ -364,7 +365,7 @@ async def test_a_name_that_somebody_else_has_is_refused(on: Bench) -> None:
 @bench
 async def test_an_image_that_was_removed_since_is_pulled_again(on: Bench) -> None:
     on.ask(Action.PULL, a_task())
-    await on.expect(Pulled(*T1))
+    await on.expect(Pulled(*T1, "sha256:1"))
     del on.docker.images["busybox:latest"]
     on.docker.registry["busybox:latest"] = []
     on.ask(Action.CREATE, a_task())
@@ -487,7 +488,7 @@ async def test_pulls_end_before_a_launch_has_taken_too_long(on: Bench) -> None:
 async def test_images_that_need_credentials_are_taken_where_they_are(on: Bench) -> None:
     private = {"registryAuthentication": {"type": "asm"}}
     on.ask(Action.PULL, a_task(**private))
-    await on.expect(Pulled(*T1))
+    await on.expect(Pulled(*T1, "sha256:1"))
     on.ask(Action.PULL, a_task(image="private", **private))
     words = "miniecs's Docker engine does not support registryAuthentication yet: use `docker login`"
     await on.expect(Failed(*T1, Action.PULL, "CannotPullContainerError", words))
@@ -612,6 +613,7 @@ async def test_a_new_agent_finds_what_the_last_one_left(on: Bench) -> None:
             "c1",
             "running",
             bindings=(NetworkBinding(address, "tcp", 80, 32768),),
+            digest="sha256:1",
             health="UNHEALTHY",
             document=document(checked, name="t1"),
         ),
@@ -622,6 +624,7 @@ async def test_a_new_agent_finds_what_the_last_one_left(on: Bench) -> None:
             "exited",
             exit_code=7,
             bindings=(NetworkBinding(address, "tcp", 80, 32769),),
+            digest="sha256:1",
             document=document(checked, name="t2"),
         ),
     ]

@@ -256,6 +256,7 @@ def deployment(
         "desired": desired,
         "failedTasks": 0,
         "tasks": dict.fromkeys(STATES, 0) | tasks,
+        "images": [],
         "waits": list(waits),
     }
 
@@ -449,3 +450,9 @@ def test_verdicts() -> None:
     assert deployments.verdict(rollout(failed, deployment(1)), steady=False) == (
         "The deployment of web:2 failed: ECS deployment circuit breaker: no."
     )
+
+
+def test_what_a_tag_is_pinned_to_is_told() -> None:
+    pinned = "Its tasks run web:1 (app) as sha256:0a, whatever the tag stands for by now."
+    shown = rollout(deployment(1, desired=1, healthy=1) | {"images": [pinned]})
+    assert f"  {pinned}" in text(deployments.draw(shown, 100))

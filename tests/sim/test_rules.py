@@ -185,7 +185,7 @@ BROKEN: dict[str, list[Callable[[], Record]]] = {
     rules.TRIPS: [lambda: crashing(3, completed()).task("y", startedBy=TWO)],
     rules.TRIPPED_EARLY: [
         lambda: crashing(2, completed()).serves(deployment(ONE), failed(TWO, "ACTIVE")),
-        lambda: crashing(4, completed(desiredCount=10)).serves(deployment(ONE), failed(TWO, "ACTIVE")),
+        lambda: crashing(2, completed(desiredCount=10)).serves(deployment(ONE), failed(TWO, "ACTIVE")),
     ],
     rules.ROLLED_BACK: [
         lambda: crashing(3, completed())
