@@ -20,6 +20,13 @@ class BadLuck:
         self._faults = faults
 
     def strike(self) -> None:
+        """One fault that hits: another is tried where nothing is there for the first."""
+        faults = self._world.history.faults
+        before = faults.total()
+        while faults.total() == before:
+            self._try()
+
+    def _try(self) -> None:
         world, faults = self._world, self._faults
         host = self._choices.one(world.hosts())
         seconds = 5.0 + self._choices.number(120)

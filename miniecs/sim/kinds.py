@@ -91,7 +91,7 @@ KINDS = (
     ),
     Kind(
         "dense",
-        {"memory": 3000},
+        {"memory": 4000},  # one on a host
         {"placementStrategy": [{"type": "binpack", "field": "memory"}]},
     ),
     Kind(

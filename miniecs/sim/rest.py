@@ -32,8 +32,11 @@ class Rest:
         self._services = services
         self._users = users
 
-    def come(self) -> None:
-        """No more faults, only good images and hosts that may be used: everything must end as wanted."""
+    def come(self, deployments: int) -> None:
+        """No more faults, only good images and hosts that may be used: everything must end as wanted.
+
+        What runs well is left as the faults left it, unless there were fewer deployments than these.
+        """
         world = self._world
         self._faults.heal()
         world.run(130.0)  # hosts that were lost are noticed and replaced, the control plane is up
@@ -48,7 +51,7 @@ class Rest:
             grouped.end_standalone(world)
         for kind in list(self._services.by_name.values()):
             params: dict[str, Any] = {}
-            if not self._services.runs_well(kind):
+            if self._services.deployed < deployments or not self._services.runs_well(kind):
                 params["taskDefinition"] = self._services.register(kind, GOOD_IMAGE)
             if kind.service.get("schedulingStrategy") != "DAEMON":
                 # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.

@@ -20,7 +20,7 @@ from miniecs.sim.users import Users
 from miniecs.sim.world import World
 
 MIN_HOSTS = 20
-FAULTS = 12  # in each run
+FAULTS = 10  # in each run
 SERVICES = 5
 DEPLOYMENTS = 3  # at least, amid the faults
 USER_STEPS = 7  # of any other sort
@@ -37,7 +37,18 @@ def run(seed: int, with_history: bool = False) -> Outcome:
         types=("m5.large", "c5.xlarge"),
         timing=grouped.TIMING if grouped.is_grouped(seed) else None,
     )
-    return played(outcome, world, Run(world, choices).play, with_history)
+    return _as_large_as_promised(played(outcome, world, Run(world, choices).play, with_history))
+
+
+def _as_large_as_promised(outcome: Outcome) -> Outcome:
+    """A run in which too little happened has shown too little."""
+    faults = outcome.faults.total()
+    if not outcome.failure and (
+        outcome.services < SERVICES or outcome.deployments < DEPLOYMENTS or faults < FAULTS
+    ):
+        had = f"{outcome.services} services, {outcome.deployments} deployments and {faults} faults"
+        outcome.failure = f"a run is as large as promised: only {had}"
+    return outcome
 
 
 class Run:
@@ -75,4 +86,4 @@ class Run:
             # Half of what happens, happens in the middle of what the last step set going.
             world.run(self._choices.number((2_000, 45_000)[self._choices.number(2)]) / 1000)
             self._rest.check_explained()
-        self._rest.come()
+        self._rest.come(DEPLOYMENTS)

@@ -22,6 +22,7 @@ class Services:
         self._world = world
         self._choices = choices
         self.by_name: dict[str, Kind] = {}
+        self.deployed = 0  # times that another task definition was accepted
 
     def create(self, kind: Kind) -> None:
         params: dict[str, Any] = {"serviceName": kind.name, **kind.service}
@@ -98,6 +99,7 @@ class Services:
 
     def update(self, kind: Kind, **params: Any) -> None:
         self._world.ecs("UpdateService", service=kind.name, **params)
+        self.deployed += "taskDefinition" in params
 
     def runs_well(self, kind: Kind) -> bool:
         """Whether its last deployment has come to its end, with an image that is good."""
