@@ -303,6 +303,19 @@ def test_a_batch_on_many_hosts_names_eight_of_them() -> None:
     assert picked.count(", 0000000") == 7
 
 
+def test_what_kept_the_rest_of_a_batch_from_every_host() -> None:
+    hosts = fleet(("a", "a", 600, 0))
+    hosts.put_host(Host("arn:host/b", {}, Resources(2048, 2048), connected=False))
+    told_lines = lines(hosts, count=2)
+    assert told_lines[0] == "Placement of 2 tasks of service:web, each with 256 CPU units, 512 MiB: 1 placed."
+    assert told_lines[-3:] == [
+        "  No host was left for 1 more task: 1 by AGENT (b: its agent is not connected); "
+        "1 by RESOURCE:MEMORY (a: needs 512 MiB, 88 MiB free of 600).",
+        "  The closest of all is a.",
+        "  What would help: 1 host would fit with the agent connected; 424 MiB short on the best host, a.",
+    ]
+
+
 def test_what_would_help_calls_hosts_as_the_table_does() -> None:
     hosts = fleet(("405b803d215c033ab7238b5e87b4e362", "a", 300, 0))
     assert lines(hosts)[-1].startswith("  What would help: 212 MiB short on the best host, 405b803d; no host")
@@ -354,6 +367,9 @@ def test_rules_that_leave_hosts_out_of_too_many_to_look_at() -> None:
         " unsatisfied; too many to look at each of them for so few tasks. Only hosts that were picked are"
         " shown."
     )
+    told_lines = lines(hosts, strategies=(Strategy("binpack", "cpu"),))
+    assert told_lines[2] == "  1. binpack cpu: least is 2048 CPU units free"
+    assert told_lines[3].startswith("  HOST")
 
 
 def test_every_kind_of_step_in_words() -> None:
