@@ -46,7 +46,7 @@ def run_tasks(world: World, choices: Ids, size: int | None = None) -> None:
     container: dict[str, Any] = {"name": "main", "image": image, "cpu": cpu, "memory": memory}
     definition = world.ecs("RegisterTaskDefinition", family="on-group", containerDefinitions=[container])
     arn = definition["taskDefinition"]["taskDefinitionArn"]
-    world.ecs("RunTask", taskDefinition=arn, count=1 + choices.number(10), **STRATEGY)
+    world.ecs("RunTask", taskDefinition=arn, count=6 + choices.number(5), **STRATEGY)
 
 
 def end_standalone(world: World) -> None:

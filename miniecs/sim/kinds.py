@@ -91,7 +91,7 @@ KINDS = (
     ),
     Kind(
         "dense",
-        {"memory": 4000},  # one on a host
+        {"memory": 3000},
         {"placementStrategy": [{"type": "binpack", "field": "memory"}]},
     ),
     Kind(
