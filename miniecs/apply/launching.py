@@ -98,10 +98,12 @@ class Launcher:
         self, spec: LaunchSpec, service: Service, action: LaunchTasks, count: int, chooser: interfaces.Chooser
     ) -> tuple[list[Task], list[Lacking]]:
         """So many tasks of the action's: those that are there now, and what the others lacked."""
-        assert spec.deployment is not None, "a service's task without a deployment"
+        deployment = spec.deployment
+        assert deployment is not None, "a service's task without a deployment"
+        spec = version_consistency.pinning(spec, version_consistency.revision_of(self.tx, deployment))
         launched: list[Task] = []
         lacking: list[Lacking] = []
-        for share, number in self._shares(spec, service, spec.deployment, count):
+        for share, number in self._shares(spec, service, deployment, count):
             tasks, decision = self._launch_share(share, service, action, number, chooser)
             launched += tasks
             if decision is not None:
@@ -163,7 +165,7 @@ class Launcher:
         because = f"{action.because}; no instance of capacity provider {provider} takes it yet"
         for _ in range(waiting):
             task = new_task(spec, now=self.now, ids=self.ids, instance=None, because=because)
-            launched.append(self._write(spec, task, because))
+            launched.append(self._write(task, because))
         return launched, decision if waiting < decision.unplaced else None
 
     def _hosts(
@@ -211,12 +213,9 @@ class Launcher:
         task = launched_task(
             spec, now=self.now, ids=self.ids, instance=instance, chooser=chooser, because=because
         )
-        return self._write(spec, task, because)
+        return self._write(task, because)
 
-    def _write(self, spec: LaunchSpec, task: Task, because: str) -> Task:
-        assert spec.deployment is not None, "a service's task without a deployment"
-        revision = version_consistency.revision_of(self.tx, spec.deployment)
-        task = version_consistency.pinned(task, revision)
+    def _write(self, task: Task, because: str) -> Task:
         return write_task(self.tx, None, task, now=self.now, because=because)
 
     def _launched(self, service: Service, action: LaunchTasks, tasks: list[Task]) -> None:

@@ -7,7 +7,7 @@ is the same thing whoever wanted it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
@@ -58,6 +58,8 @@ class LaunchSpec:
     tags: tuple[Tag, ...] = ()
     enable_execute_command: bool = False
     volume_configurations: tuple[Mapping[str, Any], ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)  # by container: what its image is pinned to
+    resolves_images: bool = False
 
     def on(self, provider: str) -> LaunchSpec:
         """The same as a capacity provider's share of the tasks."""
@@ -226,7 +228,10 @@ def new_task(
         group=spec.group,
         last_status="PROVISIONING" if waits else "PENDING",
         containers=tuple(
-            [Container(id=ids.uuid(), name=container.name) for container in definition.container_definitions]
+            [
+                Container(id=ids.uuid(), name=container.name, pinned_digest=spec.digests.get(container.name))
+                for container in definition.container_definitions
+            ]
         ),
         container_instance_arn=instance.arn if instance else None,
         service_arn=spec.service.arn if spec.service else None,
@@ -244,6 +249,7 @@ def new_task(
         enable_execute_command=spec.enable_execute_command,
         volume_configurations=spec.volume_configurations,
         tags=spec.tags,
+        resolves_images=spec.resolves_images,
         created_at=now,
         placement=placement,
         because=because,
@@ -260,8 +266,7 @@ def launched_task(
     because: str,
 ) -> Task:
     """A fresh task, with a subnet of those that it may be in: one of its host's zone, where it has a host."""
-    zone = instance.availability_zone if instance is not None else None
-    subnet = chooser.choose(zone) if chooser.is_needed else None
+    subnet = chooser.choose(instance.availability_zone if instance else None) if chooser.is_needed else None
     return new_task(spec, now=now, ids=ids, instance=instance, subnet=subnet, because=because)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from miniecs.control.deployments import failed_to_start
+from miniecs.control.launch import LaunchSpec
 from miniecs.control.view import View
 from miniecs.model import fargate
 from miniecs.model.frozen import replace
@@ -95,8 +96,15 @@ def learned(revision: ServiceRevision, task: Task) -> ServiceRevision:
     return replace(revision, digests=(*revision.digests, *found), unresolved=left, attempts=attempts)
 
 
+def pinning(spec: LaunchSpec, revision: ServiceRevision | None) -> LaunchSpec:
+    """What makes tasks with the images of this revision, or tasks that resolve them."""
+    if revision is None or not (revision.digests or revision.unresolved):
+        return spec
+    return replace(spec, digests=dict(revision.digests), resolves_images=bool(revision.unresolved))
+
+
 def pinned(task: Task, revision: ServiceRevision | None) -> Task:
-    """The task as it is given to its agent: with the images of its revision, or as one that resolves them."""
+    """The same for a task that has waited for its host since: what is known by now."""
     if revision is None or not (revision.digests or revision.unresolved):
         return task
     digests = dict(revision.digests)

@@ -21,21 +21,20 @@ else:
 
     def replace(thing: T, /, **changes: Any) -> T:
         """dataclasses.replace. Raises AttributeError for what is not a field of an object with slots."""
-        return changed(thing, changes)
+        kind = type(thing)
+        copy = _copier(kind)
+        if copy is None:
+            return dataclasses.replace(thing, **changes)
+        twin = copy(thing)
+        for name, value in changes.items():
+            setattr(twin, name, value)
+        twin.__class__ = kind
+        return twin
 
 
 def changed(thing: T, changes: Mapping[str, Any]) -> T:
     """``replace`` for changes that are a mapping."""
-    kind: Any = type(thing)
-    copy = _copier(kind)
-    if copy is None:
-        return dataclasses.replace(thing, **changes)  # type: ignore[type-var]
-    twin = copy(thing)
-    for name, value in changes.items():
-        setattr(twin, name, value)
-    twin.__class__ = kind
-    copied: T = twin
-    return copied
+    return replace(thing, **changes)  # type: ignore[type-var]
 
 
 def quick(kind: type[T]) -> type[T]:

@@ -51,9 +51,11 @@ def fault(value: Any, shape: Shape, name: str) -> str:
             for member in needs:
                 if value.get(member) is None:
                     return f"{name} has no {member}"
-            for member, of in members.items():
-                each = value.get(member)
-                if each is None or type(each) is of:
+            # Of what is there and what is known a message has the fewer.
+            for member, each in value.items():
+                of = members.get(member)
+                # The exact type is the answer for almost all there is, and needs no name of the place.
+                if of is None or each is None or type(each) is of:
                     continue
                 if problem := fault(each, of, f"{name}.{member}"):
                     return problem
@@ -61,7 +63,6 @@ def fault(value: Any, shape: Shape, name: str) -> str:
             if not isinstance(value, list):
                 return f"{name} is not a list"
             for index, each in enumerate(value):
-                # The exact type is the answer for almost all there is, and needs no name of the place.
                 if type(each) is not of and (problem := fault(each, of, f"{name}[{index}]")):
                     return problem
         case Values(of=of):

@@ -125,9 +125,16 @@ def read_task(document: Any) -> TaskSpec:
 def _parts(document: Any) -> list[dict[str, Any]] | None:
     """The containers' documents without what differs between tasks; None where these are no documents."""
     containers = document.get("containers") if isinstance(document, dict) else None
-    if not isinstance(containers, list) or not all(isinstance(each, dict) for each in containers):
+    if not isinstance(containers, list):
         return None
-    return [{name: each[name] for name in each if name != "containerArn"} for each in containers]
+    parts = []
+    for each in containers:
+        if not isinstance(each, dict):
+            return None
+        part = each.copy()
+        part.pop("containerArn", None)
+        parts.append(part)
+    return parts
 
 
 def _container(document: Document) -> ContainerSpec:
