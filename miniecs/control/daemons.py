@@ -129,7 +129,7 @@ def _roll(
     chosen = (free + (replaced_first if ceiling > desired else []))[:room]
     primary = draft.service.primary
     first = draft.census.cohorts[0]
-    if chosen and version_consistency.resolver(draft.view, first.deployment, first.tasks()) is not None:
+    if chosen and version_consistency.resolver(draft.view, primary, draft.staying(first)) is not None:
         chosen = []
     if chosen and not _rests(draft):
         because = f"{len(settled)} of {desired} eligible instances have a task: starts {len(chosen)}"

@@ -5,7 +5,7 @@ REPLICA and DAEMON services decide differently what starts and stops, and tell o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from miniecs.config import Timing
@@ -206,6 +206,11 @@ class Draft:
             self.history.append(SetServiceDeployment(before, version, after, because))
         if self.ongoing is not None and after.arn == self.ongoing.arn:
             self.ongoing = after
+
+    def staying(self, cohort: Cohort) -> Iterator[Task]:
+        """Wanted tasks of a deployment without those whose end is decided."""
+        stopped = {stop.task.arn for stop in self.stops}
+        return (task for task in cohort.tasks() if task.arn not in stopped)
 
     def remaining(self, cohort: Cohort) -> int:
         """Wanted tasks of a deployment once what is decided is done."""

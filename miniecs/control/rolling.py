@@ -46,7 +46,6 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     headroom = max(0, ceiling - live)
     rest = _rest(draft, anchor) if need else ""
     starts = 0 if rest else min(need, headroom)
-    resolver = version_consistency.resolver(draft.view, anchor.deployment, anchor.tasks()) if starts else None
     starved = need > starts and (not rest or (rest == "blocked" and _was_blocked(draft, anchor)))
     starved = starved or _waits_in_vain(draft, anchor)
     early = kept is None and releases.succeeds_early(draft, len(anchor.healthy))
@@ -58,7 +57,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     for cohort in census.cohorts:
         for task in cohort.evicted:
             draft.stop(task, "its container instance is DRAINING and it does not run yet")
-    if starts and resolver is None:
+    if starts and version_consistency.resolver(draft.view, anchor.deployment, draft.staying(anchor)) is None:
         _launch(draft, anchor, starts, target, counts)
     _replace(draft, anchor, target, counts)
     if rest == "failed":

@@ -9,6 +9,7 @@ import pytest
 
 from miniecs.control import version_consistency
 from miniecs.control.explain import explain_service, explain_task
+from miniecs.control.plan import LaunchTasks, StopTask
 from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.service import CircuitBreaker, DeploymentConfiguration
 from miniecs.model.service_deployment import ImageDigest, ServiceRevision
@@ -182,12 +183,31 @@ def test_nobody_waits_for_an_agent_that_is_away() -> None:
     assert revision(lab).digests == (ImageDigest("app", A),)
 
 
-def test_a_daemon_starts_on_one_instance_first() -> None:
+@pytest.mark.parametrize("scheduling", ["REPLICA", "DAEMON"])
+def test_the_plan_that_stops_the_first_task_launches_the_next(scheduling: str) -> None:
+    lab = begun(2) if scheduling == "REPLICA" else begun_daemon()
+    (first,) = lab.tasks()
+    host = next(i for i in map(instance, (1, 2, 3)) if i.arn == first.container_instance_arn)
+    lab.change(host, status="DRAINING")
+    lab.plans.clear()
+    lab.settle()
+    (stops,) = (plan for _, plan in lab.plans if any(isinstance(action, StopTask) for action in plan.actions))
+    assert [action.count for action in stops.actions if isinstance(action, LaunchTasks)] == [2]
+    lab.check_idle()
+    assert pins(lab) == [(True, None)] * 2, "it resolves them, on another host"
+
+
+def begun_daemon() -> Lab:
     of = definition()
     lab = Lab(of)
     web = replace(service(0, scheduling_strategy="DAEMON", low=0, high=100), deployments=())
     lab.deploy(web, unresolved=version_consistency.to_resolve(web, of))
     lab.settle()
+    return lab
+
+
+def test_a_daemon_starts_on_one_instance_first() -> None:
+    lab = begun_daemon()
     assert pins(lab) == [(True, None)]
     lab.report(lab.tasks()[0], "PENDING", image_digest=A)
     lab.settle()
