@@ -18,9 +18,12 @@ STRATEGY = {"capacityProviderStrategy": [{"capacityProvider": NAME, "weight": 1}
 TIMING = Timing(scale_in_after=180.0, provisioning_timeout=150.0)
 """Shorter than ECS's, or a run would be over before a group shrinks and a task has waited too long."""
 
-_MOST = 12  # instances: enough for all that is wanted at the end
-LARGEST = 3
+_MOST = 10  # instances: enough for all that is wanted at the end
+_LARGEST = 3
 _SIZES = ((256, 512), (512, 1500), (512, 3500), (256, 9000))  # of a task; nothing takes the last one
+_ENDING = "sim/exit-0-after-20"
+_IMAGES = ("httpd:2.4", _ENDING)
+_ALONE = (512, 6500)  # one on an instance
 
 
 def is_grouped(seed: int) -> bool:
@@ -39,14 +42,26 @@ def add_group(world: World, choices: Ids) -> None:
     )
 
 
-def run_tasks(world: World, choices: Ids, size: int | None = None) -> None:
+def begin(world: World, choices: Ids) -> None:
+    """What the group has to do with at first: too many tasks for it, which soon end, or too large ones."""
+    if choices.number(2):
+        _run(world, _ENDING, _ALONE, _MOST)
+    else:
+        _run(world, _IMAGES[choices.number(2)], _SIZES[_LARGEST], 6 + choices.number(5))
+
+
+def run_tasks(world: World, choices: Ids) -> None:
     """Standalone tasks for the group: some stay, some end, some are too many or too large."""
-    cpu, memory = _SIZES[choices.number(len(_SIZES)) if size is None else size]
-    image = ("httpd:2.4", "sim/exit-0-after-20")[choices.number(2)]
+    size = _SIZES[choices.number(len(_SIZES))]
+    _run(world, _IMAGES[choices.number(2)], size, 6 + choices.number(5))
+
+
+def _run(world: World, image: str, size: tuple[int, int], count: int) -> None:
+    cpu, memory = size
     container: dict[str, Any] = {"name": "main", "image": image, "cpu": cpu, "memory": memory}
     definition = world.ecs("RegisterTaskDefinition", family="on-group", containerDefinitions=[container])
     arn = definition["taskDefinition"]["taskDefinitionArn"]
-    world.ecs("RunTask", taskDefinition=arn, count=6 + choices.number(5), **STRATEGY)
+    world.ecs("RunTask", taskDefinition=arn, count=count, **STRATEGY)
 
 
 def end_standalone(world: World) -> None:

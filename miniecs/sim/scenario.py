@@ -72,8 +72,8 @@ class Run:
             kinds[:2] = [PROVIDED[0], self._choices.one((PROVIDED[1], kinds[0]))]
         for kind in kinds:
             self._services.create(kind)
-        if grouped.is_grouped(world.seed) and self._choices.number(2):
-            grouped.run_tasks(world, self._choices, grouped.LARGEST)
+        if grouped.is_grouped(world.seed):
+            grouped.begin(world, self._choices)
         world.run(50.0 + self._choices.number(20))
         steps: list[Callable[[], None]] = [
             *[self._users.act] * USER_STEPS,
