@@ -178,6 +178,8 @@ def test_an_agent_of_unknown_version_is_neither_older_nor_newer() -> None:
         ("registeredAt > 2018-02-30", 15, "'2018-02-30' is not a date"),
         ("registeredAt > 2018-06-18T25:00:00Z", 15, "'2018-06-18T25:00:00Z' is not a date"),
         ("attribute:stack in prod", 19, "unexpected 'prod'"),
+        ("attribute:stack in (a, b)", 19, "unexpected '('"),
+        ("attribute:stack in '[' a]", 19, "unexpected '['"),
         ("attribute:stack in [", 20, "the expression ends"),
         ("attribute:stack in []", 20, "unexpected ']'"),
         ("attribute:stack in [a b]", 22, "unexpected 'b'"),
@@ -379,6 +381,7 @@ A_SUBJECT = (
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("", A_SUBJECT),
         ("stack == prod", A_SUBJECT),
         ("attribute: exists", "an attribute name (letters, digits, - _ / \\ .)"),
         ("attribute:stack", "an operator (==, !=, in, !in, =~, !~, exists, !exists)"),
@@ -409,6 +412,8 @@ def test_errors_say_what_was_expected(text: str, expected: str) -> None:
 def test_fifty_parentheses_are_allowed_one_after_another_any_number() -> None:
     assert matches("(" * 50 + "attribute:stack exists" + ")" * 50)
     assert matches(" and ".join(["(attribute:ssd exists)"] * 70))
+    with pytest.raises(ExpressionError, match="nested too deeply"):
+        parse_expression("(attribute:ssd exists) and " + "(" * 51 + "attribute:ssd exists" + ")" * 51)
 
 
 def test_a_long_chain_is_answered() -> None:

@@ -51,6 +51,20 @@ def test_a_port_that_two_hold_is_free_when_both_have_gone() -> None:
     assert fleet.free("a").tcp_ports == {22}
 
 
+def test_of_groups_whose_tasks_have_gone_nothing_is_kept() -> None:
+    """Standalone tasks and services come and go for as long as the control plane runs."""
+    fleet = Fleet()
+    fleet.put_host(host("a"))
+    place(fleet, Request(HALF, 1, "g", strategies=(Strategy("spread", "instanceId"),)))
+    for task in ("t", "u"):
+        fleet.assign("a", task, HALF, "g")
+    (cls,) = fleet.classes()
+    assert {tasks: len(places) for tasks, places in cls.levels("g").items()} == {2: 1}
+    for task in ("t", "u"):
+        fleet.release(task)
+    assert (cls.levels("g"), cls._levels) == ({}, {})
+
+
 def test_a_task_that_is_assigned_again_has_moved() -> None:
     fleet = Fleet()
     for name in "ab":

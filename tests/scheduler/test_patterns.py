@@ -147,6 +147,7 @@ def test_errors_say_where(pattern: str, position: int, message: str) -> None:
     with pytest.raises(PatternError) as caught:
         Pattern(pattern)
     assert (caught.value.position, caught.value.message) == (position, message)
+    assert str(caught.value) == message
     assert caught.value.expected
 
 

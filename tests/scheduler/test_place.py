@@ -235,6 +235,26 @@ def test_hosts_that_are_away_say_so_and_a_host_short_of_room_is_closer() -> None
     )
 
 
+def test_of_hosts_short_of_the_same_the_closest_lacks_the_least_by_share() -> None:
+    """Half of the CPU units and a tenth of the memory is more than a tenth and three tenths."""
+    placed = fleet(host("half", cpu=5, memory=900), host("most", cpu=9, memory=700))
+    decision = place(placed, replace(ONE, demand=Resources(10, 1000)))
+    assert [rejection.host for rejection in decision.rejections] == ["most", "half"]
+
+
+def test_hosts_that_are_away_in_words() -> None:
+    away = replace(host("h1"), active=False, connected=False)
+    (rejection,) = place(fleet(away), ONE).rejections
+    assert rejection.detail == "the container instance is not ACTIVE; its agent is not connected"
+
+
+def test_the_rest_of_a_batch_is_refused_by_the_tasks_placed_before_it() -> None:
+    rule = (Constraint("distinctInstance"),)
+    decision = place(fleet(host("h1")), replace(ONE, count=2, constraints=rule))
+    assert decision.closest is not None
+    assert decision.closest.detail == "distinctInstance: it has 1 task of service:web"
+
+
 def test_the_rest_of_a_batch_is_explained_with_the_batch_in_place() -> None:
     placed = fleet(host("h1", memory=250), host("h2", memory=150))
     decision = place(placed, replace(ONE, count=5, strategies=(MEMORY,)))

@@ -115,12 +115,14 @@ CPU, MEM, PORTS, GPU, ENI = (f"RESOURCE:{what}" for what in ("CPU", "MEMORY", "P
     [
         ("cpu: all that there is", "h,cpu=256", "", "cpu=256", None),
         ("cpu: one unit too many", "h,cpu=255", "", "cpu=256", CPU),
+        ("cpu: the only unit that is needed", "h,cpu=0", "", "cpu=1", CPU),
         ("cpu: what tasks hold is gone", "h,cpu=500", "cpu=300", "cpu=201", CPU),
         ("cpu: what they leave is free", "h,cpu=500", "cpu=300", "cpu=200", None),
         ("cpu: none is needed where none is left", "h,cpu=0", "", "cpu=0,mem=1", None),
         ("cpu: none is needed on a host that is over-full", "h,cpu=100", "cpu=300", "mem=1", None),
         ("memory: all that there is", "h,mem=512", "", "mem=512", None),
         ("memory: one MiB too much", "h,mem=511", "", "mem=512", MEM),
+        ("memory: the only MiB that is needed", "h,mem=0", "", "mem=1", MEM),
         ("memory: what tasks hold is gone", "h,mem=500", "mem=300", "mem=201", MEM),
         ("memory: none is needed on a host that is over-full", "h,mem=100", "mem=300", "cpu=1", None),
         ("cpu: none is needed, and it is not what lacks", "h,cpu=100,mem=100", "cpu=300", "mem=101", MEM),
@@ -340,6 +342,21 @@ def test_ties_come_from_the_seed(strategies: str) -> None:
     by_seed = [chosen(cluster(hosts), replace(wanted, seed=seed)) for seed in range(60)]
     assert set(by_seed) == {f"h{n}" for n in range(8)}
     assert by_seed == [chosen(cluster(hosts), replace(wanted, seed=seed)) for seed in range(60)]
+
+
+def test_where_chance_finds_none_of_few_hosts_the_next_one_clockwise_is_taken() -> None:
+    """It is the same one whether hosts are searched by class or by name."""
+    few = {f"h{n}" for n in range(4)}
+    hosts = " ".join(name if name in few else f"{name},mem=0" for name in (f"h{n}" for n in range(300)))
+    fleet = cluster(hosts)
+    every = frozenset(each.id for each in fleet.hosts())
+    found = set()
+    for seed in range(40):
+        by_class, by_name = request(seed=seed), request(seed=seed, only_hosts=every)
+        assert chosen(fleet, by_class) == chosen(fleet, by_name), seed
+        found.add(chosen(fleet, by_class))
+    assert found <= few
+    assert len(found) > 1
 
 
 @pytest.mark.parametrize(
