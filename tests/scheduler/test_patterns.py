@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 
 import pytest
 from hypothesis import given
@@ -95,6 +96,12 @@ def test_whole_values(pattern: str, yes: list[str], no: list[str]) -> None:
     for _ in range(2):  # the second time from memory
         assert [value for value in yes if not compiled.matches(value)] == []
         assert [value for value in no if compiled.matches(value)] == []
+
+
+def test_what_means_nothing_else_stands_for_itself() -> None:
+    for char in set(string.printable) - set("\\.[^$|()?*+{"):
+        assert Pattern(f"{char}b").matches(f"{char}b"), char
+        assert Pattern(f"a{char}b").matches(f"a{char}b"), char
 
 
 def test_bounds_of_a_pattern() -> None:
