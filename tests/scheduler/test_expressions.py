@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -143,6 +144,14 @@ def test_matches(text: str, expected: bool) -> None:
 def test_a_host_of_which_nothing_is_said_has_no_tasks() -> None:
     assert parse_expression("runningTasksCount == 0 and task:group !~ .*").matches(HOST)
     assert parse_expression("runningTasksCount > 1").describe(HOST) == "runningTasksCount is 0"
+
+
+def test_what_is_known_of_an_agent() -> None:
+    lost = replace(HOST, connected=False, agent_version="")
+    assert parse_expression("agentConnected == false").matches(lost)
+    query = parse_expression("agentVersion > 1.0 and agentConnected == true")
+    assert query.describe(HOST) == "agentVersion is 1.100.2, agentConnected is true"
+    assert query.describe(lost) == "no agentVersion, agentConnected is false"
 
 
 def test_an_agent_of_unknown_version_is_neither_older_nor_newer() -> None:

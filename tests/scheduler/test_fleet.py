@@ -51,6 +51,23 @@ def test_a_port_that_two_hold_is_free_when_both_have_gone() -> None:
     assert fleet.free("a").tcp_ports == {22}
 
 
+def test_of_hosts_that_have_gone_nothing_is_kept() -> None:
+    fleet = Fleet()
+    fleet.put_host(host("a"))
+    fleet.remove_host("a")
+    assert (fleet.slots, fleet.by_place, list(fleet.classes())) == ({}, {}, [])
+
+
+def test_of_requests_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "_MAX_CACHE", 3)
+    fleet = Fleet()
+    fleet.put_host(host("a"))
+    for n in range(10):
+        rule = (Constraint("memberOf", f"runningTasksCount < {n}"),)
+        assert len(place(fleet, Request(HALF, 1, "g", constraints=rule)).placements) == (n > 0)
+        assert len(fleet._eligible) <= 3
+
+
 def test_of_groups_whose_tasks_have_gone_nothing_is_kept() -> None:
     """Standalone tasks and services come and go for as long as the control plane runs."""
     fleet = Fleet()

@@ -244,15 +244,56 @@ def test_of_hosts_short_of_the_same_the_closest_lacks_the_least_by_share() -> No
 
 def test_hosts_that_are_away_in_words() -> None:
     away = replace(host("h1"), active=False, connected=False)
-    (rejection,) = place(fleet(away), ONE).rejections
+    decision = place(fleet(away), ONE)
+    (rejection,) = decision.rejections
     assert rejection.detail == "the container instance is not ACTIVE; its agent is not connected"
+    assert decision.suggestion == f"h1 comes closest: {rejection.detail}"
+    more = fleet(replace(host("h1"), active=False), replace(host("h2"), active=False))
+    assert place(more, ONE).suggestion == "2 hosts would fit if ACTIVE"
 
 
 def test_the_rest_of_a_batch_is_refused_by_the_tasks_placed_before_it() -> None:
     rule = (Constraint("distinctInstance"),)
-    decision = place(fleet(host("h1")), replace(ONE, count=2, constraints=rule))
+    placed = fleet(host("h1"), host("h2"), old1=("h2", SOME, "service:web"), old2=("h2", SOME, "service:web"))
+    decision = place(placed, replace(ONE, count=2, constraints=rule))
+    assert {rejection.host: rejection.detail for rejection in decision.rejections} == {
+        "h1": "distinctInstance: it has 1 task of service:web",
+        "h2": "distinctInstance: it has 2 tasks of service:web",
+    }
+
+
+def test_queries_that_refuse_the_rest_of_a_batch_say_what_they_see() -> None:
+    texts = ("runningTasksCount < 2", "task:group != service:web", "attribute:stack == prod")
+    rules = tuple(Constraint("memberOf", text) for text in texts)
+    job = ("h2", SOME, "family:job")
+    placed = fleet(host("h1", stack="prod"), host("h2", stack="test"), a=job, b=job)
+    decision = place(placed, replace(ONE, count=2, constraints=rules))
+    assert {rejection.host: rejection.detail for rejection in decision.rejections} == {
+        "h1": "memberOf (task:group != service:web): task:group is service:web",
+        "h2": "memberOf (runningTasksCount < 2): runningTasksCount is 2; "
+        "memberOf (attribute:stack == prod): attribute:stack is test",
+    }
+    placed = fleet(host("h1"), old=("h1", SOME, "family:job"))
+    decision = place(placed, replace(ONE, count=2, constraints=rules[:1]))
     assert decision.closest is not None
-    assert decision.closest.detail == "distinctInstance: it has 1 task of service:web"
+    assert decision.closest.detail == "memberOf (runningTasksCount < 2): runningTasksCount is 2"
+
+
+def test_what_is_free_is_told_of_what_there_is() -> None:
+    placed = fleet(replace(host("h1"), capacity=Resources(1000, 1000, gpu=3, enis=2)))
+    placed.assign("h1", "t", Resources(1, 1, gpu=1, enis=2), "family:job")
+    (rejection,) = place(placed, replace(ONE, demand=Resources(1, 1, gpu=3, enis=1))).rejections
+    assert rejection.detail == (
+        "needs 3 GPUs, 2 GPUs free of 3; needs 1 network interfaces, 0 network interfaces free of 2"
+    )
+
+
+def test_what_would_help_names_the_fewest_rules_that_are_in_the_way() -> None:
+    needed = (("efs", None), ("stack", "test"))
+    placed = fleet(host("h1"), host("h2", efs=""), host("h3", efs=""))
+    assert place(placed, replace(ONE, required_attributes=needed)).suggestion == (
+        "2 hosts would fit with attribute stack=test"
+    )
 
 
 def test_the_rest_of_a_batch_is_explained_with_the_batch_in_place() -> None:
