@@ -209,13 +209,14 @@ def real(story: Story) -> Callable[[Engine, Path], None]:
 async def test_a_container_from_pull_to_removal(on: Host) -> None:
     i = await on.instance()
     task = read_task(document(container("trap 'exit 3' TERM; while true; do sleep 0.1; done")))
-    assert await on.do(i, Action.PULL, task) == Pulled(task.arn, "main")
+    pulled = await on.do(i, Action.PULL, task)
+    assert isinstance(pulled, Pulled)
     created = await on.do(i, Action.CREATE, task)
     assert isinstance(created, Created)
     assert await on.do(i, Action.START, task) == Started(task.arn, "main")
     assert await on.do(i, Action.STOP, task) == Exited(task.arn, "main", 3)
     assert [each._replace(document=None, ended_at=None) for each in i.containers()] == [
-        EngineContainer(task.arn, "main", created.runtime_id, "exited", exit_code=3)
+        EngineContainer(task.arn, "main", created.runtime_id, "exited", exit_code=3, digest=pulled.digest)
     ]
     assert await on.do(i, Action.REMOVE, task) == Removed(task.arn, "main")
     assert i.containers() == []
@@ -268,7 +269,7 @@ async def test_running_out_of_memory(on: Host) -> None:
 async def test_health_comes_at_the_clusters_scale(on: Host) -> None:
     i = await on.instance(timing=Timing().scaled(30))
     check = {"Test": ["CMD-SHELL", "test ! -e /sick"], "Interval": 10 * SECOND, "Retries": 1}
-    command = "sleep 1; touch /sick; sleep 1000"
+    command = "sleep 5; touch /sick; sleep 1000"
     task = read_task(
         document(container(command, healthCheckType="docker", **settings({"Healthcheck": check})))
     )
