@@ -68,18 +68,40 @@ def test_of_requests_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> 
         assert len(fleet._eligible) <= 3
 
 
-def test_of_groups_whose_tasks_have_gone_nothing_is_kept() -> None:
-    """Standalone tasks and services come and go for as long as the control plane runs."""
+@pytest.mark.parametrize(
+    "strategies", [(), ("spread", "instanceId"), ("binpack", "cpu"), ("binpack", "memory")]
+)
+def test_what_a_task_leaves_is_found_at_once(strategies: tuple[str, ...]) -> None:
     fleet = Fleet()
     fleet.put_host(host("a"))
-    place(fleet, Request(HALF, 1, "g", strategies=(Strategy("spread", "instanceId"),)))
-    for task in ("t", "u"):
-        fleet.assign("a", task, HALF, "g")
-    (cls,) = fleet.classes()
-    assert {tasks: len(places) for tasks, places in cls.levels("g").items()} == {2: 1}
-    for task in ("t", "u"):
-        fleet.release(task)
-    assert (cls.levels("g"), cls._levels) == ({}, {})
+    fleet.assign("a", "t", Resources(1000, 1000), "family:job")
+    chain = (Strategy(*strategies),) if strategies else ()  # type: ignore[arg-type]
+    request = Request(Resources(1, 1), 1, "g", strategies=chain)
+    assert place(fleet, request).unplaced == 1
+    fleet.release("t")
+    assert place(fleet, request).unplaced == 0
+
+
+@pytest.mark.parametrize("fields", [("spread", "instanceId"), ("binpack", "cpu"), ("binpack", "memory")])
+def test_a_host_whose_attributes_change_is_found_by_the_new_ones(fields: tuple[str, str]) -> None:
+    fleet = Fleet()
+    for name in "abc":
+        fleet.put_host(host(name, stack="prod"))
+    rule = (Constraint("memberOf", "attribute:stack == prod"), Constraint("distinctInstance"))
+    request = Request(HALF, 3, "g", constraints=rule, strategies=(Strategy(*fields),))  # type: ignore[arg-type]
+    assert sorted(p.host for p in place(fleet, request).placements) == ["a", "b", "c"]
+    fleet.put_host(host("b", stack="test"))
+    fleet.remove_host("c")
+    assert [p.host for p in place(fleet, request).placements] == ["a"]
+
+
+@pytest.mark.parametrize("first", ["with", "without"])
+def test_hosts_with_a_gpu_are_found_among_those_without(first: str) -> None:
+    fleet = Fleet()
+    hosts = [Host("with", {}, Resources(1, 1, gpu=1)), Host("without", {}, Resources(1, 1))]
+    for each in sorted(hosts, key=lambda each: each.id != first):
+        fleet.put_host(each)
+    assert [p.host for p in place(fleet, Request(Resources(gpu=1), 1, "g")).placements] == ["with"]
 
 
 def test_a_task_that_is_assigned_again_has_moved() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from miniecs_scheduler import patterns
 from miniecs_scheduler.patterns import Pattern, PatternError
 
 _atoms = st.sampled_from(
@@ -36,9 +37,9 @@ _patterns = st.recursive(
         ("\\D", "/:ax", "059"),
         ("\\w", "azAZ09_", "-./ \u00e9"),
         ("\\W", "-./ \u00e9", "azAZ09_"),
-        ("\\s", " \t\n\x0b\f\r", "a\u00a0"),
+        ("\\s", " \t\n\x0b\f\r", "aX\u00a0"),
         ("\\S", "a\u00a0", " \t\n\x0b\f\r"),
-        (".", "a \t\u00e9", "\n\r\u0085\u2028\u2029"),
+        (".", "aX \t\u00e9", "\n\r\u0085\u2028\u2029"),
         ("[ac-e]", "acde", "bf-"),
         ("[^ac-e]", "bf-\n", "acde"),
         ("[-a]", "-a", "b"),
@@ -48,6 +49,7 @@ _patterns = st.recursive(
         ("[\\d-z]", "5-z", "y"),
         ("[\\t-\\r]", "\t\n\r", " t"),
         ("[+-/]", "+,-./", "*0"),
+        ("[a-a]", "a", "b-"),
         # escapes
         ("\\t", "\t", "t"),
         ("\\n", "\n", "n"),
@@ -87,6 +89,9 @@ def test_one_character(pattern: str, yes: str, no: str) -> None:
         ("a(b|$)", ["ab", "a"], ["abb", "ac"]),
         ("a^b", [], ["ab", "a^b"]),
         ("a$b", [], ["ab", "a$b"]),
+        ("a^", [], ["a", "a^"]),
+        ("$^", [""], ["a"]),
+        ("[a-]b", ["ab", "-b"], ["a", "bb"]),
         ("^$", [""], ["a"]),
         ("t[23]\\.(micro|small)", ["t2.micro", "t3.small"], ["t2-micro", "t4.small"]),
     ],
@@ -108,8 +113,19 @@ def test_bounds_of_a_pattern() -> None:
     assert Pattern("(" * 50 + "a" + ")" * 50).matches("a")
     assert Pattern("()" * 300).matches("")
     assert Pattern("a{600}").matches("a" * 600)
+    assert Pattern("()" * 3 + "(" * 50 + ")" * 50).matches("")
+    with pytest.raises(PatternError, match="too deep"):
+        Pattern("()" + "(" * 51 + ")" * 51)
     many = Pattern(".*")
     assert all(many.matches(chr(code)) for code in range(0x4E00, 0x4E00 + 6000)), "more than is remembered"
+
+
+def test_of_steps_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "_MAX_CACHE", 3)
+    pattern = Pattern(".*")
+    for char in "abcdefgh":
+        assert pattern.matches(char)
+        assert len(pattern._cache) <= 3
 
 
 @given(_patterns, st.text(alphabet="abc1.-]", max_size=8))
@@ -134,6 +150,7 @@ def test_patterns_that_make_re_hang_are_answered(pattern: str) -> None:
         ("*a", 0, "'*' has nothing to repeat"),
         ("a|?", 2, "'?' has nothing to repeat"),
         ("^*", 0, "an anchor cannot be repeated"),
+        ("a$+", 1, "an anchor cannot be repeated"),
         ("a*+", 2, "possessive quantifiers are not supported"),
         ("a+*", 2, "a quantifier follows a quantifier"),
         ("a{2,1}", 1, "a repetition's maximum is below its minimum"),
@@ -141,6 +158,12 @@ def test_patterns_that_make_re_hang_are_answered(pattern: str) -> None:
         ("a{", 1, "malformed repetition"),
         ("a\\", 1, "the pattern ends in '\\'"),
         ("(a)\\1", 3, "backreferences are not supported"),
+        ("(a)\\9", 3, "backreferences are not supported"),
+        ("(a)\\k", 3, "backreferences are not supported"),
+        ("\\A", 0, "'\\A' is not supported"),
+        ("a[\\p]", 2, "'\\p' is not supported"),
+        ("a{10000}", 1, "malformed repetition"),
+        ("[a[b]]", 2, "nested character classes are not supported"),
         ("\\bfoo", 0, "'\\b' is not supported"),
         ("\\p{L}", 0, "'\\p' is not supported"),
         ("(?i)a", 0, "lookaround, flags and named groups are not supported"),
@@ -156,6 +179,34 @@ def test_errors_say_where(pattern: str, position: int, message: str) -> None:
     assert (caught.value.position, caught.value.message) == (position, message)
     assert str(caught.value) == message
     assert caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("a)", "a pattern"),
+        ("(a", "')'"),
+        ("[a", "']'"),
+        ("[[a]]", "']'"),
+        ("*a", "something to repeat"),
+        ("^*", "something to repeat"),
+        ("a*+", "a pattern"),
+        ("a+*", "a pattern"),
+        ("a{2,1}", "{n,m} with n <= m"),
+        ("a{x}", "{n}, {n,} or {n,m}"),
+        ("a\\", "a character after '\\'"),
+        ("(a)\\1", "a pattern without backreferences"),
+        ("\\b", "\\d \\w \\s \\D \\W \\S or a quoted character"),
+        ("(?=a)", "( or (?:"),
+        ("[b-a]", "a range such as a-z"),
+        ("(" * 51, "at most 50 nested groups"),
+        ("a{1000}" * 3, "a smaller pattern"),
+    ],
+)
+def test_errors_say_what_was_expected(pattern: str, expected: str) -> None:
+    with pytest.raises(PatternError) as caught:
+        Pattern(pattern)
+    assert caught.value.expected == expected
 
 
 @given(st.text(alphabet="ab|()[]{}*+?^$\\-,1", max_size=20))

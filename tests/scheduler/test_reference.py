@@ -74,18 +74,24 @@ def test_same_answer_as_the_reference(shape: str, clusters: int) -> None:
     assert min(placed_all, placed_some, placed_none) > clusters // 10, "the clusters say too little"
 
 
+@pytest.mark.parametrize("strategies", [(), (Strategy("spread", "attribute:rack"),)])
 @pytest.mark.parametrize("hosts", [2, 12])
-def test_chance_that_meets_no_fitting_host_takes_the_first_clockwise(hosts: int) -> None:
-    """Few of many: those that are named, or the only ones with room."""
+def test_chance_that_meets_no_fitting_host_takes_the_first_clockwise(
+    hosts: int, strategies: tuple[Strategy, ...]
+) -> None:
+    """Few of many, in racks that have equally few tasks: those that are named, or the only ones with room."""
     model = Model()
     for number in range(200):
-        host = Host(f"arn:host/{number}", {}, Resources(1024, 1024 if number < hosts else 0))
+        memory = 1024 if number < hosts else 0
+        host = Host(f"arn:host/{number}", {"rack": str(number % 3)}, Resources(1024, memory))
         model.hosts[host.id] = host
     fleet = fleet_of(model)
     named = frozenset(f"arn:host/{number}" for number in range(hosts))
     for seed in range(5):
         for only in (None, named):
-            request = Request(Resources(1, 512), 3, "service:web", seed=seed, only_hosts=only)
+            request = Request(
+                Resources(1, 512), 3, "service:web", strategies=strategies, seed=seed, only_hosts=only
+            )
             assert hosts_of(place(fleet, request)) == reference.place(model, request)[0], seed
 
 
@@ -137,9 +143,22 @@ def levels_of(cls: HostClass) -> dict[str, dict[int, list[int]]]:
     return levels
 
 
+def spread_of(model: Model, name: str) -> dict[str, dict[str | None, int]]:
+    """The tasks of groups by an attribute of their hosts, counted anew."""
+    counts: dict[str, dict[str | None, int]] = {}
+    for host in model.hosts.values():
+        for group in model.groups(host.id):
+            by_value = counts.setdefault(group, {})
+            value = host.attributes.get(name)
+            by_value[value] = by_value.get(value, 0) + 1
+    return counts
+
+
 def check_accounts(fleet: Fleet, model: Model) -> None:
     for cls in fleet.classes():
         assert cls._levels in (None, levels_of(cls))
+    for name, counts in fleet._spread.items():
+        assert counts == spread_of(model, name)
     assert {host.id: host for host in fleet.hosts()} == model.hosts
     assert len(fleet) == len(model.hosts)
     for host in model.hosts.values():
