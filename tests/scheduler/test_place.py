@@ -447,6 +447,9 @@ def test_scale_in_takes_tasks_of_lost_hosts_first_and_repeats() -> None:
     many = [(f"t{n}", "a1") for n in range(20)]
     for task, _ in many:
         placed.assign("a1", task, SOME, "service:web")
+    for seed in (0, 2**64 - 1):
+        by_chance = scale_in_order(placed, many, (RANDOM,), "service:web", seed)
+        assert by_chance != sorted(by_chance)
     one = scale_in_order(placed, many, (RANDOM,), "service:web", 1)
     assert one == scale_in_order(placed, many, (RANDOM,), "service:web", 1)
     assert one != scale_in_order(placed, many, (RANDOM,), "service:web", 2)

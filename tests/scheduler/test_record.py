@@ -352,6 +352,8 @@ def test_a_table_of_many_hosts_has_five_and_says_how_many_were_tied() -> None:
     ]
     assert told_lines[-2] == "  … and 295 hosts more"
     assert len(told_lines) == 13
+    six = fleet(*((f"{n:08x}", "a", 4096, 0) for n in range(6)))
+    assert lines(six)[-2] == "  … and 1 host more"
     many = fleet(*((f"{n:08x}", "abc"[n % 3], 4096, 0) for n in range(400)))
     assert lines(many, strategies=SERVICE_DEFAULT)[1] == (
         "  400 container instances considered; too many to look at each of them for so few tasks."

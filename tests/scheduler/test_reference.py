@@ -173,18 +173,40 @@ def test_scale_in_always_takes_a_best_task(clusters: int) -> None:
     for seed in range(clusters):
         random = Random(f"scale in {seed}")
         model = a_model(random)
-        strategies = tuple(random.choices(STRATEGIES, k=random.randint(0, 3)))
-        group = random.choice(GROUPS)
-        own = [(task, where) for task, (where, _, owner) in model.tasks.items() if owner == group]
-        ordered = scale_in_order(fleet_of(model), own, strategies, group, seed)
-        gone = [task for task, where in own if where not in model.hosts]
-        assert sorted(ordered) == sorted(task for task, _ in own)
-        assert sorted(ordered[: len(gone)]) == sorted(gone)
-        left = ordered[len(gone) :]
-        while left:
-            ranks = {task: reference.scale_in_rank(model, strategies, group, task) for task in left}
-            assert (seed, ranks[left[0]]) == (seed, min(ranks.values()))
-            del model.tasks[left.pop(0)]
+        check_scale_in(
+            model, tuple(random.choices(STRATEGIES, k=random.randint(0, 3))), random.choice(GROUPS), seed
+        )
+
+
+@pytest.mark.parametrize("seeds", [range(30), pytest.param(range(30, 2000), marks=pytest.mark.slow)])
+def test_scale_in_of_many_alike_always_takes_a_best_task(seeds: range) -> None:
+    """Tasks of one service on a few hosts, of which each has several that leave more or less behind."""
+    for seed in seeds:
+        random = Random(f"scale in of many {seed}")
+        model = Model()
+        for number in range(4):
+            attributes = {"ecs.availability-zone": "ab"[number % 2], "stack": "xy"[number // 2]}
+            host = Host(f"arn:host/{number}", attributes, Resources(random.randint(9, 12), 10))
+            model.hosts[host.id] = host
+        for number in range(14):
+            demand = Resources(random.randint(1, 3), random.randint(0, 2))
+            model.tasks[f"task-{number}"] = (f"arn:host/{random.randrange(4)}", demand, "service:web")
+        check_scale_in(
+            model, tuple(random.sample(STRATEGIES[1:], k=random.randint(1, 3))), "service:web", seed
+        )
+
+
+def check_scale_in(model: Model, strategies: tuple[Strategy, ...], group: str, seed: int) -> None:
+    own = [(task, where) for task, (where, _, owner) in model.tasks.items() if owner == group]
+    ordered = scale_in_order(fleet_of(model), own, strategies, group, seed)
+    gone = [task for task, where in own if where not in model.hosts]
+    assert sorted(ordered) == sorted(task for task, _ in own)
+    assert sorted(ordered[: len(gone)]) == sorted(gone)
+    left = ordered[len(gone) :]
+    while left:
+        ranks = {task: reference.scale_in_rank(model, strategies, group, task) for task in left}
+        assert (seed, ranks[left[0]]) == (seed, min(ranks.values()))
+        del model.tasks[left.pop(0)]
 
 
 @pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 1500), marks=pytest.mark.slow)])

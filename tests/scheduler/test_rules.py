@@ -260,7 +260,7 @@ chain: hosts, then attributes | a,r=1 b,r=1 c,r=2 | a=web | hosts, over r | 1 | 
 chain: all | a@a,r=1 b@a,r=1,mem=500 c@a,r=2 d@b,r=2 | d=web | zones, over r, hosts, memory, cpu | 1 | b
 chain: nothing counts after random | a,mem=900 b,mem=300 |  | memory, random, hosts | 1 | b
 default of services: zones, then hosts | a1@a a2@a b@b | a1=web b=web b=web | default | 1 | a2
-default of services: the last of four | a@a b@b c@c d@d | a=web b=web b=web b=web c=web c=web | default | 1 | d
+default of services: the last one | a@a b@b c@c d@d | a=web b=web b=web b=web c=web c=web | default | 1 | d
 default of services: zones first | a1@a a2@a b@b | b=web | default | 2 | a1 a2
 random: what there is | a |  | random | 2 | a a
 no strategy: what there is | a b,lost |  |  | 2 | a a
