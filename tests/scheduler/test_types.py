@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import ANY
+
 from miniecs_scheduler import Constraint, Decision, Host, Placement, Rejection, Request, Resources, Strategy
 
 
@@ -22,4 +24,5 @@ def test_placements_are_equal_when_host_and_reason_are() -> None:
     assert placed == Placement("h", "only one")
     assert hash(placed) == hash(Placement("h", "only one"))
     assert placed not in (Placement("g", "only one"), Placement("h", "by chance"), "h")
+    assert placed == ANY, "what is no placement is asked in its turn"
     assert repr(placed) == "Placement(host='h', because='only one')"
