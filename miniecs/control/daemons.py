@@ -10,7 +10,7 @@ from miniecs.control import draining, interfaces, version_consistency
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import bounds, next_launch_at
 from miniecs.control.draft import Draft
-from miniecs.control.launch import host_of
+from miniecs.control.launch import attributes_of, host_of
 from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
@@ -29,14 +29,14 @@ def decide(draft: Draft) -> int:
     waiting = _hosts_with_stopping(draft)
     missing = [arn for arn in eligible if arn not in settled]
     floor, ceiling = bounds(desired, draft.service.deployment_configuration)
-    startable = [arn for arn in missing if eligible[arn].connected and arn not in waiting]
+    startable = [arn for arn in missing if eligible[arn].agent_connected and arn not in waiting]
     _roll(draft, startable, settled, desired, floor, ceiling)
-    if any(eligible[arn].connected for arn in missing) and not draft.wakes:
+    if any(eligible[arn].agent_connected for arn in missing) and not draft.wakes:
         draft.say_stuck(floor, ceiling)
     return desired
 
 
-def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, Host]:
+def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, ContainerInstance]:
     """The ACTIVE instances that have the attributes and satisfy the constraints.
 
     With an interface for each task, only those in the zones of the service's subnets.
@@ -52,18 +52,25 @@ def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, Hos
     configuration = service.primary.revision.network_configuration
     subnets = interfaces.subnets_of(draft.view, arns.scope_of(service.arn), configuration)
     near = interfaces.Chooser(subnets).hosts(instances) if subnets else None
-    found: dict[str, Host] = {}
+    found: dict[str, ContainerInstance] = {}
     for instance in instances:
         if instance.status != "ACTIVE" or (near is not None and instance.arn not in near):
             continue
-        host = host_of(instance)
+        attributes = attributes_of(instance)
         fits = all(
-            name in host.attributes and (value is None or host.attributes[name] == value)
+            name in attributes and (value is None or attributes[name] == value)
             for name, value in required.items()
         )
-        if fits and all(_matches(draft, rule, host) for rule in rules):
-            found[instance.arn] = host
+        if fits and _satisfies(draft, rules, instance):
+            found[instance.arn] = instance
     return found
+
+
+def _satisfies(draft: Draft, rules: list[Expression], instance: ContainerInstance) -> bool:
+    if not rules:
+        return True  # as with most daemons; the rest of this is dear, and asked of every instance
+    host = host_of(instance)
+    return all(_matches(draft, rule, host) for rule in rules)
 
 
 def _matches(draft: Draft, rule: Expression, host: Host) -> bool:
@@ -78,7 +85,7 @@ def _matches(draft: Draft, rule: Expression, host: Host) -> bool:
     return rule.matches(host, len(others), {task.group for task in others})
 
 
-def _settled(draft: Draft, primary: Cohort, eligible: dict[str, Host]) -> set[str]:
+def _settled(draft: Draft, primary: Cohort, eligible: dict[str, ContainerInstance]) -> set[str]:
     """Instances with a task of the primary deployment; a second one there is stopped."""
     settled: set[str] = set()
     for task in [*primary.healthy, *primary.settling, *primary.pending]:
@@ -91,7 +98,7 @@ def _settled(draft: Draft, primary: Cohort, eligible: dict[str, Host]) -> set[st
     return settled
 
 
-def _stop_unwanted(draft: Draft, eligible: dict[str, Host]) -> None:
+def _stop_unwanted(draft: Draft, eligible: dict[str, ContainerInstance]) -> None:
     """Stop what is unhealthy, of a deployment that is gone, or on an instance that is not eligible."""
     for task in draft.census.strays:
         draft.stop(task, "its deployment is gone")

@@ -71,7 +71,7 @@ def host_of(instance: ContainerInstance) -> Host:
     """The container instance as the scheduler sees it; only an ACTIVE one takes tasks."""
     return Host(
         id=instance.arn,
-        attributes=(_served if instance.has_amazons_agent else _by_name)(instance.attributes),
+        attributes=attributes_of(instance),
         capacity=Resources(
             cpu=instance.cpu,
             memory=instance.memory,
@@ -86,6 +86,11 @@ def host_of(instance: ContainerInstance) -> Host:
         agent_version=instance.agent_version or "",
         registered_at=instance.registered_at,
     )
+
+
+def attributes_of(instance: ContainerInstance) -> Mapping[str, str]:
+    """The attributes that a task placed there may rely on."""
+    return (_served if instance.has_amazons_agent else _by_name)(instance.attributes)
 
 
 @lru_cache(maxsize=512)
