@@ -10,12 +10,13 @@ from miniecs_scheduler.classes import Slot
 from miniecs_scheduler.order import _LOAD, Order
 from miniecs_scheduler.ties import RING_MASK
 
+PLACES = (*range(300), *range(RING_MASK - 299, RING_MASK + 1))
+"""The first and the last of the ring, next to each other."""
 FIELDS = ((), ("cpu",), ("memory",), ("cpu", "memory"), ("memory", "cpu"))
 
 
-def a_slot(random: Random, number: int) -> Slot:
-    """At a place of its own near the beginning or the end of the ring."""
-    slot = Slot(f"h{number}", random.choice((number, RING_MASK - number)))
+def a_slot(random: Random, place: int) -> Slot:
+    slot = Slot(f"h{place}", place)
     slot.cpu, slot.memory = random.randint(-2, 9), random.randint(-2, 9)
     return slot
 
@@ -41,13 +42,15 @@ def check_blocks(order: Order) -> None:
 def test_hosts_are_walked_as_they_would_be_sorted(fields: tuple[str, ...]) -> None:
     """While they come, go and change: more and more of them, then fewer and fewer."""
     random = Random(f"order {fields}")
-    order, slots = Order(fields), list[Slot]()
+    order, slots, places = Order(fields), list[Slot](), random.sample(PLACES, len(PLACES))
     for step in range(500):
         if random.random() < (0.8 if step < 250 else 0.2) or not slots:
-            slots.append(a_slot(random, step))
+            slots.append(a_slot(random, places.pop()))
             order.add(slots[-1])
         else:
-            order.remove(slots.pop(random.randrange(len(slots))))
+            gone = slots.pop(random.randrange(len(slots)))
+            order.remove(gone)
+            places.append(gone.place)
         if slots and step % 3 == 0:
             changed = random.choice(slots)
             order.remove(changed)
@@ -62,7 +65,7 @@ def test_hosts_are_walked_as_they_would_be_sorted(fields: tuple[str, ...]) -> No
 
 def test_blocks_neither_grow_nor_shrivel() -> None:
     random = Random("blocks")
-    order, slots = Order(("cpu",)), [a_slot(random, number) for number in range(20 * _LOAD)]
+    order, slots = Order(("cpu",)), [a_slot(random, place) for place in random.sample(PLACES, 20 * _LOAD)]
     for slot in slots:
         order.add(slot)
         assert max(map(len, order._slots)) <= 2 * _LOAD
@@ -74,7 +77,7 @@ def test_blocks_neither_grow_nor_shrivel() -> None:
 
 def test_a_block_that_promised_too_much_is_corrected_when_a_search_finds_out() -> None:
     random = Random("promises")
-    order, slots = Order(()), [a_slot(random, number) for number in range(5 * _LOAD)]
+    order, slots = Order(()), [a_slot(random, place) for place in PLACES[-5 * _LOAD :]]
     for slot in slots:
         order.add(slot)
     for slot in slots:
@@ -88,7 +91,7 @@ def test_a_block_that_promised_too_much_is_corrected_when_a_search_finds_out() -
 @pytest.mark.parametrize("amount", ["cpu", "memory"])
 def test_room_that_a_task_leaves_is_found_where_hosts_are_in_no_order(amount: str) -> None:
     random = Random("raised")
-    order, slots = Order(()), [a_slot(random, number) for number in range(5 * _LOAD)]
+    order, slots = Order(()), [a_slot(random, place) for place in PLACES[-5 * _LOAD :]]
     for slot in slots:
         order.add(slot)
     for slot in slots:
