@@ -42,7 +42,7 @@ def check_blocks(order: Order) -> None:
 def test_hosts_are_walked_as_they_would_be_sorted(fields: tuple[str, ...]) -> None:
     """While they come, go and change: more and more of them, then fewer and fewer."""
     random = Random(f"order {fields}")
-    order, slots, places = Order(fields), list[Slot](), random.sample(PLACES, len(PLACES))
+    order, slots, places = Order(fields), list[Slot](), [*random.sample(PLACES[1:], len(PLACES) - 1), 0]
     for step in range(500):
         if random.random() < (0.8 if step < 250 else 0.2) or not slots:
             slots.append(a_slot(random, places.pop()))
