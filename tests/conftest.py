@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
-    """`-n auto` is twice the cores when slow tests run too: they mostly wait for what they have started."""
+    """`-n auto` is half as many again as cores when slow tests run too: much of their time they wait."""
     cores = yield
     chosen = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
-    return cores if chosen or "not slow" in config.option.markexpr else 2 * cores
+    return cores if chosen or "not slow" in config.option.markexpr else cores + cores // 2

@@ -22,7 +22,7 @@ from .waiting import until
 
 SCALE = 10
 STABLE_WITHIN = 90.0
-RATE = 300.0  # requests a second
+RATE = 150.0  # requests a second
 SUBNETS = ["subnet-0000000a", "subnet-0000000b"]
 
 
