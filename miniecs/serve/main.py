@@ -23,6 +23,7 @@ from miniecs.store import StoreError
 USER_MISTAKE = 2
 _BACKLOG = 1024
 _LARGEST_MESSAGE = 4 * 1024 * 1024  # bytes of one websocket message
+_KEEP_ALIVE = 65  # seconds; longer than SDKs pause between calls, or a call meets a connection that just ends
 _LAST_ANSWERS = 5  # seconds that requests which are being answered have when the server is told to end
 
 
@@ -99,6 +100,7 @@ async def _serve(server: Server, listener: socket.socket) -> None:
         log_config={**LOGGING_CONFIG, "loggers": {}},
         log_level="warning",
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_LAST_ANSWERS,
     )
     http = uvicorn.Server(config)

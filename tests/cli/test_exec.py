@@ -192,7 +192,7 @@ def test_a_terminal(shell: Shell) -> None:
         trap 'echo "<$(stty size)>"' WINCH
         test -t 0 && test -t 1 && stty size
         read line; echo "<$line>"
-        while sleep 0.05; do read -t 0.05 -n 1 key && test "$key" = q && exit 7; done
+        while true; do sleep 0.05; read -t 0.05 -n 1 key && test "$key" = q && exit 7; done
     """
     terminal = Terminal(shell, "bash", "-c", script)
     terminal.shows(b"30 100\r\n")

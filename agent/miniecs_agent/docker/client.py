@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -36,6 +37,7 @@ DEFAULT_URL = "unix:///var/run/docker.sock"
 OLDEST_API = (1, 32)
 _PING_TIMEOUT = 10.0
 _ONE_SHOT_API = (1, 41)  # from here on a reading of usage need not wait a second for another one
+_PAUSES_OF_ENDPOINTS = (0.0, 0.1, 0.3, 1.0)  # seconds between attempts at a network that is in use
 _ARCHITECTURES = {"aarch64": "arm64", "amd64": "x86_64"}
 
 
@@ -197,16 +199,28 @@ class DockerClient:
             )
 
     def remove_network(self, network_id: str) -> None:
-        """What somebody attached to it by hand is detached, and runs on."""
+        """What somebody attached to it by hand is detached, and runs on.
+
+        A container that the engine is just starting or removing holds an endpoint for a moment, too.
+        """
         with _translated(self._url):
+            for pause in _PAUSES_OF_ENDPOINTS:
+                try:
+                    self._client.remove_network(network_id)
+                    return
+                except docker.errors.APIError as refusal:
+                    if "active endpoints" not in str(refusal.explanation):
+                        raise
+                self._detach_all(network_id)
+                Event().wait(pause)
+            self._client.remove_network(network_id)
+
+    def _detach_all(self, network_id: str) -> None:
+        for attached in self._client.inspect_network(network_id).get("Containers") or ():
             try:
-                self._client.remove_network(network_id)
-            except docker.errors.APIError as refusal:
-                if "active endpoints" not in str(refusal.explanation):
-                    raise
-                for attached in self._client.inspect_network(network_id).get("Containers") or ():
-                    self._client.disconnect_container_from_network(attached, network_id, force=True)
-                self._client.remove_network(network_id)
+                self._client.disconnect_container_from_network(attached, network_id, force=True)
+            except docker.errors.NotFound:
+                continue  # it has gone meanwhile
 
     # What people look at
 
