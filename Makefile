@@ -37,7 +37,7 @@ test: $(STAMP)  ## every test, the slow ones too (ARGS="tests/wire -k json" pick
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -q $(ARGS)
 
 .PHONY: check
-check: lint  ## before each commit: lint, clock ban, types, import rules, fast tests; under a minute
+check: lint  ## before each commit: lint, clock ban, types, import rules, fast tests; some two minutes
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not slow and not docker"
 
 .PHONY: lint
@@ -47,11 +47,11 @@ lint: $(STAMP)  ## of `make check` what is no test: lint, clock ban, types, impo
 	@$(call quietly,import rules,$(BIN)/lint-imports)
 
 .PHONY: mutants
-mutants: $(STAMP)  ## faults planted in the scheduler, and whether its tests notice all but those listed (ARGS="place.py --write" for one file)
+mutants: $(STAMP)  ## faults planted in the scheduler, and whether its tests notice all but those listed; 14 minutes of CPU time (ARGS="place.py --write" for one file)
 	@PYTHONHASHSEED=0 nice $(BIN)/python -m tests.scheduler.mutants $(ARGS)
 
 .PHONY: sim
-sim: $(STAMP)  ## SEEDS=500 seeds of whole simulated clusters with faults, and of requests through a load balancer
+sim: $(STAMP)  ## SEEDS=500 seeds of whole simulated clusters with faults, requests through a load balancer, releases, task sets
 	@$(BIN)/python -m miniecs.sim --seeds $(SEEDS) $(ARGS)
 
 .PHONY: bench

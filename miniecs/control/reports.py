@@ -13,7 +13,7 @@ from typing import Any
 
 from miniecs.control.stopping import ESSENTIAL_EXITED, FAILED_TO_START, stop
 from miniecs.control.transitions import is_told, reached, versioned
-from miniecs.model.frozen import changed, quick, replace
+from miniecs.model.frozen import quick, replace
 from miniecs.model.task import Container, NetworkBinding, NetworkInterface, Task
 from miniecs.model.task_definition import TaskDefinition
 
@@ -75,7 +75,7 @@ def apply_report(task: Task, definition: TaskDefinition, report: TaskReport, *, 
         return task
     # Almost every report that says something new is told: the version comes with the same copy.
     changes["version"] = task.version + 1
-    after = changed(task, changes)
+    after = replace(task, **changes)
     if any(container.health_status for container in report.containers):
         after = _with_health(after, definition)
     if task.wanted and after.execution_stopped_at is not None:
@@ -187,7 +187,7 @@ def _container(container: Container, report: ContainerReport) -> Container:
         changes["network_bindings"] = report.network_bindings
     if report.health_status and report.health_status != container.health_status:
         changes["health_status"] = report.health_status
-    return changed(container, changes) if changes else container
+    return replace(container, **changes) if changes else container
 
 
 def _all_stopped(containers: tuple[Container, ...]) -> tuple[Container, ...]:

@@ -8,7 +8,7 @@ fields are set it becomes what it is for good.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import MISSING
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,11 +30,6 @@ else:
             setattr(twin, name, value)
         twin.__class__ = kind
         return twin
-
-
-def changed(thing: T, changes: Mapping[str, Any]) -> T:
-    """``replace`` for changes that are a mapping."""
-    return replace(thing, **changes)  # type: ignore[type-var]
 
 
 def quick(kind: type[T]) -> type[T]:

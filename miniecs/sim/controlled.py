@@ -20,8 +20,7 @@ from miniecs.sim.outcome import Outcome, played
 from miniecs.sim.services import Services
 from miniecs.sim.task_set_invariants import TaskSetInvariants
 from miniecs.sim.users import Users
-from miniecs.sim.world import ControlPlaneDown, World
-from miniecs_api.wire.errors import AwsError
+from miniecs.sim.world import World
 
 STEPS = 24
 LIMIT = 2400.0  # seconds until everything is as wanted
@@ -95,12 +94,7 @@ class Run:
         )
         if step != self._bad_luck.strike:
             self._world.run_until(lambda: self._world.is_up, limit=200.0)
-        try:
-            step()
-        except AwsError as refused:
-            self._world.history.note("refuse", refused.code, {"message": refused.message})
-        except ControlPlaneDown:
-            self._world.history.note("refuse", "nobody answers", {})
+        self._world.attempt(step)
 
     def _create(self) -> None:
         image = self._choices.one(_BAD) if self._choices.number(4) == 0 else GOOD_IMAGE

@@ -9,8 +9,7 @@ from miniecs.sim import grouped
 from miniecs.sim.choices import Choices
 from miniecs.sim.kinds import BAD_IMAGES, GOOD_IMAGE, Kind
 from miniecs.sim.services import Services
-from miniecs.sim.world import ControlPlaneDown, World
-from miniecs_api.wire.errors import AwsError
+from miniecs.sim.world import World
 
 
 class Users:
@@ -43,12 +42,7 @@ class Users:
     def _do_one_of(self, *steps: Callable[[], None]) -> None:
         self._world.run_until(lambda: self._world.is_up, limit=120.0)
         step = steps[self._choices.number(len(steps))]
-        try:
-            step()
-        except AwsError as refused:
-            self._world.history.note("refuse", refused.code, {"message": refused.message})
-        except ControlPlaneDown:
-            self._world.history.note("refuse", "nobody answers", {})
+        self._world.attempt(step)
 
     def _deploy_good(self) -> None:
         kind = self._services.any()

@@ -42,6 +42,7 @@ from miniecs_api.links import Prober
 from miniecs_api.operations import Operations
 from miniecs_api.simulated import StoreJournal, agents_calls
 from miniecs_api.tables import RETURNS_WITHIN, TableFeed
+from miniecs_api.wire.errors import AwsError
 
 REGION = "us-east-1"
 
@@ -195,6 +196,15 @@ class World:
 
     def elbv2(self, operation: str, /, **params: Any) -> dict[str, Any]:
         return self.call("elbv2", operation, **params)
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        """What a user tries: that it was refused, or that nobody answered, goes into the history."""
+        try:
+            step()
+        except AwsError as refused:
+            self.history.note("refuse", refused.code, {"message": refused.message})
+        except ControlPlaneDown:
+            self.history.note("refuse", "nobody answers", {})
 
     def tasks(self, *statuses: str, service: str | None = None) -> list[Task]:
         """Tasks in the order in which they were started; of one service, and in these states, if given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from pytest import MonkeyPatch
 
@@ -17,6 +17,13 @@ class Bugs(dict[str, Bug]):
     def __call__(self, plant: Bug) -> Bug:
         self[plant.__name__] = plant
         return plant
+
+
+def must_catch(bug: str, run: Callable[[int], Outcome], seeds: Sequence[int], by: str = "") -> None:
+    """Some run fails with the bug planted, the first one by what is said to catch it."""
+    caught = first_failure(run, seeds)
+    assert caught, f"{bug} went unnoticed in {len(seeds)} seeds"
+    assert caught.startswith(by), caught
 
 
 def first_failure(run: Callable[[int], Outcome], seeds: Iterable[int]) -> str:

@@ -10,7 +10,7 @@ from miniecs.sim import task_set_invariants as invariants
 from miniecs.sim.controlled import run
 
 from .planted_task_set_bugs import BUGS
-from .planting import first_failure
+from .planting import must_catch
 
 SEEDS = 30
 UNTIL_CAUGHT = 12
@@ -46,6 +46,4 @@ def test_a_run_repeats_exactly() -> None:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    caught = first_failure(run, range(UNTIL_CAUGHT))
-    assert caught, f"{name} went unnoticed in {UNTIL_CAUGHT} seeds"
-    assert caught.startswith(CAUGHT_BY.get(name, "")), caught
+    must_catch(name, run, range(UNTIL_CAUGHT), CAUGHT_BY.get(name, ""))

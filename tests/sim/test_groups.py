@@ -9,7 +9,7 @@ from miniecs.sim import grouped
 from miniecs.sim.scenario import DEPLOYMENTS, SERVICES, run
 
 from .planted_group_bugs import BUGS
-from .planting import first_failure
+from .planting import must_catch
 
 UNTIL_CAUGHT = 12
 SEEDS = [seed for seed in range(100) if grouped.is_grouped(seed)]
@@ -44,6 +44,4 @@ def test_every_run_has_its_services_and_deployments() -> None:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    caught = first_failure(run, SEEDS[:UNTIL_CAUGHT])
-    assert caught, f"{name} went unnoticed in {UNTIL_CAUGHT} seeds"
-    assert caught.startswith(CAUGHT_BY.get(name, "")), caught
+    must_catch(name, run, SEEDS[:UNTIL_CAUGHT], CAUGHT_BY.get(name, ""))

@@ -7,7 +7,7 @@ import pytest
 from miniecs.sim.scenario import run
 
 from .planted_bugs import BUGS
-from .planting import first_failure
+from .planting import must_catch
 
 SEEDS = 12
 
@@ -37,6 +37,4 @@ CAUGHT_BY = {
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    caught = first_failure(run, range(SEEDS))
-    assert caught.startswith(CAUGHT_BY.get(name, "")), caught
-    assert caught, f"{name} went unnoticed in {SEEDS} seeds"
+    must_catch(name, run, range(SEEDS), CAUGHT_BY.get(name, ""))

@@ -9,7 +9,7 @@ from miniecs.sim.requests import NO_FAILURE, NOT_SICK, ONLY_LOST
 from miniecs.sim.target_invariants import AFTER_RUNNING, DRAINED, ONCE, REGISTERED, WHOLE_DELAY
 
 from .planted_lb_bugs import BUGS
-from .planting import first_failure
+from .planting import first_failure, must_catch
 
 SEEDS = 60
 
@@ -42,9 +42,7 @@ CAUGHT_BY = {
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    caught = first_failure(run, range(SEEDS))
-    assert caught, f"{name} went unnoticed in {SEEDS} seeds"
-    assert caught.startswith(CAUGHT_BY.get(name, "")), caught
+    must_catch(name, run, range(SEEDS), CAUGHT_BY.get(name, ""))
 
 
 @pytest.mark.slow

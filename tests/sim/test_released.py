@@ -11,7 +11,7 @@ from miniecs.sim.release_invariants import STATUSES
 from miniecs.sim.released import EXPECTED, RELEASES, run
 
 from .planted_release_bugs import BUGS
-from .planting import first_failure
+from .planting import must_catch
 
 SEEDS = 60
 UNTIL_CAUGHT = 12
@@ -49,6 +49,4 @@ def test_a_run_repeats_exactly() -> None:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    caught = first_failure(run, range(UNTIL_CAUGHT))
-    assert caught, f"{name} went unnoticed in {UNTIL_CAUGHT} seeds"
-    assert caught.startswith(CAUGHT_BY.get(name, "")), caught
+    must_catch(name, run, range(UNTIL_CAUGHT), CAUGHT_BY.get(name, ""))
