@@ -11,10 +11,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from miniecs_agent.core.effects import Answer, ApiFailure, Channel
 from miniecs_agent.core.spec import Document
+from miniecs_agent.shell import control_plane
 from miniecs_agent.shell import line as lines
 from miniecs_agent.shell.control_plane import ControlPlane, InstanceNetwork, websocket_url
 from miniecs_agent.shell.host import Connection
@@ -169,6 +171,26 @@ def test_nobody_there_is_a_failure_without_a_code() -> None:
         answer = await caller.ask("DiscoverPollEndpoint")
         assert isinstance(answer, ApiFailure) and answer.code == "" and "ConnectError" in answer.message
         await plane.start()
+        assert not isinstance(await caller.ask("DiscoverPollEndpoint"), ApiFailure)
+
+    told(story)
+
+
+def test_what_a_library_lets_out_is_a_failure_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """anyio raises AttributeError for a connection that was reset as it opened."""
+
+    async def reset(*_: Any, **__: Any) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+
+    async def story(plane: FakeControlPlane, caller: Caller) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(httpx.AsyncHTTPTransport, "handle_async_request", reset)
+            patched.setattr(control_plane, "connect", reset)
+            answer = await caller.ask("SubmitTaskStateChange")
+            assert isinstance(answer, ApiFailure)
+            assert (answer.code, "getpeername" in answer.message) == ("", True)
+            await caller.dial(Channel.ACS)
+        assert caller.heard == [("refused", Channel.ACS, False)]
         assert not isinstance(await caller.ask("DiscoverPollEndpoint"), ApiFailure)
 
     told(story)

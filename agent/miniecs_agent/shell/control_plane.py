@@ -82,6 +82,11 @@ class ControlPlane:
                 response = await self._http.post(url, content=body, headers=signed)
             except httpx.HTTPError as problem:
                 return ApiFailure("", f"{type(problem).__name__}: {problem}")
+            except Exception as problem:
+                # What the libraries below let out, such as an AttributeError for a connection that is reset
+                # as it opens. Whoever asked waits for an answer, or would never ask again.
+                log.exception("%s was not answered", operation)
+                return ApiFailure("", f"{type(problem).__name__}: {problem}")
         return _answer(response)
 
     async def dial(self, region: str, url: str, *, keep_alive: float | None = None) -> ClientConnection:
@@ -107,6 +112,9 @@ class ControlPlane:
             body = _document(refusal.response.body or b"")
             raise Refused(refusal.response.status_code, body, str(refusal)) from refusal
         except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as problem:
+            raise Refused(0, {}, str(problem) or type(problem).__name__) from problem
+        except Exception as problem:
+            log.exception("%s was not opened", url.partition("?")[0])  # as for a call
             raise Refused(0, {}, str(problem) or type(problem).__name__) from problem
 
     async def close(self) -> None:
