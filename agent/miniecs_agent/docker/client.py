@@ -216,11 +216,14 @@ class DockerClient:
             self._client.remove_network(network_id)
 
     def _detach_all(self, network_id: str) -> None:
-        for attached in self._client.inspect_network(network_id).get("Containers") or ():
-            try:
-                self._client.disconnect_container_from_network(attached, network_id, force=True)
-            except docker.errors.NotFound:
-                continue  # it has gone meanwhile
+        """By name too: where the engine has kept an endpoint of no container, that is all it answers to."""
+        for attached, endpoint in (self._client.inspect_network(network_id).get("Containers") or {}).items():
+            for name in (attached, endpoint["Name"]):
+                try:
+                    self._client.disconnect_container_from_network(name, network_id, force=True)
+                    break
+                except docker.errors.NotFound:
+                    continue
 
     # What people look at
 
