@@ -17,6 +17,7 @@ from miniecs.model import arns, fargate
 from miniecs.model.cluster import Cluster
 from miniecs.model.container_definition import ContainerDefinition
 from miniecs.model.frozen import replace
+from miniecs.model.identity import once_for_each
 from miniecs.model.instance import Attribute, ContainerInstance
 from miniecs.model.instance_types import INSTANCE_TYPES, instance_type
 from miniecs.model.network import Subnet
@@ -67,6 +68,7 @@ class LaunchSpec:
         return replace(self, launch_type=launch_type, capacity_provider_name=provider)
 
 
+@once_for_each(most=20_000)
 def host_of(instance: ContainerInstance) -> Host:
     """The container instance as the scheduler sees it; only an ACTIVE one takes tasks."""
     return Host(
@@ -90,7 +92,7 @@ def host_of(instance: ContainerInstance) -> Host:
 
 def attributes_of(instance: ContainerInstance) -> Mapping[str, str]:
     """The attributes that a task placed there may rely on."""
-    return (_served if instance.has_amazons_agent else _by_name)(instance.attributes)
+    return _served(instance.attributes) if instance.has_amazons_agent else instance.attribute_values
 
 
 @lru_cache(maxsize=512)
@@ -109,41 +111,25 @@ def _enis_of(type: str) -> int:
     return (known.interfaces if known is not None else _ENIS_OF_UNKNOWN_TYPES) - 1
 
 
-@lru_cache(maxsize=4096)
-def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
-    """Some 60 capabilities are the same on every host: hosts that are alike share one mapping."""
-    return {attribute.name: attribute.value or "" for attribute in attributes}
-
-
 @lru_cache(maxsize=64)
 def _served(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
     """Of what Amazon's own agent can do, that for which it is told all that it needs."""
-    return _by_name(tuple(a for a in attributes if not a.name.startswith(_NEED_CREDENTIALS)))
+    return {a.name: a.value or "" for a in attributes if not a.name.startswith(_NEED_CREDENTIALS)}
 
 
 class _Shape(NamedTuple):
-    """What every launch of a definition asks of a host, worked out once."""
+    """What every launch of a definition asks of a host."""
 
-    definition: TaskDefinition
     demand: Resources
     required_attributes: tuple[tuple[str, str | None], ...]
 
 
-_shapes: dict[str, _Shape] = {}
-_MOST_SHAPES = 1_000
-
-
+@once_for_each(most=1_000)
 def _shape(definition: TaskDefinition) -> _Shape:
-    known = _shapes.get(definition.arn)
-    if known is None or known.definition is not definition:
-        if len(_shapes) >= _MOST_SHAPES:
-            _shapes.clear()
-        known = _shapes[definition.arn] = _Shape(
-            definition,
-            _demand_with(definition, {}),
-            tuple((attribute.name, attribute.value) for attribute in definition.requires_attributes),
-        )
-    return known
+    return _Shape(
+        _demand_with(definition, {}),
+        tuple((attribute.name, attribute.value) for attribute in definition.requires_attributes),
+    )
 
 
 def demand_of(definition: TaskDefinition, overrides: Mapping[str, Any] | None = None) -> Resources:

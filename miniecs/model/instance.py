@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from miniecs.model.identity import once_for_each
 from miniecs.model.scope import Tag
 
 OWN_AGENT_HASH = "miniecs"  # what miniecs's own agent says for its build, where the ECS agent names a commit
@@ -50,10 +52,12 @@ class ContainerInstance:
 
     def attribute(self, name: str) -> str | None:
         """The attribute's value, '' for one without value, None when the instance lacks it."""
-        for attribute in self.attributes:
-            if attribute.name == name:
-                return attribute.value or ""
-        return None
+        return self.attribute_values.get(name)
+
+    @property
+    def attribute_values(self) -> Mapping[str, str]:
+        """Name -> value of its attributes, '' where there is none."""
+        return _values(self.attributes)
 
     @property
     def has_amazons_agent(self) -> bool:
@@ -63,3 +67,14 @@ class ContainerInstance:
     @property
     def availability_zone(self) -> str | None:
         return self.attribute("ecs.availability-zone")
+
+
+@once_for_each(most=20_000)
+def _values(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
+    return _by_name(attributes)
+
+
+@lru_cache(maxsize=4096)
+def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
+    """Some 60 capabilities are the same on every host: instances that are alike share one mapping."""
+    return {attribute.name: attribute.value or "" for attribute in attributes}
