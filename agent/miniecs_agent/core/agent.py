@@ -149,12 +149,13 @@ class AgentCore:
                 log.warning("a message of the control plane is not understood: %s", problem)
             else:
                 handler(now, body)
-        return self._done(now)
+        # What was heard makes no link's time come sooner, and no call's.
+        return self._hand_out(self.tasks.wake_at)
 
     def handle_telemetry(self, now: float, message: Document) -> list[Effect]:
         """A message from TCS: acknowledgements and heartbeats, which only show that it is alive."""
         self._links[Channel.TCS].heard(now)
-        return self._done(now)
+        return []
 
     def engine_event(self, now: float, event: EngineEvent) -> list[Effect]:
         self.tasks.engine_event(now, event)

@@ -49,7 +49,7 @@ class Close(NamedTuple):
 
 
 class WakeAt(NamedTuple):
-    """Call ``tick`` then, or soon after. A later WakeAt does not take back an earlier one."""
+    """Call ``tick`` then, or soon after. It takes the place of the one before it; more wakes do no harm."""
 
     at: float
 

@@ -123,8 +123,9 @@ class InstanceHost(Generic[E_co]):
         self._make_extension = extension
         self._extension: Extension | None = None
         self._connections: dict[Channel, Connection] = {}
-        self._inbox: deque[Callable[[float], list[Effect]]] = deque()
+        self._inbox: deque[tuple[Callable[..., list[Effect]], tuple[Any, ...]]] = deque()
         self._busy = False
+        self._wake_at: float | None = None  # when the core wants to be woken
 
     @property
     def arn(self) -> str:
@@ -134,8 +135,7 @@ class InstanceHost(Generic[E_co]):
     def start(self) -> None:
         """Boot the agent. What the engine already runs is taken over."""
         self.alive = True
-        containers = self.engine.containers()
-        self._do(lambda now: self.core.start(now, containers))
+        self._do(self.core.start, self.engine.containers())
 
     def restart_agent(self) -> None:
         """The agent's process ends and a new one begins; containers run on."""
@@ -173,31 +173,30 @@ class InstanceHost(Generic[E_co]):
         self._connections[channel] = connection
         if channel is Channel.ACS and self._make_extension is not None:
             self._extension = self._make_extension(connection.send)
-        self._do(lambda now: self.core.opened(now, channel))
+        self._do(self.core.opened, channel)
 
     def refused(self, channel: Channel, *, inactive: bool) -> None:
-        self._do(lambda now: self.core.refused(now, channel, inactive=inactive))
+        self._do(partial(self.core.refused, inactive=inactive), channel)
 
     def received(self, channel: Channel, message: Document) -> None:
         if self._extension is not None and channel is Channel.ACS and _is_extension(message):
             self._extension.received(message)
             return
         core = self.core
-        handle = core.handle if channel is Channel.ACS else core.handle_telemetry
-        self._do(lambda now: handle(now, message))
+        self._do(core.handle if channel is Channel.ACS else core.handle_telemetry, message)
 
     def closed(self, channel: Channel, *, unwelcome: bool = False) -> None:
         if self._connections.pop(channel, None) is not None:
             if channel is Channel.ACS:
                 self._end_extension()
-            self._do(lambda now: self.core.closed(now, channel, unwelcome=unwelcome))
+            self._do(partial(self.core.closed, unwelcome=unwelcome), channel)
 
     def engine_event(self, event: EngineEvent) -> None:
-        self._do(lambda now: self.core.engine_event(now, event))
+        self._do(self.core.engine_event, event)
 
     def engine_answers(self, answers: bool) -> None:
         """The engine as a whole went, or came back."""
-        self._do(lambda now: self.core.engine_answers(now, answers))
+        self._do(self.core.engine_answers, answers)
 
     def reachable(self) -> None:
         """The control plane is known to answer (again)."""
@@ -205,22 +204,22 @@ class InstanceHost(Generic[E_co]):
 
     def usage_read(self, readings: Mapping[tuple[str, str], Usage]) -> None:
         """What the running containers use, by (task ARN, container name)."""
-        self._do(lambda now: self.core.usage_read(now, readings))
+        self._do(self.core.usage_read, readings)
 
     def _answered(self, core: AgentCore, key: str, answer: Answer) -> None:
         """An answer to an agent that was restarted meanwhile is lost, as a closed socket's is."""
-
-        def step(now: float) -> list[Effect]:
-            effects = core.answered(now, key, answer)
-            if key == REGISTER and not isinstance(answer, ApiFailure):
-                self._registered(self)  # not before the core knows its ARN: a direct network answers nested
-            return effects
-
         if core is self.core:
-            self._do(step)
+            self._do(self._register_answered if key == REGISTER else core.answered, key, answer)
 
-    def _tick(self, core: AgentCore) -> None:
-        if core is self.core:
+    def _register_answered(self, now: float, key: str, answer: Answer) -> list[Effect]:
+        effects = self.core.answered(now, key, answer)
+        if not isinstance(answer, ApiFailure):
+            self._registered(self)  # not before the core knows its ARN: a direct network answers nested
+        return effects
+
+    def _tick(self, core: AgentCore, at: float) -> None:
+        """Of the wakes that were asked for only the last counts; otherwise each would lead to another one."""
+        if core is self.core and at == self._wake_at:
             self._do(core.tick)
 
     # What it does
@@ -229,18 +228,19 @@ class InstanceHost(Generic[E_co]):
         """One of miniecs's own messages, on ACS; lost when it is not open."""
         self._send(Channel.ACS, message)
 
-    def _do(self, step: Callable[[float], list[Effect]]) -> None:
+    def _do(self, step: Callable[..., list[Effect]], *what: Any) -> None:
         """Take a step of the core and carry out what comes of it; steps that this leads to come after it."""
         if not self.alive:
             return
         inbox = self._inbox
-        inbox.append(step)
+        inbox.append((step, what))
         if self._busy:
             return
         self._busy = True
         try:
             while inbox:
-                for effect in inbox.popleft()(self._timers.now()):
+                step, what = inbox.popleft()
+                for effect in step(self._timers.now(), *what):
                     self._carry_out(effect)
         finally:
             self._busy = False
@@ -257,7 +257,8 @@ class InstanceHost(Generic[E_co]):
             case SendTcs(message=message):
                 self._send(Channel.TCS, message)
             case WakeAt(at=at):
-                self._timers.call_at(at, partial(self._tick, self.core))
+                self._wake_at = at
+                self._timers.call_at(at, partial(self._tick, self.core, at))
             case Open(channel=channel):
                 self._network.dial(channel, self.arn, self)
             case Close(channel=channel):
