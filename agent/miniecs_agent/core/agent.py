@@ -16,6 +16,8 @@ from miniecs_agent.core.acs import MESSAGES
 from miniecs_agent.core.capabilities import HostFacts, registration
 from miniecs_agent.core.dependencies import resolvable
 from miniecs_agent.core.effects import (
+    ACS,
+    TCS,
     Answer,
     ApiFailure,
     Channel,
@@ -110,7 +112,7 @@ class AgentCore:
 
     def opened(self, now: float, channel: Channel) -> list[Effect]:
         self._links[channel].opened(now)
-        if channel is Channel.ACS:
+        if channel is ACS:
             self.tasks.report_now(now)
         else:
             self._publish_all_health(now)
@@ -128,10 +130,10 @@ class AgentCore:
     def refused(self, now: float, channel: Channel, *, inactive: bool = False) -> list[Effect]:
         """A dial failed. ``inactive``: the answer was InactiveInstanceException."""
         self._links[channel].refused(now, inactive)
-        if inactive and channel is Channel.ACS:
-            telemetry = self._links[Channel.TCS]
+        if inactive and channel is ACS:
+            telemetry = self._links[TCS]
             if telemetry.is_open:
-                self._emit(Close(Channel.TCS))
+                self._emit(Close(TCS))
             telemetry.refused(now, inactive)
         return self._done(now)
 
@@ -140,7 +142,7 @@ class AgentCore:
 
         What is no message of its type is ignored as well, and not acknowledged.
         """
-        self._links[Channel.ACS].heard(now)
+        self._links[ACS].heard(now)
         kind, body = message.get("type"), message.get("message") or {}
         handler = self._handlers.get(kind) if isinstance(kind, str) else None
         if handler is not None and isinstance(kind, str):
@@ -154,7 +156,7 @@ class AgentCore:
 
     def handle_telemetry(self, now: float, message: Document) -> list[Effect]:
         """A message from TCS: acknowledgements and heartbeats, which only show that it is alive."""
-        self._links[Channel.TCS].heard(now)
+        self._links[TCS].heard(now)
         return []
 
     def engine_event(self, now: float, event: EngineEvent) -> list[Effect]:
@@ -165,7 +167,7 @@ class AgentCore:
         """The engine as a whole went away, or came back. Until it does, nothing is known of any container."""
         if answers != self._engine_health.answers:
             self._engine_health = EngineHealth(answers, now)
-            if self._links[Channel.TCS].is_open:
+            if self._links[TCS].is_open:
                 self._publish_status(now)
         return self._done(now)
 
@@ -182,7 +184,7 @@ class AgentCore:
     def usage_read(self, now: float, readings: Readings) -> list[Effect]:
         """What running containers use: the answer to ReadUsage."""
         metrics = self._meter.measure(now, self.tasks, readings)
-        if self._links[Channel.TCS].is_open:
+        if self._links[TCS].is_open:
             self._publish_metrics(now, metrics)
         return self._done(now)
 
@@ -389,12 +391,12 @@ class AgentCore:
     def _health_changed(self, now: float, task: TaskState) -> None:
         """Told at once and not only every 20 s as the ECS agent does: deployments wait for it."""
         health = task_health(task)
-        if health is not None and self._links[Channel.TCS].is_open:
+        if health is not None and self._links[TCS].is_open:
             self._publish([health], now, fin=True)
 
     def _publish_due(self, now: float) -> None:
         every = self._settings.publish_every
-        if every is None or not self._links[Channel.TCS].is_open:
+        if every is None or not self._links[TCS].is_open:
             self._publish_at = None
             return
         self._publish_at = now + every

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from miniecs.config import Timing
 from miniecs_agent.core.spec import Dependency, TaskSpec
-from miniecs_agent.core.state import ContainerState, Known, TaskState
+from miniecs_agent.core.state import CREATED, NONE, RUNNING, STOPPED, ContainerState, TaskState
 
 
 class Ready(NamedTuple):
@@ -67,27 +67,27 @@ def verdict(
 def _met(other: ContainerState, condition: str) -> bool:
     match condition:
         case "CREATE":
-            return other.known >= Known.CREATED
+            return other.known >= CREATED
         case "START":
-            return other.known is Known.RUNNING or _has_run(other)
+            return other.known is RUNNING or _has_run(other)
         case "COMPLETE":
             return _has_run(other)
         case "SUCCESS":
-            return other.known is Known.STOPPED and other.exit_code == 0
+            return other.known is STOPPED and other.exit_code == 0
         case "HEALTHY":
-            return other.known is Known.RUNNING and other.health == "HEALTHY"
+            return other.known is RUNNING and other.health == "HEALTHY"
     return False
 
 
 def _failed(other: ContainerState, condition: str) -> bool:
     """The dependency is over, and not in the way that was asked for."""
-    if other.known is not Known.STOPPED:
+    if other.known is not STOPPED:
         return False
     return condition in ("SUCCESS", "HEALTHY") or not _has_run(other)
 
 
 def _has_run(other: ContainerState) -> bool:
-    return other.known is Known.STOPPED and other.exit_code is not None
+    return other.known is STOPPED and other.exit_code is not None
 
 
 def _why(other: ContainerState, dependency: Dependency) -> str:
@@ -105,7 +105,7 @@ def _deadline(other: ContainerState, condition: str, timing: Timing) -> float | 
 
 def _describe(container: ContainerState) -> str:
     """The ECS agent's words for a container; one that waits for another stands at MANIFEST_PULLED."""
-    known = "MANIFEST_PULLED" if container.known is Known.NONE else container.known.name
+    known = "MANIFEST_PULLED" if container.known is NONE else container.known.name
     exit_code = "" if container.exit_code is None else f" - Exit: {container.exit_code}"
     return f"{container.spec.name}({container.spec.image}) ({known}->RUNNING){exit_code}"
 
@@ -114,7 +114,7 @@ def may_stop(task: TaskState, container: ContainerState) -> bool:
     """True when every container that depends on this one has stopped."""
     name = container.spec.name
     for other in task.containers:
-        if other.known is not Known.STOPPED and other is not container:
+        if other.known is not STOPPED and other is not container:
             for dependency in other.spec.depends_on:
                 if dependency.container == name:
                     return False

@@ -20,6 +20,9 @@ class Channel(StrEnum):
     TCS = "tcs"
 
 
+ACS, TCS = Channel  # quicker than through their enum, as in ``state``
+
+
 class Submit(NamedTuple):
     """Call an ECS operation; the answer goes to ``AgentCore.answered`` with the same key."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from miniecs.model.task import NetworkBinding
-from miniecs_agent.core.state import ContainerState, Known, TaskState
+from miniecs_agent.core.state import STOPPED, ContainerState, TaskState
 
 REASON_LIMIT = 1024
 
@@ -19,11 +19,11 @@ def container_change(container: ContainerState) -> dict[str, Any]:
     """One entry of ``containers``, as the container stands now."""
     change: dict[str, Any] = {
         "containerName": container.spec.name,
-        "status": "STOPPED" if container.known is Known.STOPPED else "RUNNING",
+        "status": "STOPPED" if container.known is STOPPED else "RUNNING",
     }
     if container.runtime_id is not None:
         change["runtimeId"] = container.runtime_id
-    if container.known is Known.STOPPED and container.exit_code is not None:
+    if container.known is STOPPED and container.exit_code is not None:
         change["exitCode"] = container.exit_code
     if container.reason:
         change["reason"] = container.reason[:REASON_LIMIT]

@@ -35,6 +35,12 @@ class Action(StrEnum):
     RELEASE = "release"  # the task's network interface: it has stopped. Nothing is answered
 
 
+# By themselves, because until Python 3.12 to look a member up in its enum takes longer than all that is done
+# with it, and the agent's core asks some sixty times for each task.
+NONE, PULLED, CREATED, RUNNING, STOPPED = Known
+PULL, CREATE, START, STOP, REMOVE, RELEASE = Action
+
+
 @dataclass(slots=True, eq=False)
 class ContainerState:
     """One container as last seen. ``doing`` is the engine call under way; there is at most one."""

@@ -10,7 +10,20 @@ from typing import NamedTuple
 
 from miniecs.config import Timing
 from miniecs_agent.core.dependencies import Never, Waiting, may_stop, verdict
-from miniecs_agent.core.state import Action, ContainerState, Known, TaskState
+from miniecs_agent.core.state import (
+    CREATE,
+    CREATED,
+    PULL,
+    PULLED,
+    REMOVE,
+    RUNNING,
+    START,
+    STOP,
+    STOPPED,
+    Action,
+    ContainerState,
+    TaskState,
+)
 
 DEPENDENCY_EXIT_CODE = 143  # what the ECS agent reports for a container that a dependency kept from starting
 
@@ -47,7 +60,7 @@ def next_step(task: TaskState, timing: Timing, now: float) -> Step | GiveUp | Wa
     decide = _stopping_step if task.stopping else _starting_step
     until: float | None = None
     for container in task.containers:
-        if container.known is Known.STOPPED:
+        if container.known is STOPPED:
             continue
         step = decide(task, container, timing, now)
         if type(step) is not Wait:
@@ -64,40 +77,40 @@ def _starting_step(
         return NOTHING
     if container.retry_at is not None and now < container.retry_at:
         return Wait(container.retry_at)
-    if task.incomplete and (container.known < Known.RUNNING or container.restarting):
+    if task.incomplete and (container.known < RUNNING or container.restarting):
         return NOTHING
-    match container.known:
-        case Known.NONE:
-            if container.spec.depends_on:
-                order = verdict(task, container, timing, now)
-                if isinstance(order, Waiting):
-                    return Wait(order.until)
-                if isinstance(order, Never):
-                    reason = f"CannotStartContainerError: {order.reason}"
-                    return GiveUp(container, reason, DEPENDENCY_EXIT_CODE)
-            return Step(Action.PULL, container)
-        case Known.PULLED:
-            return Step(Action.CREATE, container)
-        case Known.CREATED:
-            return Step(Action.START, container)
-    return Step(Action.START, container) if container.restarting else NOTHING
+    known = container.known
+    if known is RUNNING:
+        return Step(START, container) if container.restarting else NOTHING
+    if known is CREATED:
+        return Step(START, container)
+    if known is PULLED:
+        return Step(CREATE, container)
+    if container.spec.depends_on:
+        order = verdict(task, container, timing, now)
+        if isinstance(order, Waiting):
+            return Wait(order.until)
+        if isinstance(order, Never):
+            reason = f"CannotStartContainerError: {order.reason}"
+            return GiveUp(container, reason, DEPENDENCY_EXIT_CODE)
+    return Step(PULL, container)
 
 
 def _stopping_step(
     task: TaskState, container: ContainerState, timing: Timing, now: float
 ) -> Step | GiveUp | Wait:
-    if container.doing is Action.PULL:
+    if container.doing is PULL:
         return GiveUp(container)  # nobody waits for the image any more; the pull may end when it likes
     if container.doing is not None:
         return NOTHING
-    if container.known < Known.RUNNING or container.restarting:
+    if container.known < RUNNING or container.restarting:
         return GiveUp(container)
     if container.retry_at is not None and now < container.retry_at:
         return Wait(container.retry_at)
     if not may_stop(task, container):
         return NOTHING
     own = container.spec.stop_timeout
-    return Step(Action.STOP, container, timing.stop_timeout if own is None else timing.wait(own))
+    return Step(STOP, container, timing.stop_timeout if own is None else timing.wait(own))
 
 
 def _cleaning_step(task: TaskState, now: float) -> Step | Wait:
@@ -113,5 +126,5 @@ def _cleaning_step(task: TaskState, now: float) -> Step | Wait:
         if container.retry_at is not None and now < container.retry_at:
             until = container.retry_at if until is None else min(until, container.retry_at)
             continue
-        return Step(Action.REMOVE, container)
+        return Step(REMOVE, container)
     return Wait(until)

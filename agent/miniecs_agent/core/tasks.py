@@ -16,7 +16,19 @@ from miniecs_agent import engine
 from miniecs_agent.core.effects import Answer, ApiFailure, Effect, Submit
 from miniecs_agent.core.reports import container_change, image_change, task_change
 from miniecs_agent.core.spec import ContainerSpec, Document, TaskSpec, read_task
-from miniecs_agent.core.state import Action, ContainerState, Known, TaskState
+from miniecs_agent.core.state import (
+    CREATED,
+    NONE,
+    PULL,
+    PULLED,
+    RELEASE,
+    REMOVE,
+    RUNNING,
+    STOPPED,
+    ContainerState,
+    Known,
+    TaskState,
+)
 from miniecs_agent.core.steps import GiveUp, Step, Wait, next_step
 from miniecs_agent.engine import EngineCall, EngineContainer, EngineEvent
 
@@ -119,7 +131,7 @@ class TaskRunner:
                 # Perhaps the agent died between two containers, perhaps one was removed since or could not
                 # be started and the task has stopped: only the control plane knows, and says when ACS opens.
                 task.incomplete = any(
-                    each.known < Known.RUNNING or each.restarting for each in task.containers
+                    each.known < RUNNING or each.restarting for each in task.containers
                 )
                 self._advance(now, task)
 
@@ -148,15 +160,15 @@ class TaskRunner:
         container.started_at = found.started_at
         match found.state:
             case "created":
-                container.known = Known.CREATED
+                container.known = CREATED
                 return
             case "running":
-                container.known = Known.RUNNING
+                container.known = RUNNING
             case "exited":
                 container.exit_code, ended_at = found.exit_code, found.ended_at
                 # Nobody was there to start it again.
                 container.restarting = ended_at is not None and self._restarts(container, ended_at)
-                container.known = Known.RUNNING if container.restarting else Known.STOPPED
+                container.known = RUNNING if container.restarting else STOPPED
                 container.reason = "" if container.restarting else found.reason
         task.changes += (container_change(container),)
 
@@ -176,14 +188,14 @@ class TaskRunner:
                 self._started(now, task, container, bindings)
             case engine.Created(runtime_id=runtime_id):
                 container.runtime_id = runtime_id
-                self._reached(container, Known.CREATED)
+                self._reached(container, CREATED)
             case engine.Pulled(digest=digest):
                 container.digest = digest
                 task.pull_stopped_at = now
-                self._reached(container, Known.PULLED)
+                self._reached(container, PULLED)
                 self._resolved(now, task, container)
             case engine.HealthChanged(status=status):
-                if container.known is Known.RUNNING and container.health != status:
+                if container.known is RUNNING and container.health != status:
                     container.health, container.health_since = status, now
                     self._health_changed(now, task)
             case engine.Exited(exit_code=exit_code, reason=reason):
@@ -208,22 +220,22 @@ class TaskRunner:
     def _started(
         self, now: float, task: TaskState, container: ContainerState, bindings: tuple[NetworkBinding, ...]
     ) -> None:
-        if container.known is Known.STOPPED:
+        if container.known is STOPPED:
             return
-        fresh = container.known < Known.RUNNING
+        fresh = container.known < RUNNING
         if fresh or container.restarting:
             container.started_at = now
             container.restarting = False
             container.health, container.health_since = "UNKNOWN", now
         container.bindings = bindings
-        self._reached(container, Known.RUNNING)
+        self._reached(container, RUNNING)
         if fresh:
             task.changes += (container_change(container),)
 
     def _exited(
         self, now: float, task: TaskState, container: ContainerState, exit_code: int | None, reason: str
     ) -> None:
-        if container.known is Known.STOPPED or container.restarting:
+        if container.known is STOPPED or container.restarting:
             return
         container.exit_code = exit_code
         if not task.stopping and self._restarts(container, now):
@@ -244,26 +256,26 @@ class TaskRunner:
     def _note_vanished(self, now: float, task: TaskState) -> None:
         """All containers of a task that was RUNNING had run by then, or had failed to."""
         for container in task.containers:
-            if container.known < Known.RUNNING:
-                if container.known is Known.NONE:
+            if container.known < RUNNING:
+                if container.known is NONE:
                     container.reason = VANISHED
                 self._stopped(task, container)
 
     def _stopped(self, task: TaskState, container: ContainerState) -> None:
-        container.known = Known.STOPPED
+        container.known = STOPPED
         container.doing, container.retry_at, container.restarting = None, None, False
         task.changes += (container_change(container),)
 
     def _failed(self, now: float, task: TaskState, container: ContainerState, failure: engine.Failed) -> None:
-        if failure.action is Action.PULL:
+        if failure.action is PULL:
             task.pull_stopped_at = now
-        if container.known is Known.STOPPED and failure.action is not Action.REMOVE:
+        if container.known is STOPPED and failure.action is not REMOVE:
             return
         container.doing = None
         container.attempts += 1
         if failure.temporary and container.attempts < ATTEMPTS:
             container.retry_at = now + self._settings.timing.wait(2 ** (container.attempts - 1))
-        elif failure.action is Action.REMOVE:
+        elif failure.action is REMOVE:
             container.removed = True  # nothing more can be done; the shell has logged the engine's words
         else:
             container.reason = f"{failure.name}: {failure.message}"
@@ -333,7 +345,7 @@ class TaskRunner:
     def _begin(self, now: float, task: TaskState, step: Step) -> None:
         container = step.container
         container.doing = step.action
-        if step.action is Action.PULL and task.pull_started_at is None:
+        if step.action is PULL and task.pull_started_at is None:
             task.pull_started_at = now
         self._emit(EngineCall(step.action, task.spec, container.spec, container.runtime_id, step.timeout))
 
@@ -342,7 +354,7 @@ class TaskRunner:
         everything_stopped = True
         steady = True
         for container in task.containers:
-            if container.known is Known.STOPPED:
+            if container.known is STOPPED:
                 if container.spec.essential:
                     steady = False
                     task.stopping = True
@@ -350,11 +362,11 @@ class TaskRunner:
                         task.execution_stopped_at = now
             else:
                 everything_stopped = False
-                if container.known is not Known.RUNNING:
+                if container.known is not RUNNING:
                     steady = False
         if everything_stopped:
             if task.known != "STOPPED" and task.spec.document.get("elasticNetworkInterfaces"):
-                self._emit(EngineCall(Action.RELEASE, task.spec, task.containers[0].spec))
+                self._emit(EngineCall(RELEASE, task.spec, task.containers[0].spec))
             task.known = "STOPPED"
             if task.execution_stopped_at is None:
                 task.execution_stopped_at = now

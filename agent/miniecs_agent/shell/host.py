@@ -15,6 +15,8 @@ from miniecs.ids import Ids
 from miniecs_agent.core.agent import REGISTER, AgentCore
 from miniecs_agent.core.capabilities import HostFacts
 from miniecs_agent.core.effects import (
+    ACS,
+    TCS,
     Answer,
     ApiFailure,
     Channel,
@@ -171,7 +173,7 @@ class InstanceHost(Generic[E_co]):
             connection.close()
             return
         self._connections[channel] = connection
-        if channel is Channel.ACS and self._make_extension is not None:
+        if channel is ACS and self._make_extension is not None:
             self._extension = self._make_extension(connection.send)
         self._do(self.core.opened, channel)
 
@@ -179,15 +181,15 @@ class InstanceHost(Generic[E_co]):
         self._do(partial(self.core.refused, inactive=inactive), channel)
 
     def received(self, channel: Channel, message: Document) -> None:
-        if self._extension is not None and channel is Channel.ACS and _is_extension(message):
+        if self._extension is not None and channel is ACS and _is_extension(message):
             self._extension.received(message)
             return
         core = self.core
-        self._do(core.handle if channel is Channel.ACS else core.handle_telemetry, message)
+        self._do(core.handle if channel is ACS else core.handle_telemetry, message)
 
     def closed(self, channel: Channel, *, unwelcome: bool = False) -> None:
         if self._connections.pop(channel, None) is not None:
-            if channel is Channel.ACS:
+            if channel is ACS:
                 self._end_extension()
             self._do(partial(self.core.closed, unwelcome=unwelcome), channel)
 
@@ -226,7 +228,7 @@ class InstanceHost(Generic[E_co]):
 
     def send_extension(self, message: dict[str, Any]) -> None:
         """One of miniecs's own messages, on ACS; lost when it is not open."""
-        self._send(Channel.ACS, message)
+        self._send(ACS, message)
 
     def _do(self, step: Callable[..., list[Effect]], *what: Any) -> None:
         """Take a step of the core and carry out what comes of it; steps that this leads to come after it."""
@@ -253,16 +255,16 @@ class InstanceHost(Generic[E_co]):
                 answered = partial(self._answered, self.core, key)
                 self._network.call(self.facts.instance_id, operation, params, answered)
             case SendAcs(message=message):
-                self._send(Channel.ACS, message)
+                self._send(ACS, message)
             case SendTcs(message=message):
-                self._send(Channel.TCS, message)
+                self._send(TCS, message)
             case WakeAt(at=at):
                 self._wake_at = at
                 self._timers.call_at(at, partial(self._tick, self.core, at))
             case Open(channel=channel):
                 self._network.dial(channel, self.arn, self)
             case Close(channel=channel):
-                if channel is Channel.ACS:
+                if channel is ACS:
                     self._end_extension()
                 connection = self._connections.pop(channel, None)
                 if connection is not None:

@@ -20,7 +20,7 @@ from miniecs.ids import Ids
 from miniecs.model.task import NetworkBinding
 from miniecs_agent import engine
 from miniecs_agent.core.spec import ContainerSpec, TaskSpec
-from miniecs_agent.core.state import Action
+from miniecs_agent.core.state import CREATE, PULL, REMOVE, START, STOP
 from miniecs_agent.engine import EngineCall, EngineContainer, EngineEvent
 from miniecs_agent.host_ports import HostPorts, Taken
 from miniecs_agent.shell.timers import Timers
@@ -120,17 +120,17 @@ class SimEngine:
     # The protocol
 
     def perform(self, now: float, call: EngineCall) -> None:
-        match call.action:
-            case Action.PULL:
-                self._pull(now, call)
-            case Action.CREATE:
-                self._create(now, call)
-            case Action.START:
-                self._start(now, call)
-            case Action.STOP:
-                self._stop(now, call)
-            case Action.REMOVE:
-                self._remove(call)
+        action = call.action
+        if action is PULL:
+            self._pull(now, call)
+        elif action is CREATE:
+            self._create(now, call)
+        elif action is START:
+            self._start(now, call)
+        elif action is STOP:
+            self._stop(now, call)
+        elif action is REMOVE:
+            self._remove(call)
 
     def containers(self) -> Sequence[EngineContainer]:
         return [
@@ -242,7 +242,7 @@ class SimEngine:
                 "require 'docker login': denied: requested access to the resource is denied"
             )
             event: EngineEvent = engine.Failed(
-                *key, Action.PULL, "CannotPullContainerError", message, temporary=True
+                *key, PULL, "CannotPullContainerError", message, temporary=True
             )
         else:
             self._pull_attempts.pop(key, None)
@@ -311,7 +311,7 @@ class SimEngine:
             container.state = "created"
             self._release(container)
             message = f"{_DAEMON}: {problem}"
-            self._tell(engine.Failed(*key, Action.START, "CannotStartContainerError", message))
+            self._tell(engine.Failed(*key, START, "CannotStartContainerError", message))
             return
         now = self._timers.now()
         container.state, container.started_at, container.health = "running", now, "UNKNOWN"
