@@ -55,6 +55,7 @@ class Draft:
     retry: bool = False  # capacity appeared: a blocked placement is tried before its time
     launches: list[LaunchTasks] = field(default_factory=list)
     stops: list[StopTask] = field(default_factory=list)
+    said_of_failure: list[Action] = field(default_factory=list)  # before all that the rollback does
     said: list[Action] = field(default_factory=list)
     wakes: list[float | None] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)  # unhealthy tasks that are stopped
@@ -222,11 +223,11 @@ class Draft:
 
         The service comes first: a launch that finds no host notes that on top of it.
         """
-        self.said[:0] = [said for said, _ in self.decided]
         self.stops[:0] = [stop for _, stop in self.decided]
-        actions: list[Action] = []
+        actions: list[Action] = [said for said, _ in self.decided]
         if self.service is not self.before:
             actions.append(SetService(self.before, self.version, self.service, self.why_failed))
+        actions += self.said_of_failure
         if after != self.service:
             actions.append(SetService(self.service, self.version, after, because))
         actions += [*self.history, *self.launches, *self.said, *self.stops]

@@ -153,14 +153,13 @@ def told(
     now: float,
 ) -> ServiceDeployment:
     """The service deployment once its deployment has failed: rolling back, or at its end."""
+    if _rolls_back(ongoing):
+        return _rolled_back_in_vain(view, before, ongoing, now=now)
     ongoing = replace(
         life.counted(view, before, ongoing),
         breaker_tripped=failure.by_breaker,
         triggered_alarms=failure.alarms,
     )
-    if _rolls_back(ongoing):
-        reason = f"Service deployment rollback failed because {_BREAKER}"
-        return life.moved(ongoing, status.ROLLBACK_FAILED, now=now, reason=reason)
     if after.primary.id == before.primary.id:
         if failure.rollback:
             return life.moved(ongoing, status.ROLLBACK_FAILED, now=now, reason=life.NO_CANDIDATE)
@@ -173,6 +172,21 @@ def told(
         reason=failure.rolled_back_reason,
         rollback=rollback,
     )
+
+
+def _rolled_back_in_vain(
+    view: View, before: Service, ongoing: ServiceDeployment, *, now: float
+) -> ServiceDeployment:
+    """Only the circuit breaker ends a rollback; what began it is told of as before.
+
+    Where the breaker trips for the first time, it was for the rollback's own tasks.
+    """
+    ongoing = life.counted(view, before, ongoing)
+    if not ongoing.breaker_tripped:
+        failed = before.primary.failed_tasks
+        ongoing = replace(ongoing, breaker_tripped=True, failure_count=failed)
+    reason = f"Service deployment rollback failed because {_BREAKER}"
+    return life.moved(ongoing, status.ROLLBACK_FAILED, now=now, reason=reason)
 
 
 def _rolls_back(ongoing: ServiceDeployment | None) -> bool:

@@ -179,10 +179,11 @@ def _tell_failed(draft: Draft, of: Service, failure: Failure) -> None:
     """The deployment has FAILED and, if so wanted, the last good one is back."""
     failed, now_primary = of.primary, draft.service.primary
     draft.why_failed = failure.why
-    draft.said.append(Say(draft.service, failure.event, failure.why))
+    draft.said_of_failure.append(Say(draft.service, failure.event, failure.why))
     if now_primary.id != failed.id:
+        because = f"deployment {now_primary.id} was the last to complete"
         text = messages.rolling_back(now_primary.id)
-        draft.said.append(Say(draft.service, text, f"deployment {now_primary.id} was the last to complete"))
+        draft.said_of_failure.append(Say(draft.service, text, because))
     releases.fail(draft, of, failure)
 
 

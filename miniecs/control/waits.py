@@ -113,6 +113,8 @@ def _launches(
     resolver = version_consistency.resolver(view, deployment, cohort.tasks())
     if deployment.rollout_state == deployments.FAILED:
         yield f"It launches nothing more: {deployment.rollout_state_reason}"
+        if anchor_of(counted.cohorts) is cohort:
+            yield "Nothing takes the place of tasks that stop until UpdateService begins another deployment."
     elif launch_at > now:
         yield (
             f"The next launch waits {launch_at - now:.0f} s: {deployment.launch_failures} launches in a row"

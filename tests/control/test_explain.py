@@ -112,7 +112,10 @@ def test_launches_that_fail() -> None:
             1, desired_count=2, rollout_state="FAILED", rollout_state_reason="ECS deployment failed."
         ),
     )
-    assert told(tripped)[2] == "  It launches nothing more: ECS deployment failed."
+    assert told(tripped)[2:] == [
+        "  It launches nothing more: ECS deployment failed.",
+        "  Nothing takes the place of tasks that stop until UpdateService begins another deployment.",
+    ]
 
 
 def test_targets_that_are_not_healthy() -> None:

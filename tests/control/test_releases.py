@@ -185,6 +185,10 @@ def test_a_rollback_finds_the_last_completed_deployment_after_its_tasks_are_gone
     fail_pending(lab, rounds=2)
     lab.settle()
     assert (lab.service.primary.id, lab.service.primary.rollout_state) == (good.id, "IN_PROGRESS")
+    failed, back, started = lab.said()[-3:]
+    assert failed.endswith("deployment failed: tasks failed to start.")
+    assert back == f"(service web) rolling back to deployment {good.id}."
+    assert started.startswith("(service web) has started 2 tasks: ")
     lab.converge()
     assert told(lab)[-1][0] == "ROLLBACK_SUCCESSFUL"
     assert {task.deployment_id for task in lab.tasks("RUNNING")} == {good.id}
@@ -336,6 +340,28 @@ def test_an_alarm_ends_a_deployment(rollback: bool) -> None:
     assert reasons[good.id] == f"ECS deployment alarm: rolling back to deploymentId {good.id}."
     lab.converge()
     assert told(lab)[-1][0] == "ROLLBACK_SUCCESSFUL", "alarms that are still on do not end a rollback"
+    lab.check_idle()
+
+
+def test_a_rollback_that_fails_itself_keeps_what_began_it() -> None:
+    """The alarm that went off is still told of, and the breaker's count is that of the rollback's tasks."""
+    alarms = DeploymentAlarms((SLOW,), enable=True, rollback=True)
+    bounds = {"minimum_healthy_percent": 0, "maximum_percent": 100}
+    lab = a_lab(2, alarm(), circuit_breaker=BREAKER, alarms=alarms, **bounds)
+    lab.deploy(lab.service, WEB_2)
+    lab.settle()
+    lab.stop_stopping()
+    lab.put(alarm(ALARM))
+    lab.settle()
+    lab.stop_stopping()
+    assert (told(lab)[-1][0], releases(lab)[-1].breaker_tripped) == ("ROLLBACK_IN_PROGRESS", False)
+    fail_pending(lab, rounds=12)
+    release = releases(lab)[-1]
+    assert release.status == "ROLLBACK_FAILED"
+    assert release.triggered_alarms == (SLOW,)
+    assert (release.breaker_tripped, release.failure_count, release.threshold) == (True, 4, 3)
+    assert release.rollback is not None
+    assert release.rollback.reason.endswith("because of CloudWatch alarms in ALARM: slow.")
     lab.check_idle()
 
 
