@@ -11,6 +11,7 @@ import docker.errors
 import pytest
 
 from .clusters import Clusters
+from .commands import OBEDIENT
 from .daemon import Engine
 from .engine import import_busybox
 from .miniecs import Miniecs
@@ -186,6 +187,58 @@ def test_an_image_that_is_gone_is_not_replaced_by_another(
     assert "forceNewDeployment resolves the tag anew" in miniecs.ok("explain", stopped["taskArn"])
     web.end()
     tag.remove()
+
+
+def test_a_rollback_whose_image_is_gone_fails_and_the_next_deployment_resolves_the_tag_anew(
+    miniecs: Miniecs, engine: Engine, registry: Registry, tag: Tag
+) -> None:
+    lost = Tag(engine, f"{registry.name}/image-{uuid4().hex[:8]}:1")  # a registry that has not what was built
+    first = lost.build()
+    tag.build()
+    web = Moved(miniecs, engine, lost.name)
+    before = web.primary["id"]
+    never = {"command": ["CMD-SHELL", "exit 1"], "startPeriod": 300}
+    other = {"name": "main", "image": tag.name, "command": OBEDIENT, "healthCheck": never}
+    configuration = {
+        "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+        "minimumHealthyPercent": 0,
+        "maximumPercent": 100,
+    }
+    web.update(
+        taskDefinition=miniecs.register(web.name, other),
+        deploymentConfiguration=configuration,
+        availabilityZoneRebalancing="DISABLED",
+    )
+    until("the old ones to go", lambda: not engine.client.containers.list(filters={"ancestor": first}), WITHIN)
+    engine.client.images.remove(first, force=True)
+    release = web.described()["currentServiceDeployment"]
+    miniecs.ecs.stop_service_deployment(serviceDeploymentArn=release, stopType="ROLLBACK")
+    until("the rollback", lambda: web.primary["id"] == before, WITHIN)
+    miniecs.kill("server")
+
+    def ended() -> dict[str, Any] | None:
+        if not answers(miniecs):
+            return None
+        asked = miniecs.ecs.describe_service_deployments(serviceDeploymentArns=[release])
+        (found,) = asked["serviceDeployments"]
+        return dict(found) if "finishedAt" in found else None
+
+    told = until("the rollback's end", ended, WITHIN)
+    assert told is not None
+    assert (told["status"], told["deploymentCircuitBreaker"]["status"]) == ("ROLLBACK_FAILED", "TRIGGERED")
+    assert told["statusReason"].startswith("Service deployment rollback failed because ")
+    assert told["rollback"]["reason"] == "Service deployment rolled back because the user requested it."
+    assert (web.primary["id"], web.primary["rolloutState"]) == (before, "FAILED")
+    stopped = web.stopped()
+    assert stopped is not None
+    assert stopped["containers"][0]["reason"].startswith("CannotPullContainerError: "), stopped
+    assert web.tasks() == []
+    again = lost.build()
+    web.update(taskDefinition=web.good, forceNewDeployment=True)
+    web.stable()
+    assert web.running() == [again] * 2
+    web.end()
+    lost.remove()
 
 
 def test_a_registrys_tag_is_pinned_to_its_digest(
