@@ -209,7 +209,8 @@ def test_a_rollback_whose_image_is_gone_fails_and_the_next_deployment_resolves_t
         deploymentConfiguration=configuration,
         availabilityZoneRebalancing="DISABLED",
     )
-    until("the old ones to go", lambda: not engine.client.containers.list(filters={"ancestor": first}), WITHIN)
+    of_first = {"ancestor": first}
+    until("the old ones to go", lambda: not engine.client.containers.list(filters=of_first), WITHIN)
     engine.client.images.remove(first, force=True)
     release = web.described()["currentServiceDeployment"]
     miniecs.ecs.stop_service_deployment(serviceDeploymentArn=release, stopType="ROLLBACK")

@@ -12,6 +12,7 @@ from miniecs.model.service import PlacementConstraint, PlacementStrategy
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
 from miniecs_api.ecs.capacity_strategy import find_capacity_provider, to_strategy
+from miniecs_api.ecs.tagging import within_limit
 from miniecs_api.ecs.task_definitions import find_task_definition
 from miniecs_api.ecs.td_compatibilities import FARGATE_SIZES
 from miniecs_api.wire.errors import AwsError
@@ -234,6 +235,6 @@ def _check_override(override: dict[str, Any]) -> None:
 def propagated_tags(
     own: tuple[Tag, ...], source: tuple[Tag, ...], managed: tuple[Tag, ...] = ()
 ) -> tuple[Tag, ...]:
-    """The call's own tags win over propagated ones; managed tags (aws:ecs:…) come on top."""
+    """The call's own tags win over propagated ones; managed tags (aws:ecs:…) come on top, and do not count."""
     merged = {tag.key: tag for tag in (*source, *own, *managed)}
-    return tuple(merged.values())
+    return within_limit(tuple(merged.values()))

@@ -36,14 +36,14 @@ _TYPES: Mapping[str, tuple[type[Taggable], str, int]] = {
 
 @operation
 def tag_resource(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    thing = _tagged(ctx, params["resourceArn"], "ResourceNotFoundException")
+    thing = _to_change(ctx, params["resourceArn"])
     _put(ctx, thing, merged(thing.tags, to_tags(params["tags"])))
     return {}
 
 
 @operation
 def untag_resource(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    thing = _tagged(ctx, params["resourceArn"], "ResourceNotFoundException")
+    thing = _to_change(ctx, params["resourceArn"])
     for key in params["tagKeys"]:
         if key.lower().startswith("aws:"):
             raise _invalid("Tag keys that start with 'aws:' are reserved for system use.")
@@ -61,6 +61,14 @@ def _put(ctx: Context, thing: Taggable, tags: tuple[Tag, ...]) -> None:
         ctx.tx.put(thing.model_copy(update={"tags": tags}))
     else:
         ctx.tx.put(replace(thing, tags=tags))
+
+
+def _to_change(ctx: Context, arn: str) -> Taggable:
+    """The resource of an ARN, if its tags can change yet."""
+    thing = _tagged(ctx, arn, "ResourceNotFoundException")
+    if isinstance(thing, Task) and thing.is_stopped:
+        raise _invalid("The specified task is stopped. Specify a running task and try again.")
+    return thing
 
 
 def _tagged(ctx: Context, arn: str, missing: str) -> Taggable:

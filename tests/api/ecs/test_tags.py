@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from miniecs.model.frozen import replace
 from miniecs.model.scope import Scope
+from miniecs.model.task import Task
 
 if TYPE_CHECKING:
     from tests.api.ecs.conftest import Ecs
@@ -52,7 +54,17 @@ def a_service(ecs: Ecs) -> str:
     return str(made["service"]["serviceArn"])
 
 
-KINDS = [a_cluster, a_capacity_provider, a_task_definition, a_container_instance, a_task, a_service]
+def a_task_set(ecs: Ecs) -> str:
+    a_cluster(ecs)
+    a_task_definition(ecs)
+    ecs("CreateService", serviceName="web", deploymentController={"type": "EXTERNAL"})
+    made = ecs("CreateTaskSet", cluster="default", service="web", taskDefinition="web")
+    return str(made["taskSet"]["taskSetArn"])
+
+
+KINDS = [
+    a_cluster, a_capacity_provider, a_task_definition, a_container_instance, a_task, a_service, a_task_set
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", KINDS)
@@ -94,6 +106,35 @@ def test_limits(ecs: Ecs) -> None:
         "InvalidParameterException",
         "Tag keys that start with 'aws:' are reserved for system use.",
     )
+
+
+def test_what_is_propagated_counts_against_the_limit_and_managed_tags_do_not(ecs: Ecs) -> None:
+    arn = a_task_definition(ecs)
+    a_container_instance(ecs)
+    many = [{"key": f"k{n}", "value": ""} for n in range(49)]
+    ecs("TagResource", resourceArn=arn, tags=many)
+    asked = {"taskDefinition": "web", "propagateTags": "TASK_DEFINITION", "enableECSManagedTags": True}
+    (task,) = ecs("RunTask", **asked, tags=pairs(k0="own", k49="own"))["tasks"]
+    assert len(task["tags"]) == 51
+    assert {each["key"]: each["value"] for each in task["tags"]}["k0"] == "own"
+    assert ecs.refusal("RunTask", **asked, tags=pairs(k49="", k50="")) == (
+        "InvalidParameterException",
+        "The maximum number of tags on a resource is 50.",
+    )
+
+
+def test_a_stopped_tasks_tags_are_shown_and_change_no_more(ecs: Ecs) -> None:
+    arn = a_task(ecs)
+    ecs("TagResource", resourceArn=arn, tags=pairs(team="blue"))
+    with ecs.aws.store.transaction() as tx:
+        task = tx.get(Task, arn)
+        assert task is not None
+        tx.put(replace(task, last_status="STOPPED", desired_status="STOPPED"))
+    message = "The specified task is stopped. Specify a running task and try again."
+    stopped = ("InvalidParameterException", message)
+    assert ecs.refusal("TagResource", resourceArn=arn, tags=pairs(team="red")) == stopped
+    assert ecs.refusal("UntagResource", resourceArn=arn, tagKeys=["team"]) == stopped
+    assert ecs("ListTagsForResource", resourceArn=arn) == {"tags": pairs(team="blue")}
 
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
