@@ -235,6 +235,6 @@ def _check_override(override: dict[str, Any]) -> None:
 def propagated_tags(
     own: tuple[Tag, ...], source: tuple[Tag, ...], managed: tuple[Tag, ...] = ()
 ) -> tuple[Tag, ...]:
-    """The call's own tags win over propagated ones; managed tags (aws:ecs:…) come on top, and do not count."""
+    """The call's own tags win over propagated ones; managed tags (aws:ecs:…) come on top, uncounted."""
     merged = {tag.key: tag for tag in (*source, *own, *managed)}
     return within_limit(tuple(merged.values()))
