@@ -69,7 +69,10 @@ class AccountSetting:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
-    """What a clientToken answered: kind of call and token, digest of the parameters, ARNs made."""
+    """What a clientToken answered: kind of call and token, digest of the parameters, ARNs made.
+
+    cluster: the name of the one in which the token counts, where it does not count in all.
+    """
 
     scope: Scope
     operation: str
@@ -77,7 +80,9 @@ class IdempotencyRecord:
     parameters_digest: str
     resource_arns: tuple[str, ...]
     expires_at: float
+    cluster: str = ""
 
     @property
     def key(self) -> str:
-        return f"{self.scope}/{self.operation}/{self.token}"
+        where = f"{self.cluster}/" if self.cluster else ""
+        return f"{self.scope}/{self.operation}/{where}{self.token}"

@@ -16,6 +16,7 @@ from miniecs.model.task_definition import TaskDefinition
 from miniecs.model.task_set import DRAINING, PRIMARY
 from miniecs_api.context import Context
 from miniecs_api.ecs import (
+    client_tokens,
     controllers,
     launch_params,
     networks,
@@ -34,6 +35,7 @@ from miniecs_api.wire.errors import AwsError
 
 _DESCRIBE_LIMIT = 10
 _LIST_DEFAULT = 10
+_NOT_IDEMPOTENT = "Creation of service was not idempotent."
 # Fields that tell two CreateService calls of one name apart; the rest is made by ECS.
 _SPEC = (
     "desired_count",
@@ -57,6 +59,9 @@ _SPEC = (
 def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Write the service with its first deployment. The same call again answers with what there is."""
     cluster = resolve.cluster(ctx, params)
+    made = _made_before(ctx, cluster, params)
+    if made is not None:
+        return {"service": render_service(ctx, made, tags=True)}
     service = _new_service(ctx, params, cluster)
     existing = ctx.tx.get(Service, service.arn)
     if existing is not None and existing.status == "DRAINING":
@@ -64,12 +69,13 @@ def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if existing is not None and existing.status == "ACTIVE":
         if differing := _differing(existing, service):
             raise invalid(
-                "Creation of service was not idempotent.",
+                _NOT_IDEMPOTENT,
                 f"A service {existing.name} is there already and differs in {', '.join(differing)}; "
                 "use UpdateService.",
             )
         return {"service": render_service(ctx, existing, tags=True)}
     because = "CreateService was called"
+    client_tokens.remember(ctx, cluster, "CreateService", params, (service.arn,))
     _hint_at_deadlock(ctx, params, service)
     if service.deployment_controller != "ECS":
         write_service(ctx.tx, existing, service, now=ctx.now, because=because)
@@ -85,6 +91,25 @@ def create_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     begun = begin(service, service.revision, unresolved=unresolved, now=ctx.now, ids=ctx.ids)
     write_begun(ctx.tx, existing, begun, now=ctx.now, because=because)
     return {"service": render_service(ctx, begun.service, tags=True)}
+
+
+def _made_before(ctx: Context, cluster: Cluster, params: dict[str, Any]) -> Service | None:
+    """What the same call made when it came first, whatever UpdateService has made of it since.
+
+    The token counts as long as its service is there; ECS tells what differs in one way, whatever differs.
+    """
+    token = service_params.client_token(params)
+    record = client_tokens.known(ctx, cluster, "CreateService", token)
+    made = ctx.tx.get(Service, record.resource_arns[0]) if record is not None else None
+    if record is None or made is None or made.status == "INACTIVE" or made.client_token != token:
+        return None
+    if not client_tokens.is_same_call(record, params):
+        raise invalid(
+            _NOT_IDEMPOTENT,
+            f"This clientToken made service {made.name}, with other parameters; use another token for "
+            "another service, or UpdateService.",
+        )
+    return made if made.status == "ACTIVE" else None
 
 
 def _differing(existing: Service, asked: Service) -> list[str]:

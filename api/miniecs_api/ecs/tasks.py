@@ -7,8 +7,6 @@ reconciler's and the agent's.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 from miniecs.apply import keep_decision, keep_failure, write_task
@@ -17,14 +15,14 @@ from miniecs.control.interfaces import Chooser, subnets_of
 from miniecs.control.launch import LaunchSpec, launched_task, new_task, placement_request
 from miniecs.control.stopping import stop
 from miniecs.model import arns, fargate
-from miniecs.model.cluster import Cluster, IdempotencyRecord
+from miniecs.model.cluster import Cluster
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.scope import Tag
 from miniecs.model.service import PlacementConstraint, PlacementStrategy, Service
 from miniecs.model.task import PlacementRules, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
-from miniecs_api.ecs import launch_params, networks, resolve
+from miniecs_api.ecs import client_tokens, launch_params, networks, resolve
 from miniecs_api.ecs.launch_params import Launch, invalid
 from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_task import render_task
@@ -38,14 +36,13 @@ _DESCRIBE_LIMIT = 100
 _STARTED_BY_LIMIT = 128
 _GROUP_LIMIT = 255
 _TOKEN_LIMIT = 64
-_TOKEN_LIFE = 24 * 3600.0
 
 
 @operation
 def run_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Place up to ten tasks now; what cannot be placed comes back as failures, with HTTP 200."""
     cluster = resolve.cluster(ctx, params)
-    repeated = _repeated_call(ctx, params)
+    repeated = _repeated_call(ctx, cluster, params)
     if repeated is not None:
         return repeated
     count = params.get("count", 1)
@@ -68,7 +65,7 @@ def run_task(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         started, refused = _run_share(ctx, share, number, rules, subnets)
         tasks += started
         failures += refused
-    _remember_call(ctx, params, tasks)
+    client_tokens.remember(ctx, cluster, "RunTask", params, tuple(task.arn for task in tasks))
     return {"tasks": [render_task(ctx, task, tags=True) for task in tasks], "failures": failures}
 
 
@@ -365,44 +362,24 @@ def _failure(rejection: Rejection) -> dict[str, Any]:
     return {"arn": rejection.host, "reason": rejection.reason, "detail": rejection.detail or None}
 
 
-def _digest(params: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _repeated_call(ctx: Context, params: dict[str, Any]) -> dict[str, Any] | None:
+def _repeated_call(ctx: Context, cluster: Cluster, params: dict[str, Any]) -> dict[str, Any] | None:
     """The first answer's tasks, when this clientToken was used before with the same parameters."""
     token = params.get("clientToken")
     if token is None:
         return None
     if not token or len(token) > _TOKEN_LIMIT or any(not 33 <= ord(c) <= 126 for c in token):
         raise invalid(f"clientToken must have 1 to {_TOKEN_LIMIT} ASCII characters in the range of 33-126.")
-    record = ctx.tx.get(IdempotencyRecord, f"{ctx.scope}/RunTask/{token}")
-    if record is None or record.expires_at <= ctx.now:
+    record = client_tokens.known(ctx, cluster, "RunTask", token)
+    if record is None:
         return None
-    if record.parameters_digest != _digest(params):
+    if not client_tokens.is_same_call(record, params):
         raise AwsError(
             "ConflictException",
             "The RunTask request could not be processed due to conflicts. The provided clientToken is "
-            "already in use with different parameters.",
+            "already in use with a different RunTask request.",
             fields={"resourceIds": list(record.resource_arns)},
         )
     known = [task for arn in record.resource_arns if (task := ctx.tx.get(Task, arn)) is not None]
     if not known:
         return None  # a token lives as long as its tasks are kept: their life and an hour, at most a day
     return {"tasks": [render_task(ctx, task, tags=True) for task in known], "failures": []}
-
-
-def _remember_call(ctx: Context, params: dict[str, Any], tasks: list[Task]) -> None:
-    token = params.get("clientToken")
-    if token is None or not tasks:
-        return
-    ctx.tx.put(
-        IdempotencyRecord(
-            ctx.scope,
-            "RunTask",
-            token,
-            _digest(params),
-            tuple(task.arn for task in tasks),
-            ctx.now + _TOKEN_LIFE,
-        )
-    )

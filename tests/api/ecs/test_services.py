@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from miniecs.model import arns
+from miniecs.model.frozen import replace
+from miniecs.model.service import Service
 from miniecs_api.wire.errors import AwsError
 from tests.api.conftest import Aws
 
@@ -124,6 +127,43 @@ def test_the_same_call_again_answers_and_another_is_refused(cluster: Aws) -> Non
         "Creation of service was not idempotent.",
     )
     assert "desired_count" in cluster.hints[0]
+
+
+def test_a_client_token_answers_with_the_service_that_it_made(cluster: Aws) -> None:
+    first = create(cluster, clientToken="t-1")
+    cluster.ecs("UpdateService", service="web", desiredCount=5)
+    seq = cluster.store.seq
+    again = create(cluster, clientToken="t-1")
+    assert (again["serviceArn"], again["desiredCount"], cluster.store.seq) == (first["serviceArn"], 5, seq)
+    assert create(cluster, clientToken="t-1", cluster="default") == again, "it is the same cluster"
+    differs = ("InvalidParameterException", "Creation of service was not idempotent.")
+    given = {"serviceName": "web", "taskDefinition": "web", "desiredCount": 2}
+    assert refused(cluster, "CreateService", **given) == differs, "without the token it is another call"
+    assert refused(cluster, "CreateService", **given, clientToken="t-2") == differs
+    for other in ({"desiredCount": 5}, {"serviceName": "other"}, {"propagateTags": "SERVICE"}):
+        assert refused(cluster, "CreateService", **{**given, **other}, clientToken="t-1") == differs
+        assert "This clientToken made service web" in cluster.hints[0]
+    cluster.ecs("CreateCluster", clusterName="elsewhere")
+    elsewhere = create(cluster, clientToken="t-1", cluster="elsewhere")
+    assert elsewhere["serviceArn"] != first["serviceArn"], "a token counts in its cluster"
+    cluster.clock.time += 24 * 3600 + 1
+    assert refused(cluster, "CreateService", **given, clientToken="t-1") == differs, "it lives for a day"
+
+
+def test_a_client_token_ends_with_its_service(cluster: Aws) -> None:
+    create(cluster, clientToken="t-1")
+    cluster.ecs("DeleteService", service="web", force=True)
+    given = {"serviceName": "web", "taskDefinition": "web", "desiredCount": 2, "clientToken": "t-1"}
+    assert refused(cluster, "CreateService", **given) == (
+        "InvalidParameterException",
+        "Unable to Start a service that is still Draining.",
+    )
+    with cluster.store.transaction() as tx:
+        draining = tx.get(Service, arns.service(cluster.scope, "default", "web"))
+        assert draining is not None
+        tx.put(replace(draining, status="INACTIVE", deployments=()))
+    assert create(cluster, clientToken="t-1", desiredCount=3)["desiredCount"] == 3
+    assert refused(cluster, "CreateService", **given)[1] == "Creation of service was not idempotent."
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,13 @@ def test_a_client_token_answers_with_the_same_tasks(cluster: Aws) -> None:
     with pytest.raises(AwsError) as error:
         cluster.ecs("RunTask", taskDefinition="web", count=2, clientToken="t-1")
     assert error.value.code == "ConflictException"
+    assert error.value.message.endswith("clientToken is already in use with a different RunTask request.")
     assert error.value.fields == {"resourceIds": [first["tasks"][0]["taskArn"]]}
+    assert cluster.ecs("RunTask", taskDefinition="web", clientToken="t-1", cluster="default") == first
+    cluster.ecs("CreateCluster", clusterName="elsewhere")
+    cluster.register_instance("elsewhere")
+    other = cluster.ecs("RunTask", taskDefinition="web", clientToken="t-1", count=2, cluster="elsewhere")
+    assert len(other["tasks"]) == 2, "a token counts in its cluster"
     cluster.clock.time += 24 * 3600 + 1
     assert cluster.ecs("RunTask", taskDefinition="web", clientToken="t-1") != first
 
