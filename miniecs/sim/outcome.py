@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from miniecs.sim.broken import InvariantBroken
 from miniecs.sim.record import Recorder
-from miniecs.sim.rules import violations
+from miniecs.sim.task_set_rules import violations
 from miniecs.sim.world import World
 
 

@@ -15,11 +15,12 @@ from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
+from miniecs.model.task_set import TaskSet
 from miniecs.store import Commit, Store
 
 Entry = dict[str, Any]
-"""at: seconds. tasks, services, targets, instances, definitions: those that changed, each as it now is.
-messages: {service, text}, what DescribeServices says from now on. gone: keys of what no longer exists."""
+"""at: seconds. tasks, services, taskSets, targets, instances, definitions: those that changed, each as it now
+is. messages: {service, text}, what DescribeServices says from now on. gone: keys of what no longer exists."""
 
 
 class Recorder:
@@ -133,6 +134,21 @@ def _service(service: Service) -> Entry:
     }
 
 
+def _task_set(task_set: TaskSet) -> Entry:
+    deployment = task_set.deployment
+    balancers = deployment.revision.load_balancers
+    return {
+        "taskSetArn": task_set.arn,
+        "serviceArn": task_set.service_arn,
+        "id": task_set.id,
+        "status": task_set.status,
+        "scale": task_set.scale,
+        "computedDesiredCount": deployment.desired_count,
+        "stabilityStatus": task_set.stability_status,
+        "loadBalancers": sum(each.target_group_arn is not None for each in balancers),
+    }
+
+
 def _target(target: Target) -> Entry:
     return {"key": target.key, "taskArn": target.task_arn, "state": target.state}
 
@@ -150,6 +166,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any], Entry]]] = {
     TaskDefinition: ("definitions", _definition),
     ContainerInstance: ("instances", _instance),
     Service: ("services", _service),
+    TaskSet: ("taskSets", _task_set),
     Task: ("tasks", _task),
     Target: ("targets", _target),
 }

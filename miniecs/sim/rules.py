@@ -36,7 +36,7 @@ MOVED = "a task stays on its container instance"
 FLOOR = "scaling and replacing never go below minimumHealthyPercent"
 CEILING = "starting never goes above maximumPercent"
 ONE_PRIMARY = "a service has exactly one PRIMARY deployment"
-ROLLOUT = "IN_PROGRESS ends in COMPLETED or FAILED; only a rollback begins a COMPLETED one again"
+ROLLOUT = "IN_PROGRESS ends in COMPLETED or FAILED; only a rollback begins one again that was COMPLETED"
 COMPLETE = "COMPLETED means that all desired tasks are healthy and no other deployment has any"
 TRIPS = "the circuit breaker launches nothing once its threshold is reached"
 TRIPPED_EARLY = "the circuit breaker fails a deployment only for as many failed tasks as its threshold"
@@ -64,7 +64,10 @@ class Violation:
 
 def violations(record: Iterable[Entry], *, healthy_after: float = HEALTHY_AFTER) -> list[Violation]:
     """Every rule that the record breaks, in the order in which it does."""
-    reader = _Reader(healthy_after)
+    return read(Reader(healthy_after), record)
+
+
+def read(reader: Reader, record: Iterable[Entry]) -> list[Violation]:
     for entry in record:
         reader.read(entry)
     return reader.found
@@ -83,7 +86,9 @@ class _Counted:
 
 
 @dataclass
-class _Reader:
+class Reader:
+    """Judges entry by entry. Services of task sets are only known to it: see task_set_rules."""
+
     healthy_after: float
     found: list[Violation] = field(default_factory=list)
     tasks: dict[str, Entry] = field(default_factory=dict)
@@ -99,20 +104,27 @@ class _Reader:
 
     def read(self, entry: Entry) -> None:
         self.at = entry["at"]
-        tasks = _before(self.tasks, entry.get("tasks", ()), "taskArn")
-        services = _before(self.services, entry.get("services", ()), "serviceArn")
+        tasks = before(self.tasks, entry.get("tasks", ()), "taskArn")
+        services = before(self.services, entry.get("services", ()), "serviceArn")
         lost = self._healthy_that_are_stopped(entry)
         self._take(entry)
-        for arn, was in tasks.items():
-            self._task(was, self.tasks[arn])
-        for arn, was in services.items():
-            self._service(was, self.services[arn])
-        self._bounds(tasks, lost)
+        self._judge(tasks, services, lost)
         for message in entry.get("messages", ()):
             if message["text"] == STEADY:
                 self._steady(message["service"])
         for key in entry.get("gone", ()):
             self._forget(key)
+
+    def _judge(
+        self, tasks: Mapping[str, Entry | None], services: Mapping[str, Entry | None], lost: list[Entry]
+    ) -> None:
+        """What has changed, against what it was. lost: see _healthy_that_are_stopped."""
+        for arn, was in tasks.items():
+            self._task(was, self.tasks[arn])
+        for arn, was in services.items():
+            self._service(was, self.services[arn])
+        new = [self.tasks[arn] for arn, was in tasks.items() if was is None]
+        self._bounds([task for task in new if task["serviceArn"] is not None], lost)
 
     def _break(self, rule: str, what: str) -> None:
         self.found.append(Violation(rule, self.at, what))
@@ -219,7 +231,7 @@ class _Reader:
         if service is None or service["status"] != "ACTIVE":
             self._break(SERVICE_LIFE, f"{task['taskArn']} was launched for a service that is not ACTIVE")
             return
-        if not _is_ecs(service):
+        if not is_ecs(service):
             return
         deployment = self._deployment_of(task)
         if deployment is None:
@@ -232,37 +244,34 @@ class _Reader:
 
     # Bounds
 
-    def _healthy_that_are_stopped(self, entry: Entry) -> Counter[str]:
-        """Service -> tasks that were healthy and that this entry stops for the sake of its count."""
-        lost: Counter[str] = Counter()
+    def _healthy_that_are_stopped(self, entry: Entry) -> list[Entry]:
+        """Tasks that were healthy and that this entry stops for the sake of their service's count."""
+        lost: list[Entry] = []
         for task in entry.get("tasks", ()):
             was = self.tasks.get(task["taskArn"])
             if was is None or was["desiredStatus"] != "RUNNING" or task["desiredStatus"] != "STOPPED":
                 continue
             if (task["stoppedReason"] or "").startswith(SCALING) and self._is_healthy(was):
-                lost[task["serviceArn"]] += 1
+                lost.append(task)
         return lost
 
-    def _bounds(self, before: Mapping[str, Entry | None], lost: Counter[str]) -> None:
-        launched = {
-            task["serviceArn"]
-            for arn, was in before.items()
-            if was is None and (task := self.tasks[arn])["serviceArn"] is not None
-        }
-        for arn in launched & self.services.keys():
+    def _bounds(self, launched: list[Entry], lost: list[Entry]) -> None:
+        for arn in {task["serviceArn"] for task in launched} & self.services.keys():
             service = self.services[arn]
             if service["schedulingStrategy"] == "DAEMON":
                 self._daemon(arn)
                 continue
-            if not _is_ecs(service):
+            if not is_ecs(service):
                 continue
             desired, percent = service["desiredCount"], service["deploymentConfiguration"]["maximumPercent"]
             most, live = math.floor(desired * percent / 100), len(self._live(arn))
             if live > most:
                 self._break(CEILING, f"{arn}: {live} tasks, {percent} % of {desired} are {most}")
-        for arn, count in lost.items():
+        for arn, count in Counter(task["serviceArn"] for task in lost).items():
             maybe = self.services.get(arn)
             if maybe is None or maybe["status"] != "ACTIVE" or maybe["schedulingStrategy"] == "DAEMON":
+                continue
+            if not is_ecs(maybe):
                 continue
             percent = maybe["deploymentConfiguration"]["minimumHealthyPercent"]
             least = math.ceil(maybe["desiredCount"] * percent / 100)
@@ -293,7 +302,7 @@ class _Reader:
         if service["status"] != "ACTIVE":
             self.completed.pop(arn, None)
             return
-        if not _is_ecs(service):
+        if not is_ecs(service):
             return
         statuses = [each["status"] for each in deployments]
         if statuses.count("PRIMARY") != 1 or statuses[0] != "PRIMARY":
@@ -308,18 +317,23 @@ class _Reader:
         was, state = known.get(deployment["id"]), deployment["rolloutState"]
         if was is None or self._begins_again(was, deployment):
             self.counted[deployment["id"]] = _Counted()  # a rollback counts from nothing
-        before = was["rolloutState"] if was is not None else "IN_PROGRESS"
-        if before == state:
+        earlier = was["rolloutState"] if was is not None else "IN_PROGRESS"
+        if earlier == state:
             return
-        told = f"{deployment['id']} {before} -> {state}"
-        if before == "FAILED" or (before == "COMPLETED" and state == "FAILED"):
+        told = f"{deployment['id']} {earlier} -> {state}"
+        if earlier == "COMPLETED" and state == "FAILED":
             self._break(ROLLOUT, told)
-        elif before == "COMPLETED" and not self._begins_again(was, deployment):
+        elif earlier != "IN_PROGRESS" and not self._is_rolled_back_to(service, was, deployment):
             self._break(ROLLOUT, told)
         elif state == "COMPLETED":
             self._completed(service, deployment)
         elif state == "FAILED" and deployment["rolloutStateReason"].startswith(BREAKER):
             self._tripped(service, deployment)
+
+    def _is_rolled_back_to(self, service: Entry, was: Entry | None, deployment: Entry) -> bool:
+        """Only what was COMPLETED once, even if it has FAILED since, in an earlier rollback."""
+        ever = self.completed.get(service["serviceArn"], set())
+        return deployment["id"] in ever and self._begins_again(was, deployment)
 
     def _begins_again(self, was: Entry | None, deployment: Entry) -> bool:
         return was is not None and (was["status"], deployment["status"]) == ("ACTIVE", "PRIMARY")
@@ -368,7 +382,7 @@ class _Reader:
 
     def _steady(self, arn: str) -> None:
         service = self.services.get(arn)
-        if service is None or not _is_ecs(service):
+        if service is None or not is_ecs(service):
             return
         live = self._live(arn)
         running = sum(t["lastStatus"] == "RUNNING" and t["desiredStatus"] == "RUNNING" for t in live)
@@ -380,7 +394,7 @@ class _Reader:
             )
 
 
-def _is_ecs(service: Entry) -> bool:
+def is_ecs(service: Entry) -> bool:
     """Whether ECS makes the service's deployments; task sets have rules of their own."""
     return bool(service.get("deploymentController", "ECS") == "ECS")
 
@@ -389,7 +403,7 @@ def _failed(counted: _Counted) -> int:
     return counted.never_ran_in_all + counted.failed_checks + counted.exited
 
 
-def _before(known: Mapping[str, Entry], now: Iterable[Entry], key: str) -> dict[str, Entry | None]:
+def before(known: Mapping[str, Entry], now: Iterable[Entry], key: str) -> dict[str, Entry | None]:
     """What is told of now, as it was; None for what is new."""
     return {each[key]: known.get(each[key]) for each in now}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -41,12 +41,12 @@ class Record:
             services=[self.service],
         )
 
-    def enter(self, after: float = 1.0, **entry: Any) -> Record:
+    def enter(self, after: float = 1.0, **entry: Any) -> Self:
         self.at += after
         self.entries.append({"at": self.at, **entry})
         return self
 
-    def task(self, *names: str, after: float = 1.0, **now: Any) -> Record:
+    def task(self, *names: str, after: float = 1.0, **now: Any) -> Self:
         """Tasks as they now are."""
         self.at += after
         for name in names:
@@ -57,19 +57,19 @@ class Record:
         self.entries.append({"at": self.at, "tasks": [self.tasks[name] for name in names]})
         return self
 
-    def runs(self, *names: str, by: str = ONE) -> Record:
+    def runs(self, *names: str, by: str = ONE) -> Self:
         """Launched, RUNNING, and healthy by its age."""
         self.task(*names, startedBy=by).task(*names, lastStatus="RUNNING")
         self.at += 60
         return self
 
-    def scaled_away(self, *names: str) -> Record:
+    def scaled_away(self, *names: str) -> Self:
         return self.task(
             *names, desiredStatus="STOPPED", stopCode="ServiceSchedulerInitiated",
             stoppedReason=f"{rules.SCALING}(deployment {ONE})",
         )  # fmt: skip
 
-    def stopped(self, *names: str) -> Record:
+    def stopped(self, *names: str) -> Self:
         """By themselves, unless they were told to."""
         for name in names:
             code = self.tasks[name]["stopCode"] or "EssentialContainerExited"
@@ -80,12 +80,12 @@ class Record:
             )  # fmt: skip
         return self
 
-    def serves(self, *deployments: dict[str, Any], **now: Any) -> Record:
+    def serves(self, *deployments: dict[str, Any], **now: Any) -> Self:
         """The service as it now is."""
         self.service = {**self.service, **now, **({"deployments": list(deployments)} if deployments else {})}
         return self.enter(services=[self.service])
 
-    def says(self, text: str) -> Record:
+    def says(self, text: str) -> Self:
         return self.enter(messages=[{"service": SERVICE, "text": text}])
 
     @property
@@ -262,6 +262,17 @@ def test_a_rollback_that_fails_itself_is_not_rolled_back() -> None:
         record.task(f"y{number}", startedBy=ONE).stopped(f"y{number}")
     record.serves(failed(ONE, "PRIMARY"), failed(TWO, "ACTIVE"))
     assert record.broken == []
+
+
+def test_what_failed_as_a_rollback_may_be_rolled_back_to_again() -> None:
+    record = crashing(3, completed())
+    record.serves(deployment(ONE), failed(TWO, "ACTIVE")).serves(failed(ONE, "PRIMARY"))
+    assert rules.ROLLOUT not in record.broken
+    record.serves(deployment("ecs-svc/3"), failed(ONE, "ACTIVE"))
+    record.serves(deployment(ONE), failed("ecs-svc/3", "ACTIVE"))
+    assert rules.ROLLOUT not in record.broken
+    never = Record().serves(deployment(TWO), failed(ONE, "ACTIVE")).serves(deployment(ONE))
+    assert rules.ROLLOUT in never.broken, "it was never COMPLETED"
 
 
 def test_tasks_that_were_lost_with_their_host_hold_nothing() -> None:
