@@ -56,7 +56,7 @@ class _Reader(rules.Reader):
         super()._forget(key)
 
     def _deployment_of(self, task: Entry) -> Entry | None:
-        return self._set_of(task) or super()._deployment_of(task)
+        return super()._deployment_of(task) or self._set_of(task)
 
     def _set_of(self, task: Entry) -> Entry | None:
         return self.sets_of.get(task["serviceArn"] or "", {}).get(task["startedBy"] or "")
@@ -75,6 +75,8 @@ class _Reader(rules.Reader):
         self, tasks: Mapping[str, Entry | None], services: Mapping[str, Entry | None], lost: list[Entry]
     ) -> None:
         super()._judge(tasks, services, lost)
+        if not self.sets:
+            return  # as in most records
         for arn, was in self.changed.items():
             self._task_set(was, self.sets[arn])
         for arn in {self.sets[each]["serviceArn"] for each in self.changed} | services.keys():
@@ -142,6 +144,8 @@ class _Reader(rules.Reader):
 
     def _bounds(self, launched: list[Entry], lost: list[Entry]) -> None:
         super()._bounds(launched, lost)
+        if not self.sets:
+            return
         for service, task_set, _ in self._parts(launched):
             percent = service["deploymentConfiguration"]["maximumPercent"]
             most, live = share(service, task_set) * percent // 100, len(self._live_of(task_set))
