@@ -1,6 +1,6 @@
 """Many seeded runs: ``python -m miniecs.sim --seeds 500`` or one of them again: ``--seed 17``.
 
-Every seed is played in each scenario: ``cluster`` is a whole one with all faults, ``balanced`` a service
+Seeds are played in each scenario: ``cluster`` is a whole one with all faults, ``balanced`` a service
 behind a load balancer of whose requests none may fail, ``releases`` a service whose releases must end as
 its settings say, ``task-sets`` two services whose deployments somebody else makes.
 A failing run prints its history. The last line is
@@ -14,8 +14,9 @@ import argparse
 import gc
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
 
 from miniecs.control import plan
 from miniecs.sim import balanced, controlled, faults, image_invariants, released, scenario
@@ -24,8 +25,8 @@ from miniecs.sim.release_invariants import STATUSES
 from miniecs.sim.scenario import DEPLOYMENTS, FAULTS, MIN_HOSTS, SERVICES
 from miniecs.sim.task_set_invariants import SITUATIONS
 
-SPARSE_FROM = 1000  # seeds: in a larger batch the scenarios of one service are played for some only
-SPARSE = 10
+SPARSE_FROM = 1000  # seeds: in a larger batch the scenarios of one service are played more rarely
+SPARSE = 40
 EXERCISED_FROM = 100  # seeds: a smaller batch need not meet everything
 _ACTIONS = frozenset(action.__name__ for action in plan.Action.__args__)
 # An hour after a task stopped is longer than most runs; task sets go sooner, and are of another scenario.
@@ -36,7 +37,8 @@ SCENARIOS = {
     "releases": released.run,
     "task-sets": controlled.run,
 }
-_RARELY = {"task-sets": 4}  # every so many seeds: what they run is placed and stopped as in the others
+_RARELY = {"task-sets": 4}  # one run to so many seeds: what they run is placed and stopped as in the others
+TOGETHER = 16  # runs that a process plays before its garbage is collected: some 5 MiB each
 _WANTED = {
     "cluster": (*(_ACTIONS - _OF_TASK_SETS), *faults.KINDS, *image_invariants.SITUATIONS),
     "balanced": balanced.SITUATIONS,
@@ -45,32 +47,32 @@ _WANTED = {
 }
 
 
+class Run(NamedTuple):
+    scenario: str
+    seed: int
+    with_history: bool = False
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    seeds = range(options.seed, options.seed + 1) if options.seed is not None else range(options.seeds)
+    one = options.seed is not None
     names = [options.scenario] if options.scenario else list(SCENARIOS)
+    runs = [Run(name, options.seed, one) for name in names] if one else list(batch(options.seeds, names))
     total: Counter[str] = Counter()
     failed: set[int] = set()
-    one = options.seed is not None
-    every = SPARSE if len(seeds) > SPARSE_FROM and not options.scenario else 1
-    runs = [
-        (name, seed, one)
-        for seed in seeds
-        for name in names
-        if options.scenario or seed % (1 if name == "cluster" else every * _RARELY.get(name, 1)) == 0
-    ]
-    for (name, _, _), outcome in zip(runs, _outcomes(runs, 1 if one else options.jobs), strict=True):
+    for run, outcome in zip(runs, _outcomes(runs, 1 if one else options.jobs), strict=True):
         total += outcome.actions + outcome.faults + outcome.met
         total["commits"] += outcome.commits
         total["simulated hours"] += round(outcome.seconds)
         if outcome.failure:
-            failed.add(outcome.seed)
-            _tell(name, outcome)
+            failed.add(run.seed)
+            _tell(run.scenario, outcome)
         elif one:
             print("\n".join(outcome.history))
     total["simulated hours"] //= 3600
+    seeds = 1 if one else options.seeds
     missing = sorted(set().union(*(unexercised(total, name) for name in names)))
-    if len(seeds) < EXERCISED_FROM:
+    if seeds < EXERCISED_FROM:
         missing = []
     print(
         f"{MIN_HOSTS} hosts or more, {SERVICES} services, {DEPLOYMENTS} deployments or more"
@@ -79,8 +81,21 @@ def main(arguments: list[str] | None = None) -> int:
     print(", ".join(f"{count} {name}" for name, count in sorted(total.items())))
     if missing:
         print(f"never occurred: {', '.join(missing)}")
-    print(f"sim: {len(seeds)} seeds, {len(failed)} failed")
+    print(f"sim: {seeds} seeds, {len(failed)} failed")
     return 1 if failed or missing else 0
+
+
+def batch(seeds: int, scenarios: Sequence[str]) -> Iterator[Run]:
+    """So many seeds of a cluster, and of the others as many as they are worth, of one that is alone all.
+
+    From 0 on in each, whatever is left out: what a run is like depends on its seed modulo small numbers.
+    """
+    sparse = SPARSE if seeds > SPARSE_FROM else 1
+    for seed in range(seeds):
+        for name in scenarios:
+            every = 1 if name == "cluster" or len(scenarios) == 1 else sparse * _RARELY.get(name, 1)
+            if seed % every == 0:
+                yield Run(name, seed // every)
 
 
 def unexercised(total: Counter[str], scenario: str) -> set[str]:
@@ -88,26 +103,26 @@ def unexercised(total: Counter[str], scenario: str) -> set[str]:
     return {name for name in _WANTED[scenario] if not total[name]}
 
 
-def _outcomes(runs: list[tuple[str, int, bool]], jobs: int) -> Iterator[Outcome]:
+def _outcomes(runs: list[Run], jobs: int) -> Iterator[Outcome]:
+    size = max(1, min(TOGETHER, len(runs) // jobs))
+    parts = [runs[start : start + size] for start in range(0, len(runs), size)]
     if jobs == 1:
-        yield from map(_play, runs)
+        for part in parts:
+            yield from _play(part)
         return
-    with ProcessPoolExecutor(jobs, initializer=_spare_the_collector) as pool:
-        yield from pool.map(_play, runs, chunksize=4)
+    with ProcessPoolExecutor(jobs, initializer=gc.freeze) as pool:
+        for outcomes in pool.map(_play, parts):
+            yield from outcomes
 
 
-def _spare_the_collector() -> None:
-    """Collect between two runs and never within one: a run's objects live as long as it does."""
-    gc.freeze()
+def _play(runs: list[Run]) -> list[Outcome]:
+    """Runs one after the other, whose worlds (cycles, all of them) are collected together and in no run."""
     gc.disable()
-
-
-def _play(which: tuple[str, int, bool]) -> Outcome:
-    name, seed, with_history = which
-    outcome = SCENARIOS[name](seed, with_history)
-    if not gc.isenabled():
-        gc.collect()  # its world is a cycle
-    return outcome
+    try:
+        return [SCENARIOS[run.scenario](run.seed, run.with_history) for run in runs]
+    finally:
+        gc.enable()
+        gc.collect()
 
 
 def _tell(name: str, outcome: Outcome) -> None:
@@ -123,8 +138,8 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds",
         type=int,
         default=500,
-        help=f"how many, from 0 on (500); of more than {SPARSE_FROM}, every {SPARSE}th is played as"
-        " balanced and as releases, and all as cluster; of these, every 4th as task-sets",
+        help=f"how many, from 0 on (500), in each scenario, and a quarter as many in task-sets; of more than"
+        f" {SPARSE_FROM}, a {SPARSE}th as many in all but cluster",
     )
     parser.add_argument("--seed", type=int, help="only this one; prints its history")
     parser.add_argument("--scenario", choices=SCENARIOS, help="only this one")
