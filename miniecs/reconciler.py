@@ -188,11 +188,7 @@ class Reconciler:
             self._push(key, now + _MOMENT)
 
     def _rest_of(self, key: Key) -> float:
-        service_arn = key.id
-        live = sum(
-            self._store.count(Task, "service", (service_arn, status))
-            for status in ("PENDING", "RUNNING", "STOPPING")
-        )
+        live = self._store.count(Task, "service", key.id)
         return max(self._settle, live * _SETTLE_PER_TASK, _MOMENT)
 
     def _take_wakes(self, now: float) -> None:

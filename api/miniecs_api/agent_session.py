@@ -133,6 +133,8 @@ class AgentSession:
             return
         if now >= self._heartbeat_at:
             self.heartbeat(now)
+        if not self._unacknowledged:
+            return
         late = [id for id, (sent, _) in self._unacknowledged.items() if now - sent >= RESEND_AFTER]
         if late:
             tasks = dict.fromkeys(task for id in late for task in self._unacknowledged.pop(id)[1])

@@ -9,12 +9,14 @@ from typing import Any
 from miniecs.clock import Clock
 from miniecs.fleets import Fleets
 from miniecs.ids import Ids
+from miniecs.model.frozen import quick
 from miniecs.model.scope import Scope
 from miniecs.store import Store
 from miniecs_api.context import ApiSettings, Context
 from miniecs_api.dispatch import Operation, not_implemented, registry
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What an operation answered, and the hints that go beside AWS's own words."""

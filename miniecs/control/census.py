@@ -13,6 +13,7 @@ from itertools import chain
 
 from miniecs.config import Timing
 from miniecs.control.view import View
+from miniecs.model.identity import once_for_each
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Deployment, Revision, Service, ServiceLoadBalancer
@@ -74,15 +75,15 @@ class Census:
 
     @property
     def size(self) -> int:
-        return sum(cohort.wanted for cohort in self.cohorts) + len(self.strays) + len(self.stopping)
+        return sum([cohort.wanted for cohort in self.cohorts]) + len(self.strays) + len(self.stopping)
 
     @property
     def running(self) -> int:
-        return sum(cohort.running for cohort in self.cohorts)
+        return sum([cohort.running for cohort in self.cohorts])
 
     @property
     def serving(self) -> int:
-        return sum(cohort.serving for cohort in self.cohorts)
+        return sum([cohort.serving for cohort in self.cohorts])
 
     def only(self, cohort: Cohort) -> Census:
         """What there is of one deployment."""
@@ -219,12 +220,17 @@ def is_checked(view: View, deployment: Deployment) -> bool:
 def checks(view: View, revision: Revision) -> tuple[bool, tuple[ServiceLoadBalancer, ...]]:
     """(whether containers are checked, the load balancers that probe)"""
     definition = view.get(TaskDefinition, revision.task_definition_arn)
-    checked = definition is not None and any(
+    checked = definition is not None and _has_checks(definition)
+    if not revision.load_balancers:
+        return checked, ()
+    return checked, tuple(b for b in revision.load_balancers if b.target_group_arn is not None)
+
+
+@once_for_each(most=1_000)
+def _has_checks(definition: TaskDefinition) -> bool:
+    return any(
         container.essential and container.health_check is not None
         for container in definition.container_definitions
-    )
-    return checked, tuple(
-        b for b in revision.load_balancers if b.target_group_arn is not None
     )
 
 

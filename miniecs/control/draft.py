@@ -228,7 +228,7 @@ class Draft:
         if self.service is not self.before:
             actions.append(SetService(self.before, self.version, self.service, self.why_failed))
         actions += self.said_of_failure
-        if after != self.service:
+        if after is not self.service and after != self.service:
             actions.append(SetService(self.service, self.version, after, because))
         actions += [*self.history, *self.launches, *self.said, *self.stops]
         if self.stops:
@@ -238,6 +238,8 @@ class Draft:
         return Plan((*actions, *said, *self.said_of_zones, *self.rebalances), wake_at)
 
     def _registrations(self) -> list[Action]:
+        if not self.census.unregistered:
+            return []
         stopped = {stop.task.arn for stop in self.stops}
         lacking = [each for each in self.census.unregistered if each[0].arn not in stopped]
         actions = targets.registrations(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance, ManagedScaling
+from miniecs.model.frozen import quick
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
@@ -274,6 +275,7 @@ Action = (
 )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do now, and when to look again although nothing will have changed (None: never)."""

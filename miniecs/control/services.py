@@ -232,8 +232,9 @@ def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> tuple[
     )
     if steady and zones is not None:
         rebalancing.begin(draft, after, zones)
-    steady = steady and not draft.rebalances
-    return replace(after, steady=steady, unbalanced=draft.unbalanced), said
+    if draft.rebalances or draft.unbalanced != after.unbalanced:
+        after = replace(after, steady=steady and not draft.rebalances, unbalanced=draft.unbalanced)
+    return after, said
 
 
 def _counted(draft: Draft, primary: Deployment, desired: int, has_healthy: bool) -> Deployment:
@@ -262,7 +263,8 @@ def _older(draft: Draft, deployment: Deployment) -> Deployment:
 
 
 def _told(before: Service, after: Service) -> str:
-    gone = [d.id for d in before.deployments if d.id not in _ids(after.deployments)]
+    left = _ids(after.deployments)
+    gone = [d.id for d in before.deployments if d.id not in left]
     if gone:
         return f"deployment {', '.join(gone)} has no tasks left"
     if before.steady and not after.steady:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from miniecs.model.event import Event, EventKind
+from miniecs.model.frozen import quick
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ class Change(NamedTuple):
     after: Any
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What one transaction did, told to listeners right after it is durable.

@@ -31,8 +31,8 @@ class Table:
         "kind",
         "name",
         "numbers",
+        "places",
         "rows",
-        "tallies",
         "values",
         "versions",
     )
@@ -48,9 +48,13 @@ class Table:
         self.buckets: tuple[Buckets, ...] = tuple({} for _ in kind.indexes)
         self.numbers: tuple[Numbers, ...] = tuple({} for _ in kind.counts)
         self.absent: Values = (None,) * len(self.functions)
-        # name -> place in functions and in Values
+        # name -> place in functions and in Values; of a count those of an index of the same name, too
         self.indexes = {name: place for place, name in enumerate(kind.indexes)}
-        self.tallies = {name: place for place, name in enumerate(kind.counts, len(kind.indexes))}
+        tallies = {name: place for place, name in enumerate(kind.counts, len(kind.indexes))}
+        self.places = {
+            name: [found[name] for found in (tallies, self.indexes) if name in found]
+            for name in (*tallies, *self.indexes)
+        }
 
     def write(self, key: str, thing: Any, values: Values, seq: int) -> Any:
         """Replace the object, None for deleting it; the object that was there before."""
@@ -118,10 +122,10 @@ class Table:
         A kind may use one name for both: their values then differ in shape (an ARN here,
         an ARN with a status there), so that at most one of them knows a given value.
         """
-        places = [found[name] for found in (self.tallies, self.indexes) if name in found]
-        if not places:
-            raise LookupError(f"{self.name} has no index or count {name!r} in model.kinds")
-        return places
+        try:
+            return self.places[name]
+        except KeyError:
+            raise LookupError(f"{self.name} has no index or count {name!r} in model.kinds") from None
 
     def count(self, name: str, value: Hashable) -> int:
         return sum([self.size(place, value) for place in self.count_places(name)])
