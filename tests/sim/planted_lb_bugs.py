@@ -166,7 +166,7 @@ def draining_is_forgotten_when_the_control_plane_restarts(patch: MonkeyPatch) ->
 
     def queue_everything(self: Reconciler) -> None:
         honest(self)
-        for key in [key for key in self._wakes.touched if key.loop == "target"]:
+        for key in [key for key in self._wakes.touched if key[0] == "target"]:
             del self._wakes.touched[key]
 
     patch.setattr(Reconciler, "queue_everything", queue_everything)

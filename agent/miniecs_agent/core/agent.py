@@ -71,6 +71,7 @@ class AgentCore:
         self._ids = ids
         self._known_arn = known_arn
         self._effects: list[Effect] = []
+        self._emit = self._effects.append
         self.tasks = TaskRunner(settings, self._emit, self._health_changed)
         self._links = {channel: Link(float(ids.number(61))) for channel in Channel}
         self._last_seen = 0  # highest seqNum or timeline
@@ -206,9 +207,6 @@ class AgentCore:
 
     # Effects
 
-    def _emit(self, effect: Effect) -> None:
-        self._effects.append(effect)
-
     def _done(self, now: float) -> list[Effect]:
         """Hand out the effects, with the dials that are due and the next time to wake."""
         earliest = self.tasks.wake_at
@@ -233,7 +231,8 @@ class AgentCore:
         if wake_at is not None and (self._armed is None or wake_at < self._armed):
             self._armed = wake_at
             self._emit(WakeAt(wake_at))
-        effects, self._effects = self._effects, []
+        effects = self._effects.copy()
+        self._effects.clear()
         return effects
 
     # Calls that are not a task's report
