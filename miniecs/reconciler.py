@@ -44,6 +44,8 @@ from miniecs_scheduler import Decision, Request, Strategy, decide, place, scale_
 OnPlanned = Callable[[Key, Plan], bool]
 """Told of each plan before it is applied; False drops it, as a crash at that moment would."""
 
+SETTLE = 0.05
+"""Seconds that a service rests after a plan, at least: what is reported meanwhile is planned together."""
 _SETTLE_PER_TASK = 1e-4
 """Seconds that a service rests after a plan, for each of its tasks: planning takes about 1 % of that."""
 _MOMENT = 0.001
@@ -60,7 +62,7 @@ class Reconciler:
         ids: Ids,
         timing: Timing,
         *,
-        settle: float = 0.05,
+        settle: float = SETTLE,
         ceiling_counts_stopping: bool = True,
         on_planned: OnPlanned | None = None,
         targets_stay_until: float = 0.0,

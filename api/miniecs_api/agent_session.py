@@ -141,7 +141,7 @@ class AgentSession:
             self.send_tasks(now, self._owner.still_due(self.instance_arn, tasks))
 
     def heartbeat(self, now: float) -> None:
-        self._heartbeat_at = now + HEARTBEAT_EVERY
+        self._heartbeat_at = now + self._owner.heartbeat_every
         body = {"healthy": True, "messageId": self._owner.ids.uuid()}
         self._send({"type": "HeartbeatMessage", "message": body})
 
@@ -194,7 +194,7 @@ class TelemetrySession:
         self._owner = owner
         self._send = send
         self._close = close
-        self._heartbeat_at = now + HEARTBEAT_EVERY
+        self._heartbeat_at = now + owner.heartbeat_every
 
     def receive(self, now: float, message: Message) -> None:
         body = message.get("message")
@@ -224,5 +224,5 @@ class TelemetrySession:
 
     def tick(self, now: float) -> None:
         if now >= self._heartbeat_at:
-            self._heartbeat_at = now + HEARTBEAT_EVERY
+            self._heartbeat_at = now + self._owner.heartbeat_every
             self._send({"type": "HeartbeatMessage", "message": {"healthy": True}})

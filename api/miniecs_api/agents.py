@@ -20,7 +20,7 @@ from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Change, Commit, Store
 from miniecs_api.agent_messages import PublishHealth, PublishInstanceStatus
-from miniecs_api.agent_session import AgentSession, Message, Send, TelemetrySession
+from miniecs_api.agent_session import HEARTBEAT_EVERY, AgentSession, Message, Send, TelemetrySession
 from miniecs_api.metrics import TaskMetrics
 
 RECONNECT_WITHIN = 60.0  # of a control plane's start, for agents that were connected before
@@ -55,8 +55,11 @@ class AgentSessions:
     call back into sessions: they put into a queue.
     """
 
-    def __init__(self, store: Store, ids: Ids, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, ids: Ids, clock: Clock, *, heartbeat_every: float = HEARTBEAT_EVERY
+    ) -> None:
         self.ids = ids
+        self.heartbeat_every = heartbeat_every
         self.metrics = TaskMetrics(store)
         self._own: OwnMessages | None = None
         self._store = store

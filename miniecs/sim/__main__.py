@@ -38,7 +38,6 @@ SCENARIOS = {
     "task-sets": controlled.run,
 }
 _RARELY = {"task-sets": 4}  # one run to so many seeds: what they run is placed and stopped as in the others
-TOGETHER = 16  # runs that a process plays before its garbage is collected: some 5 MiB each
 _WANTED = {
     "cluster": (*(_ACTIONS - _OF_TASK_SETS), *faults.KINDS, *image_invariants.SITUATIONS),
     "balanced": balanced.SITUATIONS,
@@ -104,25 +103,24 @@ def unexercised(total: Counter[str], scenario: str) -> set[str]:
 
 
 def _outcomes(runs: list[Run], jobs: int) -> Iterator[Outcome]:
-    size = max(1, min(TOGETHER, len(runs) // jobs))
-    parts = [runs[start : start + size] for start in range(0, len(runs), size)]
     if jobs == 1:
-        for part in parts:
-            yield from _play(part)
+        yield from map(_play, runs)
         return
-    with ProcessPoolExecutor(jobs, initializer=gc.freeze) as pool:
-        for outcomes in pool.map(_play, parts):
-            yield from outcomes
+    with ProcessPoolExecutor(jobs, initializer=_spare_the_collector) as pool:
+        yield from pool.map(_play, runs, chunksize=4)
 
 
-def _play(runs: list[Run]) -> list[Outcome]:
-    """Runs one after the other, whose worlds (cycles, all of them) are collected together and in no run."""
+def _spare_the_collector() -> None:
+    """Collect between two runs and never within one: a run's objects live as long as it does."""
+    gc.freeze()
     gc.disable()
-    try:
-        return [SCENARIOS[run.scenario](run.seed, run.with_history) for run in runs]
-    finally:
-        gc.enable()
-        gc.collect()
+
+
+def _play(run: Run) -> Outcome:
+    outcome = SCENARIOS[run.scenario](run.seed, run.with_history)
+    if not gc.isenabled():
+        gc.collect()  # its world is a cycle; several at a time cost more, as they fit into no cache
+    return outcome
 
 
 def _tell(name: str, outcome: Outcome) -> None:

@@ -30,11 +30,12 @@ class BadLuck:
         world, faults = self._world, self._faults
         host = self._choices.one(world.hosts())
         seconds = 5.0 + self._choices.number(120)
+        noticed_after = 5.0 + self._choices.number(90)
         match self._choices.number(15):
             case 0:
-                faults.lose_host(host, noticed_after=seconds)
+                faults.lose_host(host, noticed_after=noticed_after)
             case 1 if self._choices.number(3) == 0:
-                faults.lose_zone(self._choices.one(world.zones), noticed_after=seconds)
+                faults.lose_zone(self._choices.one(world.zones), noticed_after=noticed_after)
             case 2 | 1:
                 faults.cut_link(self._busy_host() or host, seconds)
             case 3:
@@ -59,10 +60,14 @@ class BadLuck:
                 faults.push(self._choices.one((GOOD_IMAGE, GOOD_IMAGE, self._choices.one(BAD_IMAGES))))
             case 13:
                 if world.is_up:
-                    faults.kill_control_plane(1.0 + self._choices.number(40))
+                    faults.kill_control_plane(self._down_for())
             case _:
                 if world.is_up:
-                    faults.kill_control_plane(1.0 + self._choices.number(30), at_next_plan=True)
+                    faults.kill_control_plane(self._down_for(), at_next_plan=True)
+
+    def _down_for(self) -> float:
+        """Mostly not for long: while nobody answers, little happens but that hosts ask again."""
+        return 1.0 + self._choices.number((8, 40)[self._choices.number(4) == 0])
 
     def _busy_host(self) -> SimulatedHost | None:
         """One on which a task is starting or stopping: where a report may be under way."""

@@ -30,7 +30,7 @@ NOT_FOREVER = "no task waits for capacity longer than it may"
 ONE_EACH = "at rest every instance of a group has a machine and a registration, and none is without"
 AS_NEEDED = "at rest a group is as large as its tasks need"
 
-_SLACK = 200.0  # seconds: a control plane that was down, and the next try of waiting tasks
+_SLACK = 120.0  # seconds: a control plane that was down, and the next try of waiting tasks
 
 
 class GroupInvariants:

@@ -15,10 +15,10 @@ from miniecs.sim.world import World
 GROUPED_IN = 3  # of so many clusters one has a group
 NAME = "group"
 STRATEGY = {"capacityProviderStrategy": [{"capacityProvider": NAME, "weight": 1}]}
-TIMING = Timing(scale_in_after=180.0, provisioning_timeout=150.0)
+TIMING = Timing(scale_in_after=90.0, provisioning_timeout=60.0)
 """Shorter than ECS's, or a run would be over before a group shrinks and a task has waited too long."""
 
-_MOST = 10  # instances: enough for all that is wanted at the end
+_MOST = 8  # instances: enough for all that is wanted at the end
 _LARGEST = 3
 _SIZES = ((256, 512), (512, 1500), (512, 3500), (256, 9000))  # of a task; nothing takes the last one
 _ENDING = "sim/exit-0-after-20"
@@ -47,13 +47,13 @@ def begin(world: World, choices: Ids) -> None:
     if choices.number(2):
         _run(world, _ENDING, _ALONE, _MOST)
     else:
-        _run(world, _IMAGES[choices.number(2)], _SIZES[_LARGEST], 6 + choices.number(5))
+        _run(world, _IMAGES[choices.number(2)], _SIZES[_LARGEST], 5 + choices.number(4))
 
 
 def run_tasks(world: World, choices: Ids) -> None:
     """Standalone tasks for the group: some stay, some end, some are too many or too large."""
     size = _SIZES[choices.number(len(_SIZES))]
-    _run(world, _IMAGES[choices.number(2)], size, 6 + choices.number(5))
+    _run(world, _IMAGES[choices.number(2)], size, 5 + choices.number(4))
 
 
 def _run(world: World, image: str, size: tuple[int, int], count: int) -> None:

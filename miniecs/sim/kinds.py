@@ -134,7 +134,8 @@ KINDS = (
         {
             "schedulingStrategy": "DAEMON",
             "placementConstraints": [
-                {"type": "memberOf", "expression": "attribute:ecs.availability-zone == us-east-1a"}
+                {"type": "memberOf", "expression": "attribute:ecs.availability-zone == us-east-1a"},
+                {"type": "memberOf", "expression": "attribute:ecs.instance-type == m5.large"},
             ],
         },
     ),

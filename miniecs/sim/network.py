@@ -60,6 +60,9 @@ class SimulatedNetwork:
         host = self.instance_ids.get(instance_arn, "")
         if host in self.lost:
             self._after(DIAL_TIMEOUT, lambda: peer.refused(channel, inactive=False))
+        elif self.control_plane.sessions is None:
+            # There and back in one event: dials of hosts that wait for a control plane are most of all.
+            self._after(2 * self.latency(), partial(peer.refused, channel, inactive=False))
         else:
             self._after(self.latency(), partial(self._connect, channel, host, instance_arn, peer))
 

@@ -39,7 +39,7 @@ class Rest:
         """
         world = self._world
         self._faults.heal()
-        world.run(130.0)  # hosts that were lost are noticed and replaced, the control plane is up
+        world.run(100.0)  # hosts that were lost are noticed and replaced, the control plane is up
         world.run_until(lambda: world.is_up, limit=200.0)
         if world.invariants is not None:
             world.invariants.check_reported()
@@ -53,17 +53,23 @@ class Rest:
             params: dict[str, Any] = {}
             if self._services.deployed < deployments or not self._services.runs_well(kind):
                 params["taskDefinition"] = self._services.register(kind, GOOD_IMAGE)
-            if kind.service.get("schedulingStrategy") != "DAEMON":
+            if self._is_small(kind):
                 # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.
-                params["desiredCount"] = 4 + self._choices.number(6 if has_group else 2)
+                params["desiredCount"] = 4 + self._choices.number(4 if has_group else 2)
             if params:
                 self._services.update(kind, **params)
         self._rest()
+        if self._choices.number(4):
+            return
         for kind in self._services.by_name.values():
             if kind.service.get("schedulingStrategy") != "DAEMON":
                 # A group that shrinks empties instances: then too the bounds have to allow moves.
                 self._services.update(kind, desiredCount=(3 if has_group else 1) + self._choices.number(4))
         self._rest()
+
+    def _is_small(self, kind: Kind) -> bool:
+        service = self._services.get(kind)
+        return service is not None and service.scheduling_strategy != "DAEMON" and service.desired_count < 4
 
     def _rest(self) -> None:
         """Run until everything is as wanted, and see whether it is."""
@@ -73,7 +79,7 @@ class Rest:
         while world.now < end and not rested:
             while world.now < end and not self._is_at_rest():
                 world.run(10.0)
-            world.run(90.0)  # what is only slow has ended by now
+            world.run(50.0)  # what is only slow has ended by now
             rested = self._is_at_rest()  # zones that were balanced meanwhile may have emptied an instance
         assert world.invariants is not None
         world.invariants.check_at_rest()

@@ -23,7 +23,10 @@ MIN_HOSTS = 20
 FAULTS = 10  # in each run
 SERVICES = 5
 DEPLOYMENTS = 3  # at least, amid the faults
-USER_STEPS = 7  # of any other sort
+USER_STEPS = 3  # of any other sort
+# What costs much and shows little is done less than by a server, in seconds:
+SETTLE = 1.0  # that a service rests after a plan; a server's twentieth of that makes it plan half as often again
+HEARTBEAT_EVERY = 50.0  # agents bear a silence of 60
 
 
 def run(seed: int, with_history: bool = False) -> Outcome:
@@ -32,10 +35,12 @@ def run(seed: int, with_history: bool = False) -> Outcome:
     choices = Choices(seed * 2 + 1)
     world = World(
         seed,
-        hosts=MIN_HOSTS + choices.number(5),
+        hosts=MIN_HOSTS + choices.number(3),
         zones=3,
         types=("m5.large", "c5.xlarge"),
         timing=grouped.TIMING if grouped.is_grouped(seed) else None,
+        settle=SETTLE,
+        heartbeat_every=HEARTBEAT_EVERY,
     )
     return _as_large_as_promised(played(outcome, world, Run(world, choices).play, with_history))
 
@@ -74,7 +79,7 @@ class Run:
             self._services.create(kind)
         if grouped.is_grouped(world.seed):
             grouped.begin(world, self._choices)
-        world.run(50.0 + self._choices.number(20))
+        world.run(45.0 + self._choices.number(15))
         steps: list[Callable[[], None]] = [
             *[self._users.act] * USER_STEPS,
             *[self._users.deploy] * DEPLOYMENTS,
@@ -84,6 +89,6 @@ class Run:
             step = steps.pop(self._choices.number(len(steps)))
             step()
             # Half of what happens, happens in the middle of what the last step set going.
-            world.run(self._choices.number((2_000, 45_000)[self._choices.number(2)]) / 1000)
+            world.run(self._choices.number((2_000, 30_000)[self._choices.number(2)]) / 1000)
             self._rest.check_explained()
         self._rest.come(DEPLOYMENTS)

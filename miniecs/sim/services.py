@@ -101,13 +101,17 @@ class Services:
         self._world.ecs("UpdateService", service=kind.name, **params)
         self.deployed += "taskDefinition" in params
 
+    def get(self, kind: Kind) -> Service | None:
+        """As it now is in the store."""
+        world = self._world
+        return world.store.get(Service, arns.service(world.scope, world.cluster, kind.name))
+
     def runs_well(self, kind: Kind) -> bool:
         """Whether its last deployment has come to its end, with an image that is good."""
-        world = self._world
-        service = world.store.get(Service, arns.service(world.scope, world.cluster, kind.name))
+        service = self.get(kind)
         if service is None or service.primary.rollout_state != "COMPLETED":
             return False
-        definition = world.store.get(TaskDefinition, service.revision.task_definition_arn)
+        definition = self._world.store.get(TaskDefinition, service.revision.task_definition_arn)
         return definition is not None and definition.container_definitions[0].image == GOOD_IMAGE
 
     def set_alarms(self, state: str) -> None:

@@ -121,7 +121,7 @@ class Users:
                 cluster=self._world.cluster_arn,
                 tasks=chosen,
                 protectionEnabled=True,
-                expiresInMinutes=1 + self._choices.number(10),
+                expiresInMinutes=1 + self._choices.number(4),
             )
 
     def _delete_service(self) -> None:

@@ -18,7 +18,7 @@ from miniecs.model import arns, fargate
 from miniecs.model.autoscaling import AutoScalingGroup
 from miniecs.model.scope import Scope
 from miniecs.model.task import Task
-from miniecs.reconciler import Reconciler
+from miniecs.reconciler import SETTLE, Reconciler
 from miniecs.sim.data_plane import DataPlane
 from miniecs.sim.fargate import FargateMachines
 from miniecs.sim.group_invariants import GroupInvariants
@@ -35,6 +35,7 @@ from miniecs.store import Store
 from miniecs.store.memory import MemoryStore
 from miniecs_agent.sim.engine import Latencies
 from miniecs_agent.sim.instances import NewInstance, SimulatedHost, SimulatedInstances
+from miniecs_api.agent_session import HEARTBEAT_EVERY
 from miniecs_api.agents import AgentSessions
 from miniecs_api.context import ApiSettings
 from miniecs_api.group_machines import GroupMachines
@@ -56,6 +57,7 @@ class World:
 
     timing: waits of ECS. latencies: how long engines take. store: another than a fresh one in memory.
     checked: invariants are checked at every commit and after every plan (InvariantBroken).
+    settle: seconds that a service rests after it was planned. heartbeat_every: seconds, on each channel.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class World:
         cluster: str = "default",
         store: Store | None = None,
         checked: bool = True,
+        settle: float = SETTLE,
+        heartbeat_every: float = HEARTBEAT_EVERY,
     ) -> None:
         self.seed = seed
         self.timing = timing or Timing()
@@ -100,6 +104,8 @@ class World:
             self.timing,
             latencies=latencies or Latencies(),
         )
+        self._settle = settle
+        self._heartbeat_every = heartbeat_every
         self._fargate = FargateMachines(self.store, self.timeline, self.scope, self.instances)
         self.machinery = SimulatedMachinery(self.instances, self.timeline)
         self._groups = GroupMachines(self.store, self.machinery, self._soon)
@@ -300,7 +306,9 @@ class World:
         self._wake_at = None
         self.fleets = Fleets(self.store)
         self.operations = Operations(self.store, self.fleets, self.ids, self.timeline, self._settings)
-        self.sessions = AgentSessions(self.store, self.ids, self.timeline)
+        self.sessions = AgentSessions(
+            self.store, self.ids, self.timeline, heartbeat_every=self._heartbeat_every
+        )
         self.sessions.start()
         self.prober = Prober(self.store, self.timeline, self.timing, self.instances.probe)
         self.tables = TableFeed(self.store, self.timeline, self.timing)
@@ -309,6 +317,7 @@ class World:
             self.fleets,
             self.ids,
             self.timing,
+            settle=self._settle,
             on_planned=self._on_planned,
             targets_stay_until=self.now + RETURNS_WITHIN,
         )
