@@ -48,6 +48,7 @@ class AgentSession:
         "_unacknowledged",
         "cluster_arn",
         "instance_arn",
+        "look_at",
         "open",
     )
 
@@ -69,6 +70,7 @@ class AgentSession:
         self._answers_heartbeats = False  # agent 1.48.1 does not
         self._heard_at = now
         self._heartbeat_at = now
+        self.look_at = now  # nothing is due before
 
     def receive(self, now: float, message: Message) -> None:
         """A message from the agent. What is not understood is ignored, as agents do."""
@@ -105,6 +107,7 @@ class AgentSession:
             body["seqNum"] = body["timeline"] = self._owner.next_number(now)
             body["tasks"] = part
             self._unacknowledged[body["messageId"]] = (now, tuple([task["arn"] for task in part]))
+            self.look_at = min(self.look_at, now + RESEND_AFTER)
             self._send({"type": "PayloadMessage", "message": body})
 
     def send_interface(self, now: float, task: Task, interface: NetworkInterface) -> None:
@@ -139,6 +142,8 @@ class AgentSession:
         if late:
             tasks = dict.fromkeys(task for id in late for task in self._unacknowledged.pop(id)[1])
             self.send_tasks(now, self._owner.still_due(self.instance_arn, tasks))
+        resend_at = [sent + RESEND_AFTER for sent, _ in self._unacknowledged.values()]
+        self.look_at = min([self._heartbeat_at, self._heard_at + SILENT_AFTER, *resend_at])
 
     def heartbeat(self, now: float) -> None:
         self._heartbeat_at = now + self._owner.heartbeat_every
@@ -184,7 +189,7 @@ class AgentSession:
 class TelemetrySession:
     """One open TCS channel. Made by ``AgentSessions.telemetry``."""
 
-    __slots__ = ("_close", "_heartbeat_at", "_owner", "_send", "instance_arn", "open")
+    __slots__ = ("_close", "_owner", "_send", "instance_arn", "look_at", "open")
 
     def __init__(
         self, owner: AgentSessions, instance_arn: str, send: Send, close: Callable[[], None], now: float
@@ -194,7 +199,7 @@ class TelemetrySession:
         self._owner = owner
         self._send = send
         self._close = close
-        self._heartbeat_at = now + owner.heartbeat_every
+        self.look_at = now + owner.heartbeat_every
 
     def receive(self, now: float, message: Message) -> None:
         body = message.get("message")
@@ -223,6 +228,6 @@ class TelemetrySession:
         self._close()
 
     def tick(self, now: float) -> None:
-        if now >= self._heartbeat_at:
-            self._heartbeat_at = now + self._owner.heartbeat_every
-            self._send({"type": "HeartbeatMessage", "message": {"healthy": True}})
+        """A heartbeat."""
+        self.look_at = now + self._owner.heartbeat_every
+        self._send({"type": "HeartbeatMessage", "message": {"healthy": True}})

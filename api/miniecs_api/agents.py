@@ -202,9 +202,11 @@ class AgentSessions:
     def tick(self, now: float) -> float:
         """Everything that is due; when to call again."""
         for session in list(self._sessions.values()):
-            session.tick(now)
+            if session.look_at <= now:
+                session.tick(now)
         for telemetry in list(self._telemetry.values()):
-            telemetry.tick(now)
+            if telemetry.look_at <= now:
+                telemetry.tick(now)
         if self._awaited and now - self._started_at > RECONNECT_WITHIN:
             for arn in sorted(self._awaited):
                 self._mark(now, arn, connected=False, because="its agent did not come back")

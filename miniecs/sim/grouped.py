@@ -12,7 +12,7 @@ from miniecs.config import Timing
 from miniecs.ids import Ids
 from miniecs.sim.world import World
 
-GROUPED_IN = 3  # of so many clusters one has a group
+GROUPED_IN = 4  # of so many clusters one has a group
 NAME = "group"
 STRATEGY = {"capacityProviderStrategy": [{"capacityProvider": NAME, "weight": 1}]}
 TIMING = Timing(scale_in_after=90.0, provisioning_timeout=60.0)

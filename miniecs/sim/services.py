@@ -29,7 +29,7 @@ class Services:
         if kind.service.get("deploymentController") != EXTERNAL:
             params["taskDefinition"] = self.register(kind, GOOD_IMAGE)
         if kind.service.get("schedulingStrategy") != "DAEMON":
-            params["desiredCount"] = 2 + self._choices.number(4)
+            params["desiredCount"] = 2 + self._choices.number(3)
         if kind.balanced:
             params["loadBalancers"] = [
                 {"targetGroupArn": self._target_group(), "containerName": "main", "containerPort": 80}
@@ -78,7 +78,7 @@ class Services:
             Protocol="HTTP",
             Port=80,
             VpcId="vpc-11111111",
-            HealthCheckIntervalSeconds=5,
+            HealthCheckIntervalSeconds=10,
             HealthCheckTimeoutSeconds=2,
             HealthyThresholdCount=2,
         )["TargetGroups"][0]["TargetGroupArn"]
