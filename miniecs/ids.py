@@ -16,6 +16,10 @@ class Ids:
         # Not the system's generator for each id: that costs a system call, and nobody guards ids.
         self._random = random.Random(_SYSTEM.getrandbits(256) if seed is None else seed)
 
+    def begin_anew(self, seed: int) -> None:
+        """What comes from now on is that of another seed."""
+        self._random.seed(seed)
+
     def hex(self, digits: int = 32) -> str:
         """Lower-case hex: 32 for tasks and container instances, 17 after ``i-`` and ``eni-``."""
         # Bytes are put into hex in half of the time that it takes to format a number.

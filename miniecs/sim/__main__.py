@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     runs = [Run(name, options.seed, one) for name in names] if one else list(batch(options.seeds, names))
     total: Counter[str] = Counter()
     failed: set[int] = set()
-    for run, outcome in zip(runs, _outcomes(runs, 1 if one else options.jobs), strict=True):
+    for run, outcome in _outcomes(runs, 1 if one else options.jobs):
         total += outcome.actions + outcome.faults + outcome.met
         total["commits"] += outcome.commits
         total["simulated hours"] += round(outcome.seconds)
@@ -102,12 +102,23 @@ def unexercised(total: Counter[str], scenario: str) -> set[str]:
     return {name for name in _WANTED[scenario] if not total[name]}
 
 
-def _outcomes(runs: list[Run], jobs: int) -> Iterator[Outcome]:
+def _outcomes(runs: list[Run], jobs: int) -> Iterator[tuple[Run, Outcome]]:
     if jobs == 1:
-        yield from map(_play, runs)
+        for run in runs:
+            yield run, SCENARIOS[run.scenario](run.seed, run.with_history)
         return
+    parts = _with_common_beginnings(runs)
     with ProcessPoolExecutor(jobs, initializer=_spare_the_collector) as pool:
-        yield from pool.map(_play, runs, chunksize=4)
+        for part, outcomes in zip(parts, pool.map(_play, parts), strict=True):
+            yield from zip(part, outcomes, strict=True)
+
+
+def _with_common_beginnings(runs: list[Run]) -> list[list[Run]]:
+    parts: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        beginning = run.seed % scenario.BEGINNINGS if run.scenario == "cluster" else run.seed
+        parts.setdefault((run.scenario, beginning), []).append(run)
+    return list(parts.values())
 
 
 def _spare_the_collector() -> None:
@@ -116,12 +127,15 @@ def _spare_the_collector() -> None:
     gc.disable()
 
 
-def _play(run: Run) -> Outcome:
-    outcome = SCENARIOS[run.scenario](run.seed, run.with_history)
-    if not gc.isenabled():
-        gc.collect()  # its world is a cycle; several at a time cost more, as they fit into no cache
-        gc.freeze()  # what is left is in the product's caches, and is not to be looked at after each run
-    return outcome
+def _play(runs: list[Run]) -> list[Outcome]:
+    """One run, or several with a common beginning."""
+    if len(runs) > 1:
+        outcomes = list(scenario.runs([run.seed for run in runs]))
+    else:
+        outcomes = [SCENARIOS[run.scenario](run.seed, run.with_history) for run in runs]
+    gc.collect()  # a world is a cycle; several at a time cost more, as they fit into no cache
+    gc.freeze()  # what is left is in the product's caches, and is not to be looked at after each run
+    return outcomes
 
 
 def _tell(name: str, outcome: Outcome) -> None:

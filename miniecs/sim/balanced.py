@@ -86,7 +86,7 @@ def run(seed: int, with_history: bool = False) -> Outcome:
     choices = Ids(seed * 2 + 1)
     network = NETWORKS[seed // LOSSES_IN % len(NETWORKS)]
     world = World(seed, hosts=network.hosts, types=("m5.2xlarge",))
-    return played(Outcome(seed), world, Run(world, choices, seed, network).play, with_history)
+    return played(seed, world, Run(world, choices, seed, network).play, with_history)
 
 
 class Run:

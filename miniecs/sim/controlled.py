@@ -42,9 +42,7 @@ def run(seed: int, with_history: bool = False) -> Outcome:
     """The run of this seed. A failed one always has its history."""
     world = World(seed, hosts=6, types=("m5.2xlarge",))
     invariants = TaskSetInvariants(world)
-    outcome = Outcome(seed)
-    play = Run(world, Choices(seed * 2 + 1), invariants).play
-    played(outcome, world, play, with_history)
+    outcome = played(seed, world, Run(world, Choices(seed * 2 + 1), invariants).play, with_history)
     outcome.met += invariants.met
     return outcome
 

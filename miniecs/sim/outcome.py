@@ -31,27 +31,43 @@ class Outcome:
     seconds: float = 0.0  # simulated
 
 
-def played(outcome: Outcome, world: World, play: Callable[[], None], with_history: bool) -> Outcome:
+class Watch:
+    """Whoever plays in a world is watched: what breaks first, and all that its users could see."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._recorder = Recorder(world.store, lambda: world.now)
+        self._failure = ""
+
+    def play(self, play: Callable[[], None]) -> None:
+        """Nothing is played any more once something is broken."""
+        if not self._failure:
+            try:
+                play()
+            except InvariantBroken as broken:
+                self._failure = str(broken)
+
+    def outcome(self, seed: int, with_history: bool) -> Outcome:
+        """What came of it, at its end."""
+        world, recorder = self._world, self._recorder
+        recorder.close()
+        broken_rules = violations(recorder.entries, healthy_after=world.timing.healthy_after)
+        outcome = Outcome(seed, self._failure or "; ".join(map(str, broken_rules[:3])))
+        if outcome.failure or with_history:
+            outcome.history = world.history.lines()
+        outcome.actions, outcome.faults = world.history.actions, world.history.faults
+        outcome.met = world.data_plane.met
+        for found in (world.requests, world.releases, world.images):
+            if found is not None:
+                outcome.met += found.met
+        outcome.services, outcome.deployments = recorder.services_and_deployments()
+        outcome.commits = world.invariants.checks if world.invariants is not None else 0
+        outcome.seconds = world.history.elapsed
+        return outcome
+
+
+def played(seed: int, world: World, play: Callable[[], None], with_history: bool) -> Outcome:
     """What came of playing in this world."""
-    recorder = Recorder(world.store, lambda: world.now)
-    try:
-        play()
-    except InvariantBroken as broken:
-        outcome.failure = str(broken)
-    recorder.close()
-    broken_rules = violations(recorder.entries, healthy_after=world.timing.healthy_after)
-    outcome.failure = outcome.failure or "; ".join(map(str, broken_rules[:3]))
-    if outcome.failure or with_history:
-        outcome.history = world.history.lines()
-    outcome.actions, outcome.faults = world.history.actions, world.history.faults
-    outcome.met = world.data_plane.met
-    if world.requests is not None:
-        outcome.met += world.requests.met
-    if world.releases is not None:
-        outcome.met += world.releases.met
-    if world.images is not None:
-        outcome.met += world.images.met
-    outcome.services, outcome.deployments = recorder.services_and_deployments()
-    outcome.commits = world.invariants.checks if world.invariants is not None else 0
-    outcome.seconds = world.history.elapsed
-    return outcome
+    watch = Watch(world)
+    watch.play(play)
+    return watch.outcome(seed, with_history)

@@ -52,7 +52,7 @@ def run(seed: int, with_history: bool = False) -> Outcome:
     """The run of this seed. A failed one always has its history."""
     choices = Ids(seed * 2 + 1)
     world = World(seed, hosts=6, types=("m5.2xlarge",))
-    return played(Outcome(seed), world, Run(world, choices).play, with_history)
+    return played(seed, world, Run(world, choices).play, with_history)
 
 
 @dataclass(frozen=True)

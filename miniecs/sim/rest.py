@@ -12,7 +12,7 @@ from miniecs.model.task import Task
 from miniecs.sim import grouped
 from miniecs.sim.choices import Choices
 from miniecs.sim.faults import Faults
-from miniecs.sim.kinds import GOOD_IMAGE
+from miniecs.sim.kinds import GOOD_IMAGE, Kind
 from miniecs.sim.services import Services
 from miniecs.sim.users import Users
 from miniecs.sim.world import World

@@ -2,18 +2,22 @@
 
 A run is decided by its seed alone. It ends when all invariants held all the time and what is
 wanted at the end runs; or with the first one that was broken, and the history that led there.
+Before anything goes wrong, hosts have joined and services run: a third of the work. Of more seeds than
+there are beginnings several share one, and each goes on from it in a copy of the process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from miniecs.sim import grouped
 from miniecs.sim.bad_luck import BadLuck
 from miniecs.sim.choices import Choices
+from miniecs.sim.copies import in_a_copy
 from miniecs.sim.faults import Faults
 from miniecs.sim.kinds import KINDS, PROVIDED
-from miniecs.sim.outcome import Outcome, played
+from miniecs.sim.outcome import Outcome, Watch
 from miniecs.sim.rest import Rest
 from miniecs.sim.services import Services
 from miniecs.sim.users import Users
@@ -25,24 +29,21 @@ SERVICES = 5
 DEPLOYMENTS = 3  # at least, amid the faults
 USER_STEPS = 3  # of any other sort
 # What costs much and shows little is done less than by a server, in seconds:
-SETTLE = 1.0  # that a service rests after a plan; a server's twentieth of that makes it plan half as often again
+SETTLE = 1.0  # that a service rests after a plan; with the twentieth of a server it plans half as often again
 HEARTBEAT_EVERY = 50.0  # agents bear a silence of 60
+BEGINNINGS = 1000
 
 
 def run(seed: int, with_history: bool = False) -> Outcome:
     """The run of this seed. A failed one always has its history."""
-    outcome = Outcome(seed)
-    choices = Choices(seed * 2 + 1)
-    world = World(
-        seed,
-        hosts=MIN_HOSTS + choices.number(3),
-        zones=3,
-        types=("m5.large", "c5.xlarge"),
-        timing=grouped.TIMING if grouped.is_grouped(seed) else None,
-        settle=SETTLE,
-        heartbeat_every=HEARTBEAT_EVERY,
-    )
-    return _as_large_as_promised(played(outcome, world, Run(world, choices).play, with_history))
+    return Run(seed % BEGINNINGS).go_on(seed, with_history)
+
+
+def runs(seeds: Sequence[int]) -> Iterator[Outcome]:
+    """The runs of seeds that have their beginning in common, which is played once."""
+    beginning = Run(seeds[0] % BEGINNINGS)
+    for seed in seeds:
+        yield in_a_copy(partial(beginning.go_on, seed))
 
 
 def _as_large_as_promised(outcome: Outcome) -> Outcome:
@@ -57,9 +58,19 @@ def _as_large_as_promised(outcome: Outcome) -> Outcome:
 
 
 class Run:
-    """The users and the bad luck of one run."""
+    """The users and the bad luck of one run, which begins as all runs do that have this beginning."""
 
-    def __init__(self, world: World, choices: Choices) -> None:
+    def __init__(self, beginning: int) -> None:
+        choices = Choices(beginning * 2 + 1)
+        world = World(
+            beginning,
+            hosts=MIN_HOSTS + choices.number(3),
+            zones=3,
+            types=("m5.large", "c5.xlarge"),
+            timing=grouped.TIMING if grouped.is_grouped(beginning) else None,
+            settle=SETTLE,
+            heartbeat_every=HEARTBEAT_EVERY,
+        )
         faults = Faults(world)
         self._world = world
         self._choices = choices
@@ -67,8 +78,18 @@ class Run:
         self._users = Users(world, choices, self._services)
         self._bad_luck = BadLuck(world, choices, faults)
         self._rest = Rest(world, choices, faults, self._services, self._users)
+        self._watch = Watch(world)
+        self._watch.play(self._begin)
 
-    def play(self) -> None:
+    def go_on(self, seed: int, with_history: bool = False) -> Outcome:
+        """Play to the end, once."""
+        after = 2 * (BEGINNINGS + seed)  # no beginning has drawn from these
+        self._world.ids.begin_anew(after)
+        self._choices.begin_anew(after + 1)
+        self._watch.play(self._play)
+        return _as_large_as_promised(self._watch.outcome(seed, with_history))
+
+    def _begin(self) -> None:
         world = self._world
         world.run(5.0)
         kinds = self._choices.some(KINDS, SERVICES)
@@ -80,6 +101,8 @@ class Run:
         if grouped.is_grouped(world.seed):
             grouped.begin(world, self._choices)
         world.run(45.0 + self._choices.number(15))
+
+    def _play(self) -> None:
         steps: list[Callable[[], None]] = [
             *[self._users.act] * USER_STEPS,
             *[self._users.deploy] * DEPLOYMENTS,
@@ -89,6 +112,6 @@ class Run:
             step = steps.pop(self._choices.number(len(steps)))
             step()
             # Half of what happens, happens in the middle of what the last step set going.
-            world.run(self._choices.number((2_000, 30_000)[self._choices.number(2)]) / 1000)
+            self._world.run(self._choices.number((2_000, 30_000)[self._choices.number(2)]) / 1000)
             self._rest.check_explained()
         self._rest.come(DEPLOYMENTS)

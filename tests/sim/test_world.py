@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -13,8 +14,9 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.sim import InvariantBroken, World
 from miniecs.sim.__main__ import main, unexercised
+from miniecs.sim.copies import in_a_copy
 from miniecs.sim.faults import Faults
-from miniecs.sim.scenario import FAULTS, MIN_HOSTS, run
+from miniecs.sim.scenario import BEGINNINGS, FAULTS, MIN_HOSTS, run, runs
 from miniecs.sim.world import ControlPlaneDown
 from miniecs_agent.sim.engine import ProbeAnswer
 
@@ -244,6 +246,18 @@ def test_random_runs_hold() -> None:
 
 def test_a_random_run_repeats_exactly() -> None:
     assert run(17, with_history=True) == run(17, with_history=True)
+
+
+def test_runs_that_share_their_beginning_are_the_same_one_by_one() -> None:
+    seeds = [8, 8 + BEGINNINGS, 8 + 2 * BEGINNINGS]
+    together = list(runs(seeds))
+    assert together == [run(seed) for seed in seeds]
+    assert len({outcome.commits for outcome in together}) == 3
+
+
+def test_a_copy_of_the_process_that_ends_too_soon_is_told() -> None:
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        in_a_copy(lambda: os._exit(3))
 
 
 def test_a_run_is_as_large_as_promised() -> None:
