@@ -23,11 +23,24 @@ from miniecs.control.plan import (
     earliest,
 )
 from miniecs.control.view import View
-from miniecs.model.autoscaling import IN_SERVICE, PENDING, TERMINATING, AutoScalingGroup, GroupInstance
+from miniecs.model.autoscaling import (
+    IN_SERVICE,
+    NOT_REGISTERED,
+    PENDING,
+    TERMINATING,
+    AutoScalingGroup,
+    GroupInstance,
+)
 from miniecs.model.cluster import CapacityProvider, Cluster
 from miniecs.model.frozen import replace
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
+
+_TO_REGISTER = 120.0
+"""Seconds that an instance which is not wanted any more may take to register, so that it ends as others do.
+
+A call that is on its way when its machine ends would register an instance which nobody ends.
+"""
 
 
 def plan(view: View, arn: str, *, now: float, timing: Timing) -> Plan:
@@ -43,7 +56,9 @@ def plan(view: View, arn: str, *, now: float, timing: Timing) -> Plan:
     staying: list[GroupInstance] = []
     for member in capacity.members(view, group):
         instance = capacity.registration(view, group, member.instance_id)
-        if instance is None and member.lifecycle_state != PENDING:
+        if instance is None and member.lifecycle_state == NOT_REGISTERED:
+            wakes.append(_wait_to_register(view, member, actions, now=now, timing=timing))
+        elif instance is None and member.lifecycle_state != PENDING:
             actions.append(_forget(view, member, "its container instance was deregistered"))
         elif instance is not None and not member.stays:
             wakes.append(_drain(view, member, instance, provider, actions, now=now, timing=timing))
@@ -61,12 +76,14 @@ def plan(view: View, arn: str, *, now: float, timing: Timing) -> Plan:
         instance = capacity.registration(view, group, member.instance_id)
         if member not in surplus:
             _settle(view, member, instance, provider, actions)
-        elif instance is None:
-            actions.append(_forget(view, member, because))
         else:
-            after = replace(member, lifecycle_state=TERMINATING, terminating_at=now, because=because)
+            state = NOT_REGISTERED if instance is None else TERMINATING
+            after = replace(member, lifecycle_state=state, terminating_at=now, because=because)
             actions.append(SetMember(member, view.version(GroupInstance, member.instance_id), after))
-            wakes.append(_drain(view, after, instance, provider, actions, now=now, timing=timing))
+            if instance is not None:
+                wakes.append(_drain(view, after, instance, provider, actions, now=now, timing=timing))
+            else:
+                wakes.append(now + timing.wait(_TO_REGISTER))
     return Plan(tuple(actions), earliest(wakes))
 
 
@@ -80,6 +97,17 @@ def _gone(view: View, group: AutoScalingGroup) -> Plan:
 def _forget(view: View, member: GroupInstance, because: str) -> Forget:
     version = view.version(GroupInstance, member.instance_id)
     return Forget(GroupInstance, member.instance_id, version, because)
+
+
+def _wait_to_register(
+    view: View, member: GroupInstance, actions: list[Action], *, now: float, timing: Timing
+) -> float | None:
+    """Let an instance register before it ends, for a while. Returns when to look again."""
+    limit = (member.terminating_at or now) + timing.wait(_TO_REGISTER)
+    if now < limit:
+        return limit
+    actions.append(_forget(view, member, "it did not register"))
+    return None
 
 
 def _settle(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PENDING, IN_SERVICE, TERMINATING = "Pending", "InService", "Terminating:Wait"
+NOT_REGISTERED = "Terminating"  # it shall end before it has registered, which it may just be doing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,13 @@ class GroupInstance:
     group_arn: str
     zone: str
     launched_at: float
-    lifecycle_state: str = PENDING  # Pending InService Terminating:Wait
+    lifecycle_state: str = PENDING  # Pending InService Terminating Terminating:Wait
     terminating_at: float | None = None
     because: str = ""  # why it is in this state
 
     @property
     def stays(self) -> bool:
-        return self.lifecycle_state != TERMINATING
+        return self.lifecycle_state not in (TERMINATING, NOT_REGISTERED)
 
 
 @dataclass(frozen=True, slots=True)

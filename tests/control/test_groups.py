@@ -16,7 +16,14 @@ from miniecs.control.plan import (
     SetMember,
 )
 from miniecs.model import arns
-from miniecs.model.autoscaling import IN_SERVICE, PENDING, TERMINATING, AutoScalingGroup, GroupInstance
+from miniecs.model.autoscaling import (
+    IN_SERVICE,
+    NOT_REGISTERED,
+    PENDING,
+    TERMINATING,
+    AutoScalingGroup,
+    GroupInstance,
+)
 from miniecs.model.cluster import CapacityProvider
 
 from .cases import CLUSTER, NOW, OLD, SCOPE, TIMING, VERSION, FakeView, instance, service, task
@@ -93,6 +100,19 @@ def test_an_instance_is_in_service_when_its_agent_is_connected_and_is_the_provid
 
 def test_an_instance_without_a_registration_yet_is_waited_for() -> None:
     assert plan(member(0), host(0), member(1, PENDING)).actions == ()
+
+
+def test_an_instance_that_is_not_wanted_any_more_ends_when_it_has_registered_or_does_not() -> None:
+    staying = [member(1), host(1), member(2), host(2)]
+    result = plan(*staying, member(0, PENDING))
+    (chosen,) = result.actions
+    assert isinstance(chosen, SetMember)
+    assert (chosen.after.lifecycle_state, result.wake_at) == (NOT_REGISTERED, NOW + 120)
+    (ending,) = plan(*staying, chosen.after, host(0)).actions
+    assert isinstance(ending, EndInstance)
+    assert plan(*staying, chosen.after).actions == ()
+    (forgotten,) = plan(*staying, replace(chosen.after, terminating_at=NOW - 120)).actions
+    assert forgotten == Forget(GroupInstance, "i-0", VERSION, "it did not register")
 
 
 def test_an_instance_that_was_deregistered_is_replaced() -> None:
