@@ -208,30 +208,41 @@ def new_task(
 
     subnet: where that interface is to be. placement: RunTask's rules, for a task that waits.
     """
+    pattern = _pattern(spec)
+    return replace(
+        pattern,
+        arn=f"{pattern.arn}{ids.hex(32)}",
+        last_status="PROVISIONING" if instance is None else pattern.last_status,
+        containers=tuple([replace(each, id=ids.uuid()) for each in pattern.containers]),
+        container_instance_arn=instance.arn if instance else None,
+        availability_zone=subnet.zone if subnet else instance.availability_zone if instance else None,
+        network_interface=interfaces.wanted(subnet, ids.uuid()) if subnet else None,
+        created_at=now,
+        placement=placement,
+        because=because,
+    )
+
+
+@once_for_each(most=64)
+def _pattern(spec: LaunchSpec) -> Task:
+    """What a task of this launch is but for its host, its moment and its ids; often a thousand are alike."""
     definition = spec.definition
     demand = demand_of(definition, spec.overrides)
-    waits = instance is None or definition.network_mode == "awsvpc"
-    scope = arns.scope_of(spec.cluster.arn)
     return Task(
-        arn=arns.task(scope, spec.cluster.name, ids.hex(32)),
+        arn=arns.task(arns.scope_of(spec.cluster.arn), spec.cluster.name, ""),
         cluster_arn=spec.cluster.arn,
         task_definition_arn=definition.arn,
         group=spec.group,
-        last_status="PROVISIONING" if waits else "PENDING",
+        last_status="PROVISIONING" if definition.network_mode == "awsvpc" else "PENDING",
         containers=tuple(
-            [
-                Container(id=ids.uuid(), name=container.name, pinned_digest=spec.digests.get(container.name))
-                for container in definition.container_definitions
-            ]
+            Container(id="", name=container.name, pinned_digest=spec.digests.get(container.name))
+            for container in definition.container_definitions
         ),
-        container_instance_arn=instance.arn if instance else None,
         service_arn=spec.service.arn if spec.service else None,
         deployment_id=spec.deployment.id if spec.deployment else None,
         started_by=spec.started_by,
         launch_type=spec.launch_type,
         capacity_provider_name=spec.capacity_provider_name,
-        availability_zone=subnet.zone if subnet else instance.availability_zone if instance else None,
-        network_interface=interfaces.wanted(subnet, ids.uuid()) if subnet else None,
         platform_version=fargate.running(spec.platform_version),
         network_configuration=spec.network_configuration,
         overrides=spec.overrides,
@@ -241,9 +252,6 @@ def new_task(
         volume_configurations=spec.volume_configurations,
         tags=spec.tags,
         resolves_images=spec.resolves_images,
-        created_at=now,
-        placement=placement,
-        because=because,
     )
 
 

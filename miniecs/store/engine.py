@@ -161,24 +161,20 @@ class Engine:
         self._seq = seq
         outbox = self._outbox
         feed = self._feed
-        befores = []
+        changes = []
         for table, key, thing, values in writes:
             before = table.write(key, thing, values, seq)
-            befores.append(before)
             if thing is None:
                 outbox.departed(key)
             elif before is None:
                 outbox.returned(key)
             feed.append((seq, table.kind, key))
-            if len(feed) > FEED_LENGTH:
-                self._horizon = feed.popleft()[0]
+            changes.append(Change(table.kind, key, before, thing))
+        while len(feed) > FEED_LENGTH:
+            self._horizon = feed.popleft()[0]
         for event in events:
             outbox.append(event)
         if self._listeners:
-            changes = [
-                Change(table.kind, key, before, thing)
-                for (table, key, thing, _), before in zip(writes, befores, strict=True)
-            ]
             self._deliver(Commit(seq, changes, events))
 
     def _deliver(self, commit: Commit) -> None:

@@ -44,35 +44,48 @@ _CALLED: dict[type, str] = {
 
 def fault(value: Any, shape: Shape, name: str) -> str:
     """What is wrong first, in words that begin with where; '' when nothing is."""
-    match shape:
-        case Record(members=members, needs=needs):
-            if not isinstance(value, dict):
-                return f"{name} is not an object"
-            for member in needs:
-                if value.get(member) is None:
-                    return f"{name} has no {member}"
-            # Of what is there and what is known a message has the fewer.
-            for member, each in value.items():
-                of = members.get(member)
-                # The exact type is the answer for almost all there is, and needs no name of the place.
-                if of is None or each is None or type(each) is of:
-                    continue
-                if problem := fault(each, of, f"{name}.{member}"):
-                    return problem
-        case Each(of=of):
-            if not isinstance(value, list):
-                return f"{name} is not a list"
-            for index, each in enumerate(value):
-                if type(each) is not of and (problem := fault(each, of, f"{name}[{index}]")):
-                    return problem
-        case Values(of=of):
-            if not isinstance(value, dict):
-                return f"{name} is not an object"
-            for member, each in value.items():
-                if type(each) is not of and (problem := fault(each, of, f"{name}.{member}")):
-                    return problem
-        case type():
-            return "" if _is(value, shape) else f"{name} is not {_CALLED[shape]}"
+    if isinstance(shape, Record):
+        return _fault_of_record(value, shape, name)
+    if isinstance(shape, Each):
+        return _fault_of_list(value, shape.of, name)
+    if isinstance(shape, Values):
+        return _fault_of_values(value, shape.of, name)
+    return "" if _is(value, shape) else f"{name} is not {_CALLED[shape]}"
+
+
+def _fault_of_record(value: Any, shape: Record, name: str) -> str:
+    if not isinstance(value, dict):
+        return f"{name} is not an object"
+    for member in shape.needs:
+        if value.get(member) is None:
+            return f"{name} has no {member}"
+    members = shape.members
+    # Of what is there and what is known a message has the fewer.
+    for member, each in value.items():
+        of = members.get(member)
+        # The exact type is the answer for almost all there is, and needs no name of the place.
+        if of is None or each is None or type(each) is of:
+            continue
+        if problem := fault(each, of, f"{name}.{member}"):
+            return problem
+    return ""
+
+
+def _fault_of_list(value: Any, of: Shape, name: str) -> str:
+    if not isinstance(value, list):
+        return f"{name} is not a list"
+    for index, each in enumerate(value):
+        if type(each) is not of and (problem := fault(each, of, f"{name}[{index}]")):
+            return problem
+    return ""
+
+
+def _fault_of_values(value: Any, of: Shape, name: str) -> str:
+    if not isinstance(value, dict):
+        return f"{name} is not an object"
+    for member, each in value.items():
+        if type(each) is not of and (problem := fault(each, of, f"{name}.{member}")):
+            return problem
     return ""
 
 

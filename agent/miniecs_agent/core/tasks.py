@@ -29,7 +29,7 @@ from miniecs_agent.core.state import (
     Known,
     TaskState,
 )
-from miniecs_agent.core.steps import GiveUp, Step, Wait, next_step
+from miniecs_agent.core.steps import NOTHING, GiveUp, Step, Wait, next_step
 from miniecs_agent.engine import EngineCall, EngineContainer, EngineEvent
 
 ATTEMPTS = 5  # of an engine call that fails for a passing reason; 1 + 2 + 4 + 8 seconds between them
@@ -328,6 +328,9 @@ class TaskRunner:
             step = next_step(task, timing, now)
             if type(step) is Step:
                 self._begin(now, task, step)
+                if len(task.containers) == 1:
+                    step = NOTHING  # it is busy now, and there is no other to ask for
+                    break
             elif type(step) is GiveUp:
                 step.container.reason = step.reason
                 step.container.exit_code = step.exit_code if step.reason else step.container.exit_code
