@@ -6,11 +6,13 @@ Source: ECS developer guide, "DAEMON" service scheduler strategy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from miniecs.control import draining, interfaces, version_consistency
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import bounds, next_launch_at
 from miniecs.control.draft import Draft
-from miniecs.control.launch import attributes_of, host_of
+from miniecs.control.launch import host_of
 from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
@@ -56,21 +58,24 @@ def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, Con
     for instance in instances:
         if instance.status != "ACTIVE" or (near is not None and instance.arn not in near):
             continue
-        attributes = attributes_of(instance)
-        fits = all(
-            name in attributes and (value is None or attributes[name] == value)
-            for name, value in required.items()
-        )
-        if fits and _satisfies(draft, rules, instance):
+        host = host_of(instance)
+        if _has(host.attributes, required) and _satisfies(draft, rules, host):
             found[instance.arn] = instance
     return found
 
 
-def _satisfies(draft: Draft, rules: list[Expression], instance: ContainerInstance) -> bool:
-    if not rules:
-        return True  # as with most daemons; the rest of this is dear, and asked of every instance
-    host = host_of(instance)
-    return all(_matches(draft, rule, host) for rule in rules)
+def _has(attributes: Mapping[str, str], required: Mapping[str, str | None]) -> bool:
+    for name, value in required.items():
+        if name not in attributes or (value is not None and attributes[name] != value):
+            return False
+    return True
+
+
+def _satisfies(draft: Draft, rules: list[Expression], host: Host) -> bool:
+    for rule in rules:
+        if not _matches(draft, rule, host):
+            return False
+    return True
 
 
 def _matches(draft: Draft, rule: Expression, host: Host) -> bool:

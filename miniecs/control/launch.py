@@ -73,7 +73,7 @@ def host_of(instance: ContainerInstance) -> Host:
     """The container instance as the scheduler sees it; only an ACTIVE one takes tasks."""
     return Host(
         id=instance.arn,
-        attributes=attributes_of(instance),
+        attributes=_attributes_of(instance),
         capacity=Resources(
             cpu=instance.cpu,
             memory=instance.memory,
@@ -90,7 +90,7 @@ def host_of(instance: ContainerInstance) -> Host:
     )
 
 
-def attributes_of(instance: ContainerInstance) -> Mapping[str, str]:
+def _attributes_of(instance: ContainerInstance) -> Mapping[str, str]:
     """The attributes that a task placed there may rely on."""
     return _served(instance.attributes) if instance.has_amazons_agent else instance.attribute_values
 

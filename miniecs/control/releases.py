@@ -63,9 +63,10 @@ def complete(draft: Draft, desired: int, *, healthy: int, left: int, older: bool
         enough=stages.enough(configuration, desired, rolling_back=rolls_back),
         baked=False,
     )
-    if stages.waiting(wanted, facts) == stages.BAKE_TIME:
-        facts = replace(facts, baked=_has_baked(draft))
-    if stages.waiting(wanted, facts):
+    stage = stages.waiting(wanted, facts)
+    if stage == stages.BAKE_TIME:
+        stage = stages.waiting(wanted, replace(facts, baked=_has_baked(draft)))
+    if stage:
         return ""
     _succeed(draft, rolls_back)
     because = f"{healthy} of {desired} tasks are healthy"

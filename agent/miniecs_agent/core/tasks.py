@@ -319,7 +319,11 @@ class TaskRunner:
             if status == "STOPPED":
                 task.forget_at = now + self._settings.timing.wait(self._settings.cleanup_after)
         task.unanswered = ()
-        self._advance(now, task)
+        if task.forget_at is not None:
+            self._advance(now, task)
+        else:  # what is to be done with its containers does not depend on answers
+            self._report(now, task)
+            self._wake(task, None)
 
     def _advance(self, now: float, task: TaskState) -> None:
         timing = self._settings.timing
