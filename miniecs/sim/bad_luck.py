@@ -31,13 +31,13 @@ class BadLuck:
         host = self._choices.one(world.hosts())
         seconds = 5.0 + self._choices.number(120)
         noticed_after = 5.0 + self._choices.number(90)
-        match self._choices.number(15):
+        match self._choices.number(17):
             case 0:
                 faults.lose_host(host, noticed_after=noticed_after)
             case 1 if self._choices.number(3) == 0:
                 faults.lose_zone(self._choices.one(world.zones), noticed_after=noticed_after)
             case 2 | 1:
-                faults.cut_link(self._busy_host() or host, seconds)
+                self._cut(self._busy_host() or host, seconds)
             case 3:
                 faults.slow_pulls(host, 5.0 + self._choices.number(40), lasting=seconds)
             case 4:
@@ -50,9 +50,9 @@ class BadLuck:
                 self._on_container(faults.fail_health_check)
             case 8:
                 self._on_balanced(faults.fail_probes)
-            case 9:
+            case 9 | 15:
                 faults.duplicate_reports(40 + self._choices.number(60), seconds)
-            case 10:
+            case 10 | 16:
                 faults.delay_reports(40 + self._choices.number(60), seconds)
             case 11:
                 faults.restart_agent(host)
@@ -76,6 +76,14 @@ class BadLuck:
             return None
         host = self._world.instances.get(self._choices.one(busy).container_instance_arn or "")
         return host if host is not None and host.alive else None
+
+    def _cut(self, host: SimulatedHost, seconds: float) -> None:
+        """In half of the cases something ends there of which nobody hears for so long."""
+        self._faults.cut_link(host, seconds)
+        running = host.engine.running()
+        if running and self._choices.number(2):
+            container = self._choices.one(running)
+            self._faults.crash(host, container.task.arn, container.spec.name)
 
     def _on_container(self, fault: Callable[[SimulatedHost, str, str], bool]) -> None:
         """Try a fault on running containers until one takes it."""

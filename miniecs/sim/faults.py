@@ -107,14 +107,14 @@ class Faults:
             self._world.network.heal(host.facts.instance_id)
 
     def duplicate_reports(self, percent: int, seconds: float) -> None:
-        """So many of the agents' calls arrive twice, the second up to 20 s later."""
+        """So many of the agents' calls arrive twice, the second up to 40 s later."""
         self._world.history.fault("duplicate reports", percent=percent, seconds=seconds)
         network = self._world.network
         network.duplicated_percent = percent
         self._later(seconds, lambda: setattr(network, "duplicated_percent", 0))
 
     def delay_reports(self, percent: int, seconds: float) -> None:
-        """So many of the agents' calls take up to 20 s, so that they overtake each other."""
+        """So many of the agents' calls take up to 40 s, so that they overtake each other."""
         self._world.history.fault("delayed reports", percent=percent, seconds=seconds)
         network = self._world.network
         network.delayed_percent = percent

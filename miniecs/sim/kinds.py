@@ -51,6 +51,7 @@ ALARM = {
     "ComparisonOperator": "GreaterThanThreshold",
 }
 EXTERNAL = {"type": "EXTERNAL"}  # a deploymentController
+_OF_ONE_TYPE = "attribute:ecs.instance-type == m5.large"
 _DYNAMIC = [{"containerPort": 80, "hostPort": 0}]
 KINDS = (
     Kind("plain"),
@@ -135,11 +136,16 @@ KINDS = (
             "schedulingStrategy": "DAEMON",
             "placementConstraints": [
                 {"type": "memberOf", "expression": "attribute:ecs.availability-zone == us-east-1a"},
-                {"type": "memberOf", "expression": "attribute:ecs.instance-type == m5.large"},
+                {"type": "memberOf", "expression": _OF_ONE_TYPE},
             ],
         },
     ),
-    Kind("host-network", {"portMappings": [{"containerPort": 9090}]}, network_mode="host"),
+    Kind(
+        "host-network",
+        {"portMappings": [{"containerPort": 9090}]},
+        {"placementConstraints": [{"type": "memberOf", "expression": _OF_ONE_TYPE}]},  # its port is scarce
+        network_mode="host",
+    ),
     Kind("awsvpc", {"portMappings": [{"containerPort": 80}]}, _IN_SUBNETS, network_mode="awsvpc"),
     Kind(
         "fargate",

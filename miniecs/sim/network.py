@@ -43,7 +43,7 @@ class SimulatedNetwork:
         self.ids = ids
         self.duplicated_percent = 0  # of calls that arrive twice
         self.delayed_percent = 0  # of calls that take up to ``longest_delay``
-        self.longest_delay = 20.0
+        self.longest_delay = 40.0
         self.lost: set[str] = set()  # hosts whose line is cut
         self.duplicated = 0
         self.delayed = 0

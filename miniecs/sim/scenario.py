@@ -22,14 +22,16 @@ from miniecs.sim.rest import Rest
 from miniecs.sim.services import Services
 from miniecs.sim.users import Users
 from miniecs.sim.world import World
+from miniecs_agent.sim.engine import Latencies
 
 MIN_HOSTS = 20
 FAULTS = 10  # in each run
 SERVICES = 5
 DEPLOYMENTS = 3  # at least, amid the faults
 USER_STEPS = 3  # of any other sort
+LATENCIES = Latencies(pull=(0.5, 8.0), start=(0.1, 2.0), stop=(0.1, 3.0))  # slow: faults meet what is under way
 # What costs much and shows little is done less than by a server, in seconds:
-SETTLE = 1.0  # that a service rests after a plan; with the twentieth of a server it plans half as often again
+SETTLE = 1.0  # that a service rests after a plan; after a server's 0.05 it is planned half as often again
 HEARTBEAT_EVERY = 50.0  # agents bear a silence of 60
 BEGINNINGS = 1000
 
@@ -68,6 +70,7 @@ class Run:
             zones=3,
             types=("m5.large", "c5.xlarge"),
             timing=grouped.TIMING if grouped.is_grouped(beginning) else None,
+            latencies=LATENCIES,
             settle=SETTLE,
             heartbeat_every=HEARTBEAT_EVERY,
         )

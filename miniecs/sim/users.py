@@ -29,6 +29,7 @@ class Users:
             self._stop_deployment,
             self._set_alarm,
             self.drain,
+            self.drain,
             self.undrain,
             self._run_task,
             self._stop_task,
@@ -83,7 +84,13 @@ class Users:
         self._services.set_alarms(self._choices.one(("ALARM", "OK")))
 
     def drain(self) -> None:
-        hosts = self._choices.some(self._world.hosts(), 1 + self._choices.number(2))
+        """A zone, or some of all."""
+        hosts = self._world.hosts()
+        if self._choices.number(2):
+            zone = self._choices.one(self._world.zones)
+            hosts = [host for host in hosts if host.facts.zone == zone]
+        else:
+            hosts = self._choices.some(hosts, 1 + self._choices.number(3))
         self._set_state([host.arn for host in hosts if host.arn], "DRAINING")
 
     def undrain(self) -> None:
