@@ -29,7 +29,7 @@ FAULTS = 10  # in each run
 SERVICES = 5
 DEPLOYMENTS = 3  # at least, amid the faults
 USER_STEPS = 3  # of any other sort
-LATENCIES = Latencies(pull=(0.5, 8.0), start=(0.1, 2.0), stop=(0.1, 3.0))  # slow: faults meet what is under way
+LATENCIES = Latencies(pull=(0.5, 8.0), start=(0.1, 2.0), stop=(0.1, 3.0))  # slow: faults meet what goes on
 # What costs much and shows little is done less than by a server, in seconds:
 SETTLE = 1.0  # that a service rests after a plan; after a server's 0.05 it is planned half as often again
 HEARTBEAT_EVERY = 50.0  # agents bear a silence of 60

@@ -98,22 +98,26 @@ def _known_instance(
     """The registration that this one continues: an agent without a disk is known by its EC2 instance id."""
     if arn is not None:
         known = resolve.find_instance(ctx, cluster, arn)
-        if known is None or known.status == "INACTIVE":
-            raise AwsError(
-                "ClientException",
-                "The referenced container instance was not found."
-                if known is None
-                else "The referenced container instance is inactive.",
-            )
-        return known
+        if known is None:
+            raise AwsError("ClientException", "The referenced container instance was not found.")
+        return _active(known)
     if ec2_instance_id is None:
         return None
     same = ctx.tx.find(ContainerInstance, "machine", ec2_instance_id)
     return next((instance for instance in same if instance.cluster_arn == cluster.arn), None)
 
 
+def _active(known: ContainerInstance) -> ContainerInstance:
+    if known.status == "INACTIVE":
+        raise AwsError("ClientException", "The referenced container instance is inactive.")
+    return known
+
+
 def _registered_before(ctx: Context, cluster: Cluster, token: str | None) -> ContainerInstance | None:
-    """What the same call made when it came first, and its answer was lost."""
+    """What the same call made when it came first, and its answer was lost.
+
+    One that comes after its instance was deregistered makes no other: nobody would end that.
+    """
     if token is None:
         return None
     if not 1 <= len(token) <= _TOKEN_LIMIT:
@@ -122,8 +126,7 @@ def _registered_before(ctx: Context, cluster: Cluster, token: str | None) -> Con
     if record is None or record.expires_at <= ctx.now:
         return None
     made = ctx.tx.get(ContainerInstance, record.resource_arns[0])
-    there = made is not None and made.status != "INACTIVE" and made.cluster_arn == cluster.arn
-    return made if there else None
+    return _active(made) if made is not None and made.cluster_arn == cluster.arn else None
 
 
 def _remember_token(ctx: Context, token: str | None, instance: ContainerInstance) -> None:

@@ -136,15 +136,15 @@ def test_a_registration_whose_answer_was_lost_is_repeated_under_its_client_token
         assert refused(cluster, "RegisterContainerInstance", **params) == text
 
 
-def test_a_client_token_means_nothing_once_its_instance_is_gone_or_an_hour_is_over(cluster: Aws) -> None:
+def test_a_client_token_makes_one_instance_in_an_hour_even_when_that_is_gone(cluster: Aws) -> None:
     first = register(cluster, clientToken="t")["containerInstanceArn"]
-    cluster.ecs("DeregisterContainerInstance", containerInstance=first)
-    second = register(cluster, clientToken="t")["containerInstanceArn"]
-    assert second != first
     cluster.clock.time += 3599
-    assert register(cluster, clientToken="t")["containerInstanceArn"] == second
+    cluster.ecs("DeregisterContainerInstance", containerInstance=first)
+    late = {"clientToken": "t", "totalResources": RESOURCES}
+    inactive = ("ClientException", "The referenced container instance is inactive.")
+    assert refused(cluster, "RegisterContainerInstance", **late) == inactive
     cluster.clock.time += 1
-    assert register(cluster, clientToken="t")["containerInstanceArn"] != second
+    assert register(cluster, clientToken="t")["containerInstanceArn"] != first
 
 
 def test_registration_refuses(cluster: Aws) -> None:
