@@ -7,6 +7,7 @@ Formats: Amazon ECS developer guide, "Amazon Resource Names" (the long form, com
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from miniecs.model.scope import Scope
@@ -124,6 +125,7 @@ def group_name_of(target_group_arn: str) -> str:
     return target_group_arn.rsplit("/", 2)[-2]
 
 
+@lru_cache(maxsize=1024)
 def scope_of(arn: str) -> Scope:
     """Account and region of an ARN of ours. Raises ValueError for anything else."""
     parts = arn.split(":", 5)

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from miniecs.model.frozen import replace
+from miniecs.model.identity import once_for_each
 from miniecs_agent.core.spec import Document
 
 LABEL = "miniecs.simulate"
@@ -107,8 +108,9 @@ _VOCABULARY: tuple[tuple[re.Pattern[str], Change], ...] = tuple(
 )
 
 
+@once_for_each(most=1_000)
 def behaviour_of(container: Document) -> Behaviour:
-    """The behaviour of an ACS Container. Raises UnknownBehaviour."""
+    """The behaviour of an ACS Container, which tasks of one definition share. Raises UnknownBehaviour."""
     image: str = container.get("image", "")
     environment = container.get("environment")
     words = environment.get(VARIABLE, "") if environment else ""
