@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from miniecs.config import InstanceSpec
-from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance
+from miniecs.control.capacity import registration
+from miniecs.model.autoscaling import PENDING, AutoScalingGroup, GroupInstance
 from miniecs.store import Commit, Store, StoreError
 
 log = logging.getLogger("miniecs.server")
@@ -70,8 +71,12 @@ class GroupMachines:
         self._machinery.launch(spec for member in missing if (spec := self._spec(member)) is not None)
 
     def _spec(self, member: GroupInstance) -> InstanceSpec | None:
+        """None for an instance that was deregistered, too: its group is about to forget it."""
         group = self._store.get(AutoScalingGroup, member.group_arn)
         if group is None:
+            return None
+        was_registered = member.lifecycle_state != PENDING
+        if was_registered and registration(self._store, group, member.instance_id) is None:
             return None
         return InstanceSpec(
             group.cluster_arn,

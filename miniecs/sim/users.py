@@ -99,11 +99,13 @@ class Users:
             for instance in self._world.store.find(ContainerInstance, "cluster", self._world.cluster_arn)
             if instance.status == "DRAINING"
         ]
-        self._set_state(draining[:10], "ACTIVE")
+        self._set_state(draining, "ACTIVE")
 
     def _set_state(self, arns: list[str], status: str) -> None:
-        if arns:
-            self._world.ecs("UpdateContainerInstancesState", containerInstances=arns, status=status)
+        """Of ten at a time: a call takes no more."""
+        for start in range(0, len(arns), 10):
+            part = arns[start : start + 10]
+            self._world.ecs("UpdateContainerInstancesState", containerInstances=part, status=status)
 
     def _run_task(self) -> None:
         if grouped.is_grouped(self._world.seed) and self._choices.number(3):

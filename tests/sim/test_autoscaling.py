@@ -350,3 +350,16 @@ def test_a_strategy_that_changes_moves_the_tasks() -> None:
 
     assert w.run_until(moved, limit=300)
     assert other.arn not in {task.container_instance_arn for task in w.tasks("RUNNING")}
+
+
+def test_a_machine_whose_instance_was_deregistered_does_not_come_back_with_a_new_control_plane() -> None:
+    w = world(1, 3)
+    [instance] = registered(w)
+    w.kill_control_plane(2.0, at_next_plan=True)
+    w.ecs("DeregisterContainerInstance", containerInstance=instance.arn, force=True)
+    assert not w.is_up, "it died before the group had forgotten its instance"
+    w.instances.remove(instance.arn)
+    w.run(60)
+    [other] = registered(w)
+    assert other.ec2_instance_id != instance.ec2_instance_id
+    assert other.agent_connected
