@@ -12,7 +12,7 @@ from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs.store import Change, Commit, Store
-from miniecs_scheduler import Fleet, Resources
+from miniecs_scheduler import Fleet, Host, Resources
 
 
 class Fleets:
@@ -21,6 +21,7 @@ class Fleets:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._fleets: dict[str, Fleet] = {}
+        self._hosts: dict[str, tuple[ContainerInstance, Host]] = {}  # by ARN, each of this version
         self._end_subscription = store.subscribe(self._on_commit)
         self.rebuild()
 
@@ -34,9 +35,15 @@ class Fleets:
             fleet = self._fleets[cluster_arn] = Fleet()
         return fleet
 
+    def host_of(self, instance: ContainerInstance) -> Host:
+        """The container instance as its fleet has it; daemons ask for every one in each of their plans."""
+        known = self._hosts.get(instance.arn)
+        return known[1] if known is not None and known[0] is instance else host_of(instance)
+
     def rebuild(self) -> None:
         """Forget everything and read the store anew."""
         self._fleets.clear()
+        self._hosts.clear()
         for instance in self._store.all(ContainerInstance):
             self._instance_changed(None, instance)
         for task in self._store.all(Task):
@@ -65,8 +72,11 @@ class Fleets:
         if after is None or after.status == "INACTIVE":
             if before is not None:
                 self.of(before.cluster_arn).remove_host(before.arn)
+                self._hosts.pop(before.arn, None)
             return
-        self.of(after.cluster_arn).put_host(host_of(after))
+        host = host_of(after)
+        self._hosts[after.arn] = after, host
+        self.of(after.cluster_arn).put_host(host)
 
     def _task_changed(self, before: Task | None, after: Task | None) -> None:
         held = before is not None and is_on_host(before)

@@ -126,6 +126,7 @@ class Reconciler:
                     timing=timing,
                     order=self._scale_in_order,
                     zones=self._zones_with_room,
+                    hosts=self._fleets.host_of,
                     retry=retry,
                     ceiling_counts_stopping=self._ceiling_counts_stopping,
                 )

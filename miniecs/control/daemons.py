@@ -12,7 +12,7 @@ from miniecs.control import draining, interfaces, version_consistency
 from miniecs.control.census import Cohort
 from miniecs.control.deployments import bounds, next_launch_at
 from miniecs.control.draft import Draft
-from miniecs.control.launch import host_of
+from miniecs.control.launch import HostOf
 from miniecs.model import arns
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
@@ -20,10 +20,10 @@ from miniecs.model.task_definition import TaskDefinition
 from miniecs_scheduler import Expression, Host, parse_expression
 
 
-def decide(draft: Draft) -> int:
+def decide(draft: Draft, hosts: HostOf) -> int:
     """Put what should start and stop into the draft; returns how many instances should run a task."""
     instances = draft.view.find(ContainerInstance, "cluster", draft.service.cluster_arn)
-    eligible = _eligible(draft, instances)
+    eligible = _eligible(draft, instances, hosts)
     desired = len(eligible)
     primary = draft.census.cohorts[0]
     settled = _settled(draft, primary, eligible)
@@ -38,7 +38,9 @@ def decide(draft: Draft) -> int:
     return desired
 
 
-def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, ContainerInstance]:
+def _eligible(
+    draft: Draft, instances: list[ContainerInstance], hosts: HostOf
+) -> dict[str, ContainerInstance]:
     """The ACTIVE instances that have the attributes and satisfy the constraints.
 
     With an interface for each task, only those in the zones of the service's subnets.
@@ -58,7 +60,7 @@ def _eligible(draft: Draft, instances: list[ContainerInstance]) -> dict[str, Con
     for instance in instances:
         if instance.status != "ACTIVE" or (near is not None and instance.arn not in near):
             continue
-        host = host_of(instance)
+        host = hosts(instance)
         if _has(host.attributes, required) and _satisfies(draft, rules, host):
             found[instance.arn] = instance
     return found

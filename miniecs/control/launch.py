@@ -6,7 +6,7 @@ is the same thing whoever wanted it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
@@ -68,7 +68,9 @@ class LaunchSpec:
         return replace(self, launch_type=launch_type, capacity_provider_name=provider)
 
 
-@once_for_each(most=20_000)
+HostOf = Callable[[ContainerInstance], Host]
+
+
 def host_of(instance: ContainerInstance) -> Host:
     """The container instance as the scheduler sees it; only an ACTIVE one takes tasks."""
     return Host(

@@ -25,6 +25,7 @@ from miniecs.control import (
 )
 from miniecs.control.draft import Draft, Failed, ScaleInOrder
 from miniecs.control.failures import Failure
+from miniecs.control.launch import HostOf, host_of
 from miniecs.control.plan import NOTHING, Action, Forget, Plan, Say
 from miniecs.control.rebalancing import ZonesWithRoom
 from miniecs.control.transitions import reached
@@ -43,12 +44,14 @@ def plan(
     timing: Timing,
     order: ScaleInOrder,
     zones: ZonesWithRoom | None = None,
+    hosts: HostOf = host_of,
     retry: bool = False,
     ceiling_counts_stopping: bool = True,
 ) -> Plan:
     """What the service needs now.
 
     order: whom to stop first. zones: where a task of it would find room; without, zones are not balanced.
+    hosts: a container instance as the scheduler sees it.
     retry: try a blocked placement again.
     """
     service = view.get(Service, arn)
@@ -57,7 +60,7 @@ def plan(
     version = view.version(Service, arn)
     if service.status == "INACTIVE":
         return _purge(view, service, version, now=now, timing=timing)
-    look = _Look(view, service, version, now, timing, order, zones, retry, ceiling_counts_stopping)
+    look = _Look(view, service, version, now, timing, order, zones, hosts, retry, ceiling_counts_stopping)
     if service.status == "DRAINING":
         return _drain(look.draft(service, None))
     if service.deployment_controller != "ECS":
@@ -84,6 +87,7 @@ class _Look(NamedTuple):
     timing: Timing
     order: ScaleInOrder
     zones: ZonesWithRoom | None
+    hosts: HostOf
     retry: bool
     ceiling_counts_stopping: bool
 
@@ -121,7 +125,7 @@ def _decided(
     if failure is not None:
         _tell_failed(draft, of, failure)
     if of.scheduling_strategy == "DAEMON":
-        desired = daemons.decide(draft)
+        desired = daemons.decide(draft, look.hosts)
     else:
         desired = of.desired_count
         rolling.decide(draft, ceiling_counts_stopping=look.ceiling_counts_stopping)

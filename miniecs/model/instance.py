@@ -69,12 +69,29 @@ class ContainerInstance:
         return self.attribute("ecs.availability-zone")
 
 
-@once_for_each(most=20_000)
+# Some 60 attributes are the same on every host: what is made of them is one object for all that are alike.
+
+
+def shared_attributes(values: Mapping[str, str | None]) -> tuple[Attribute, ...]:
+    """Attributes by their names and values, as every instance that has the same ones has them."""
+    return _same(tuple([_attribute(name, value) for name, value in values.items()]))
+
+
+@lru_cache(maxsize=4096)
+def _attribute(name: str, value: str | None) -> Attribute:
+    return Attribute(name, value)
+
+
+@lru_cache(maxsize=4096)
+def _same(attributes: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+    return attributes
+
+
+@once_for_each(most=10_000)
 def _values(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
     return _by_name(attributes)
 
 
 @lru_cache(maxsize=4096)
 def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, str]:
-    """Some 60 capabilities are the same on every host: instances that are alike share one mapping."""
     return {attribute.name: attribute.value or "" for attribute in attributes}

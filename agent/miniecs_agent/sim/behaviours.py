@@ -108,7 +108,7 @@ _VOCABULARY: tuple[tuple[re.Pattern[str], Change], ...] = tuple(
 )
 
 
-@once_for_each(most=1_000)
+@once_for_each(most=256)
 def behaviour_of(container: Document) -> Behaviour:
     """The behaviour of an ACS Container, which tasks of one definition share. Raises UnknownBehaviour."""
     image: str = container.get("image", "")

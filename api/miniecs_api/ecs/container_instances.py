@@ -16,7 +16,7 @@ from miniecs.control.stopping import stop
 from miniecs.model import arns
 from miniecs.model.cluster import Cluster, IdempotencyRecord
 from miniecs.model.frozen import replace
-from miniecs.model.instance import Attribute, ContainerInstance
+from miniecs.model.instance import Attribute, ContainerInstance, shared_attributes
 from miniecs.model.task import Task
 from miniecs_api import networks
 from miniecs_api.context import Context
@@ -208,7 +208,7 @@ def _attributes(
     if not external:
         values.setdefault("ecs.os-type", "linux")
         values |= _place(ctx, values, identity.get("subnetId"))
-    return tuple(Attribute(name, value) for name, value in values.items())
+    return shared_attributes(values)
 
 
 def _place(ctx: Context, values: Mapping[str, str | None], subnet_id: Any) -> dict[str, str]:
