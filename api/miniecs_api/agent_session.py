@@ -136,14 +136,15 @@ class AgentSession:
             return
         if now >= self._heartbeat_at:
             self.heartbeat(now)
+        self.look_at = min(self._heartbeat_at, self._heard_at + SILENT_AFTER)
         if not self._unacknowledged:
             return
         late = [id for id, (sent, _) in self._unacknowledged.items() if now - sent >= RESEND_AFTER]
         if late:
             tasks = dict.fromkeys(task for id in late for task in self._unacknowledged.pop(id)[1])
             self.send_tasks(now, self._owner.still_due(self.instance_arn, tasks))
-        resend_at = [sent + RESEND_AFTER for sent, _ in self._unacknowledged.values()]
-        self.look_at = min([self._heartbeat_at, self._heard_at + SILENT_AFTER, *resend_at])
+        for sent, _ in self._unacknowledged.values():
+            self.look_at = min(self.look_at, sent + RESEND_AFTER)
 
     def heartbeat(self, now: float) -> None:
         self._heartbeat_at = now + self._owner.heartbeat_every

@@ -26,7 +26,7 @@ from miniecs.sim.scenario import DEPLOYMENTS, FAULTS, MIN_HOSTS, SERVICES
 from miniecs.sim.task_set_invariants import SITUATIONS
 
 SPARSE_FROM = 1000  # seeds: in a larger batch the scenarios of one service are played more rarely
-SPARSE = 40
+SPARSE = 100  # runs of each of them, then
 EXERCISED_FROM = 100  # seeds: a smaller batch need not meet everything
 _ACTIONS = frozenset(action.__name__ for action in plan.Action.__args__)
 # An hour after a task stopped is longer than most runs; task sets go sooner, and are of another scenario.
@@ -85,11 +85,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def batch(seeds: int, scenarios: Sequence[str]) -> Iterator[Run]:
-    """So many seeds of a cluster, and of the others as many as they are worth, of one that is alone all.
+    """So many seeds of a cluster, and of the others as many as show what they can; of one alone all.
 
     From 0 on in each, whatever is left out: what a run is like depends on its seed modulo small numbers.
     """
-    sparse = SPARSE if seeds > SPARSE_FROM else 1
+    sparse = seeds // SPARSE if seeds > SPARSE_FROM else 1
     for seed in range(seeds):
         for name in scenarios:
             every = 1 if name == "cluster" or len(scenarios) == 1 else sparse * _RARELY.get(name, 1)
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=500,
         help=f"how many, from 0 on (500), in each scenario, and a quarter as many in task-sets; of more than"
-        f" {SPARSE_FROM}, a {SPARSE}th as many in all but cluster",
+        f" {SPARSE_FROM}, about {SPARSE} and a quarter of that in all but cluster",
     )
     parser.add_argument("--seed", type=int, help="only this one; prints its history")
     parser.add_argument("--scenario", choices=SCENARIOS, help="only this one")

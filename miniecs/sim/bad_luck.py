@@ -67,7 +67,7 @@ class BadLuck:
 
     def _down_for(self) -> float:
         """Mostly not for long: while nobody answers, little happens but that hosts ask again."""
-        return 1.0 + self._choices.number((8, 40)[self._choices.number(4) == 0])
+        return 1.0 + self._choices.number((4, 40)[self._choices.number(6) == 0])
 
     def _busy_host(self) -> SimulatedHost | None:
         """One on which a task is starting or stopping: where a report may be under way."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from miniecs.sim.broken import InvariantBroken
 from miniecs.sim.record import Recorder
-from miniecs.sim.task_set_rules import violations
+from miniecs.sim.task_set_rules import Reader
 from miniecs.sim.world import World
 
 
@@ -37,6 +37,8 @@ class Watch:
     def __init__(self, world: World) -> None:
         self._world = world
         self._recorder = Recorder(world.store, lambda: world.now)
+        self._rules = Reader(world.timing.healthy_after)
+        self._read = 0  # entries of the record
         self._failure = ""
 
     def play(self, play: Callable[[], None]) -> None:
@@ -46,13 +48,16 @@ class Watch:
                 play()
             except InvariantBroken as broken:
                 self._failure = str(broken)
+        entries = self._recorder.entries
+        for entry in entries[self._read :]:
+            self._rules.read(entry)
+        self._read = len(entries)
 
     def outcome(self, seed: int, with_history: bool) -> Outcome:
         """What came of it, at its end."""
         world, recorder = self._world, self._recorder
         recorder.close()
-        broken_rules = violations(recorder.entries, healthy_after=world.timing.healthy_after)
-        outcome = Outcome(seed, self._failure or "; ".join(map(str, broken_rules[:3])))
+        outcome = Outcome(seed, self._failure or "; ".join(map(str, self._rules.found[:3])))
         if outcome.failure or with_history:
             outcome.history = world.history.lines()
         outcome.actions, outcome.faults = world.history.actions, world.history.faults

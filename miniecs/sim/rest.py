@@ -55,7 +55,7 @@ class Rest:
                 params["taskDefinition"] = self._services.register(kind, GOOD_IMAGE)
             if self._is_small(kind):
                 # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.
-                params["desiredCount"] = 4 + self._choices.number(4 if has_group else 2)
+                params["desiredCount"] = 3 + self._choices.number(5 if has_group else 3)
             if params:
                 self._services.update(kind, **params)
         self._rest()
@@ -69,7 +69,7 @@ class Rest:
 
     def _is_small(self, kind: Kind) -> bool:
         service = self._services.get(kind)
-        return service is not None and service.scheduling_strategy != "DAEMON" and service.desired_count < 4
+        return service is not None and service.scheduling_strategy != "DAEMON" and service.desired_count < 3
 
     def _rest(self) -> None:
         """Run until everything is as wanted, and see whether it is."""

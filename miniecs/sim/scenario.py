@@ -31,7 +31,7 @@ DEPLOYMENTS = 3  # at least, amid the faults
 USER_STEPS = 3  # of any other sort
 LATENCIES = Latencies(pull=(0.5, 8.0), start=(0.1, 2.0), stop=(0.1, 3.0))  # slow: faults meet what goes on
 # What costs much and shows little is done less than by a server, in seconds:
-SETTLE = 1.0  # that a service rests after a plan; after a server's 0.05 it is planned half as often again
+SETTLE = 2.0  # that a service rests after a plan; after a server's 0.05 it is planned half as often again
 HEARTBEAT_EVERY = 50.0  # agents bear a silence of 60
 BEGINNINGS = 1000
 
@@ -109,7 +109,7 @@ class Run:
         steps: list[Callable[[], None]] = [
             *[self._users.act] * USER_STEPS,
             *[self._users.deploy] * DEPLOYMENTS,
-            *[self._bad_luck.strike] * FAULTS,
+            *[self._strike] * FAULTS,
         ]
         while steps:
             step = steps.pop(self._choices.number(len(steps)))
@@ -118,3 +118,8 @@ class Run:
             self._world.run(self._choices.number((2_000, 30_000)[self._choices.number(2)]) / 1000)
             self._rest.check_explained()
         self._rest.come(DEPLOYMENTS)
+
+    def _strike(self) -> None:
+        """Some strokes of bad luck are two faults."""
+        if self._world.history.faults.total() < FAULTS:
+            self._bad_luck.strike()

@@ -27,11 +27,11 @@ _PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 
 def violations(record: Iterable[Entry], *, healthy_after: float = HEALTHY_AFTER) -> list[Violation]:
     """Every rule that the record breaks, in the order in which it does."""
-    return rules.read(_Reader(healthy_after), record)
+    return rules.read(Reader(healthy_after), record)
 
 
 @dataclass
-class _Reader(rules.Reader):
+class Reader(rules.Reader):
     sets: dict[str, Entry] = field(default_factory=dict)
     sets_of: dict[str, dict[str, Entry]] = field(default_factory=dict)  # service -> id -> task set
     changed: Mapping[str, Entry | None] = field(default_factory=dict)

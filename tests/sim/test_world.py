@@ -13,7 +13,7 @@ from miniecs.config import Timing
 from miniecs.model.instance import ContainerInstance
 from miniecs.model.task import Task
 from miniecs.sim import InvariantBroken, World
-from miniecs.sim.__main__ import main, unexercised
+from miniecs.sim.__main__ import SCENARIOS, SPARSE, Run, batch, main, unexercised
 from miniecs.sim.copies import in_a_copy
 from miniecs.sim.faults import Faults
 from miniecs.sim.scenario import BEGINNINGS, FAULTS, MIN_HOSTS, run, runs
@@ -298,3 +298,15 @@ def test_what_a_batch_never_met_is_told() -> None:
     assert "proxy killed" in unexercised(Counter(), "balanced")
     assert "SetInterface" in unexercised(Counter(), "cluster")
     assert {"SetTaskSet", "Forget", "task set promoted"} <= unexercised(Counter(), "task-sets")
+
+
+def test_a_large_batch_has_all_its_seeds_in_clusters_and_enough_of_each_sort_elsewhere() -> None:
+    small = Counter(run.scenario for run in batch(500, list(SCENARIOS)))
+    assert small == {"cluster": 500, "balanced": 500, "releases": 500, "task-sets": 125}
+    runs = list(batch(10_000, list(SCENARIOS)))
+    assert [run.seed for run in runs if run.scenario == "cluster"] == list(range(10_000))
+    assert [run.seed for run in runs if run.scenario == "balanced"] == list(range(SPARSE)), (
+        "with and without losses, on each network: a seed modulo small numbers decides"
+    )
+    assert Counter(run.scenario for run in runs)["task-sets"] == SPARSE // 4
+    assert list(batch(2000, ["balanced"])) == [Run("balanced", seed) for seed in range(2000)]
