@@ -34,7 +34,7 @@ class BadLuck:
         match self._choices.number(17):
             case 0:
                 faults.lose_host(host, noticed_after=noticed_after)
-            case 1 if self._choices.number(3) == 0:
+            case 1 if self._choices.number(2):
                 faults.lose_zone(self._choices.one(world.zones), noticed_after=noticed_after)
             case 2 | 1:
                 self._cut(self._busy_host() or host, seconds)

@@ -92,8 +92,11 @@ KINDS = (
     ),
     Kind(
         "dense",
-        {"memory": 3000},
-        {"placementStrategy": [{"type": "binpack", "field": "memory"}]},
+        {"memory": 5000},  # one on a host
+        {
+            "placementStrategy": [{"type": "binpack", "field": "memory"}],
+            "placementConstraints": [{"type": "memberOf", "expression": _OF_ONE_TYPE}],
+        },
     ),
     Kind(
         "breaking",

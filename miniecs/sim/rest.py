@@ -49,17 +49,11 @@ class Rest:
         has_group = grouped.is_grouped(world.seed)
         if has_group:
             grouped.end_standalone(world)
-        for kind in list(self._services.by_name.values()):
-            params: dict[str, Any] = {}
-            if self._services.deployed < deployments or not self._services.runs_well(kind):
-                params["taskDefinition"] = self._services.register(kind, GOOD_IMAGE)
-            if self._is_small(kind):
-                # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.
-                params["desiredCount"] = 3 + self._choices.number(5 if has_group else 3)
-            if params:
-                self._services.update(kind, **params)
+        for kind in self._services.by_name.values():
+            if wanted := self._wanted(kind, deployments):
+                self._services.update(kind, **wanted)
         self._rest()
-        if self._choices.number(4):
+        if self._choices.number(6):
             return
         for kind in self._services.by_name.values():
             if kind.service.get("schedulingStrategy") != "DAEMON":
@@ -67,9 +61,17 @@ class Rest:
                 self._services.update(kind, desiredCount=(3 if has_group else 1) + self._choices.number(4))
         self._rest()
 
-    def _is_small(self, kind: Kind) -> bool:
+    def _wanted(self, kind: Kind, deployments: int) -> dict[str, Any]:
+        """What is to change about a service for the end."""
+        changes: dict[str, Any] = {}
+        if self._services.deployed < deployments or not self._services.runs_well(kind):
+            changes["taskDefinition"] = self._services.register(kind, GOOD_IMAGE)
         service = self._services.get(kind)
-        return service is not None and service.scheduling_strategy != "DAEMON" and service.desired_count < 3
+        if service is not None and service.scheduling_strategy == "REPLICA":
+            # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.
+            if service.desired_count < 3 or self._choices.number(2):
+                changes["desiredCount"] = 3 + self._choices.number(4)
+        return changes
 
     def _rest(self) -> None:
         """Run until everything is as wanted, and see whether it is."""

@@ -86,7 +86,7 @@ class Users:
     def drain(self) -> None:
         """A zone, or some of all."""
         hosts = self._world.hosts()
-        if self._choices.number(2):
+        if self._choices.number(3):
             zone = self._choices.one(self._world.zones)
             hosts = [host for host in hosts if host.facts.zone == zone]
         else:

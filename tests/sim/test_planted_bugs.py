@@ -28,7 +28,6 @@ CAUGHT_BY = {
     "digests_are_taken_from_whoever_told_last": "the images of a service revision are resolved once",
     "a_deployment_keeps_the_images_of_the_one_before": "a deployment resolves its image tags anew",
     "too_many_tasks_stay": "after the faults running = desired",
-    "stops_are_not_sent_to_agents": "after the faults running = desired",
 }
 """Where one invariant is bound to be the first that breaks; the others break several."""
 
