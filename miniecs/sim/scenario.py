@@ -33,7 +33,7 @@ LATENCIES = Latencies(pull=(0.5, 8.0), start=(0.1, 2.0), stop=(0.1, 3.0))  # slo
 # What costs much and shows little is done less than by a server, in seconds:
 SETTLE = 2.0  # that a service rests after a plan; after a server's 0.05 it is planned half as often again
 HEARTBEAT_EVERY = 50.0  # agents bear a silence of 60
-BEGINNINGS = 1000
+BEGINNINGS = 500
 
 
 def run(seed: int, with_history: bool = False) -> Outcome:
