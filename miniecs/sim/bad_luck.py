@@ -20,7 +20,11 @@ class BadLuck:
         self._faults = faults
 
     def strike(self) -> None:
-        """One fault that hits: another is tried where nothing is there for the first."""
+        """One fault that hits: another is tried where nothing is there for the first.
+
+        Where every host was lost, others take their places first.
+        """
+        self._world.run_until(lambda: bool(self._world.hosts()))
         faults = self._world.history.faults
         before = faults.total()
         while faults.total() == before:

@@ -239,7 +239,9 @@ class Reader:
             return
         counted = self.counted.setdefault(deployment["id"], _Counted())
         is_over = not counted.was_running and counted.never_ran >= _threshold_of(service)
-        if _breaker(service)["enable"] and deployment["status"] == "PRIMARY" and is_over:
+        # One that has come to its end, even with no tasks wanted, is watched no more.
+        is_watched = deployment["status"] == "PRIMARY" and deployment["rolloutState"] != "COMPLETED"
+        if _breaker(service)["enable"] and is_watched and is_over:
             self._break(TRIPS, f"{deployment['id']} launches after {counted.never_ran} failed tasks")
 
     # Bounds
