@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from miniecs.sim.broken import InvariantBroken
 from miniecs.sim.record import Recorder
+from miniecs.sim.rules import read
 from miniecs.sim.task_set_rules import Reader
 from miniecs.sim.world import World
 
@@ -49,8 +50,7 @@ class Watch:
             except InvariantBroken as broken:
                 self._failure = str(broken)
         entries = self._recorder.entries
-        for entry in entries[self._read :]:
-            self._rules.read(entry)
+        read(self._rules, entries[self._read :])
         self._read = len(entries)
 
     def outcome(self, seed: int, with_history: bool) -> Outcome:

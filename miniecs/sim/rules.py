@@ -68,6 +68,7 @@ def violations(record: Iterable[Entry], *, healthy_after: float = HEALTHY_AFTER)
 
 
 def read(reader: Reader, record: Iterable[Entry]) -> list[Violation]:
+    """Read on; every rule that was broken until here."""
     for entry in record:
         reader.read(entry)
     return reader.found

@@ -23,6 +23,26 @@ def register(ecs: Any, family: str, **container: Any) -> str:
     return str(answer["taskDefinition"]["taskDefinitionArn"])
 
 
+def make_group(elb: Any, name: str, port: int, *, interval: int = 5, draining: int = 20) -> str:
+    """A target group of instances behind a listener of the load balancer ``front``; its ARN."""
+    group = elb.create_target_group(
+        Name=name,
+        Protocol="HTTP",
+        Port=80,
+        VpcId="vpc-0a1b2c3d4e5f60718",
+        TargetType="instance",
+        HealthCheckIntervalSeconds=interval,
+        HealthCheckTimeoutSeconds=2,
+        UnhealthyThresholdCount=2,
+    )["TargetGroups"][0]["TargetGroupArn"]
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(draining)}
+    elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])
+    balancer = elb.describe_load_balancers(Names=["front"])["LoadBalancers"][0]["LoadBalancerArn"]
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=forward)
+    return str(group)
+
+
 def service(ecs: Any, name: str, cluster: str = "default") -> dict[str, Any]:
     """The service as DescribeServices shows it."""
     (found,) = ecs.describe_services(cluster=cluster, services=[name])["services"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .aws_shapes import ALARM, events, register, service, steady, tasks
+from .aws_shapes import ALARM, events, make_group, register, service, steady, tasks
 from .conftest import StartServer
 from .process import ServerProcess, until
 
@@ -29,29 +29,9 @@ def ecs(server: ServerProcess) -> Any:
     return server.client("ecs")
 
 
-def make_group(elb: Any, name: str, port: int) -> str:
-    """A target group that asks often and lets its targets go soon; its ARN."""
-    made = elb.create_target_group(
-        Name=name,
-        Protocol="HTTP",
-        Port=80,
-        VpcId="vpc-1",
-        HealthCheckIntervalSeconds=5,
-        HealthCheckTimeoutSeconds=2,
-        UnhealthyThresholdCount=2,
-    )
-    group = str(made["TargetGroups"][0]["TargetGroupArn"])
-    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "0"}
-    elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])
-    balancer = elb.describe_load_balancers(Names=["front"])["LoadBalancers"][0]["LoadBalancerArn"]
-    forward = [{"Type": "forward", "TargetGroupArn": group}]
-    elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=forward)
-    return group
-
-
 def make_service(server: ServerProcess, name: str, port: int, **configuration: Any) -> str:
     """Two tasks behind a target group, which asks for 200 and gets it; the group."""
-    ecs, group = server.client("ecs"), make_group(server.client("elbv2"), name, port)
+    ecs, group = server.client("ecs"), make_group(server.client("elbv2"), name, port, draining=0)
     register(ecs, name, portMappings=[{"containerPort": 80}])
     ecs.create_service(
         serviceName=name,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .aws_shapes import events, id_of, register, service, steady, task, tasks
+from .aws_shapes import events, id_of, make_group, register, service, steady, task, tasks
 from .conftest import StartServer
 from .process import ServerProcess, until
 
@@ -33,26 +33,6 @@ def ecs(server: ServerProcess) -> Any:
 @pytest.fixture
 def elb(server: ServerProcess) -> Any:
     return server.client("elbv2")
-
-
-def make_group(elb: Any, name: str, port: int, *, interval: int = 5, draining: int = 20) -> str:
-    """A target group of instances behind a listener on the port; its ARN."""
-    group = elb.create_target_group(
-        Name=name,
-        Protocol="HTTP",
-        Port=80,
-        VpcId="vpc-0a1b2c3d4e5f60718",
-        TargetType="instance",
-        HealthCheckIntervalSeconds=interval,
-        HealthCheckTimeoutSeconds=2,
-        UnhealthyThresholdCount=2,
-    )["TargetGroups"][0]["TargetGroupArn"]
-    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(draining)}
-    elb.modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])
-    balancer = elb.describe_load_balancers(Names=["front"])["LoadBalancers"][0]["LoadBalancerArn"]
-    forward = [{"Type": "forward", "TargetGroupArn": group}]
-    elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=forward)
-    return str(group)
 
 
 def health(elb: Any, group: str) -> dict[tuple[str, int], dict[str, str]]:
