@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from miniecs.cli import output, processes, readiness, settings
+from miniecs.cli import output, ports, processes, readiness, settings
 from miniecs.cli.folder import DataFolder, last_line, size
 from miniecs.cli.problem import ASKED_WRONGLY, Problem
 from miniecs.cli.readiness import State
@@ -57,7 +56,8 @@ def _plan(folder: DataFolder, given: Mapping[str, Any], say: Callable[[str], Non
             ASKED_WRONGLY,
         )
     if decided.port == 0:
-        decided = replace(decided, port=_free_port(decided.bind))
+        # Chosen here and kept: a server that is started again must come back where its clients look for it.
+        decided = replace(decided, port=ports.lasting(decided.bind))
     if decided.runtime == "docker":
         from miniecs.cli import engine, leftovers
 
@@ -67,13 +67,6 @@ def _plan(folder: DataFolder, given: Mapping[str, Any], say: Callable[[str], Non
     folder.save(settings.with_credentials(decided))
     expected = group_sizes(decided.autoscale)[0] if decided.autoscale else decided.instances
     return Plan("started", decided, "instances" in given, expected if fresh else 0)
-
-
-def _free_port(bind: str) -> int:
-    """Chosen here and kept: a server that is started again must come back where its clients look for it."""
-    with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
-        probe.bind((bind, 0))
-        return int(probe.getsockname()[1])
 
 
 def _detached(folder: DataFolder, given: Mapping[str, Any], telling: Telling) -> None:

@@ -24,6 +24,7 @@ from botocore.credentials import Credentials
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from miniecs.cli import ports
 from miniecs.config import ServerSettings
 
 KEY, SECRET = "JOINJOINJOINJOINJOIN", "0123456789abcdef0123456789abcdef01234567"
@@ -64,9 +65,7 @@ class ServerProcess:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = ports.lasting("127.0.0.1")
         given: dict[str, Any] = {
             "runtime": "docker",
             "instances": 0,

@@ -20,6 +20,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
+from miniecs.cli import ports
 from miniecs.config import ServerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -31,18 +32,12 @@ _TROUBLE = re.compile(
 )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class RealServer:
     """``miniecs server`` on one data folder; it may be started again after it ended."""
 
     def __init__(self, folder: Path, logs: Path, **settings: Any) -> None:
         self.folder = folder
-        given = {"runtime": "simulated", "port": free_port(), "instances": 0, **settings}
+        given = {"runtime": "simulated", "port": ports.lasting("127.0.0.1"), "instances": 0, **settings}
         self.settings = ServerSettings(data_dir=str(folder), **given)
         self.log = logs / f"{folder.name}.log"
         self._process: subprocess.Popen[bytes] | None = None

@@ -263,6 +263,17 @@ def test_a_port_in_use_says_which_and_what_to_do(cli: Cli) -> None:
     assert cli.processes() == {}
 
 
+def test_an_address_that_is_not_this_machines_says_so(cli: Cli) -> None:
+    code, said = cli.refused("up", "--detach", *SIMULATED, "--port", "0", "--bind", "203.0.113.9")
+    assert (code, "203.0.113.9" in said, "--bind" in said) == (2, True, True)
+
+
+def test_a_chosen_port_is_none_that_the_system_gives_away(cli: Cli) -> None:
+    port = int(up(cli)["endpoint"].rpartition(":")[2])
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert 10_000 <= port < first
+
+
 def test_a_folder_of_a_newer_miniecs_is_left_alone(cli: Cli) -> None:
     up(cli)
     cli.ok("down")

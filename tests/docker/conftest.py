@@ -69,9 +69,10 @@ def registry(engine: Engine) -> Iterator[Registry]:
     made.start()
     yield made
     made.close()
-    for image in engine.client.images.list():
-        if any(tag.startswith(f"{made.name}/") for tag in image.tags):
-            engine.client.images.remove(image.id, force=True)
+    # One listing, and no question about each image: other tests remove theirs meanwhile.
+    for image in engine.client.api.images():
+        if any(tag.startswith(f"{made.name}/") for tag in image["RepoTags"] or ()):
+            engine.client.images.remove(image["Id"], force=True)
 
 
 @pytest.fixture

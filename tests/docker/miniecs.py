@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from .netns import Namespace
 from .waiting import until
@@ -69,6 +70,22 @@ class Miniecs:
             with contextlib.suppress(ProcessLookupError):  # it was on its way out: there will be another
                 os.kill(pid, number)
                 return pid
+
+    def answers(self) -> bool:
+        """Whether a server does."""
+        try:
+            self.ecs.list_clusters()
+        except BotoCoreError:
+            return False
+        return True
+
+    def is_back(self) -> None:
+        """Wait until there is another server after one that was killed."""
+        try:
+            until("another server", self.answers)
+        except AssertionError as failed:
+            failed.add_note(f"{self.processes()}\n{self.logs()}")
+            raise
 
     def end(self) -> str:
         """Whatever a test has left, each process by a pid that was just found under the folder's name."""

@@ -74,22 +74,14 @@ def test_a_control_plane_killed_between_answer_and_launch_launches_once(
     for _ in range(4):
         arns += miniecs.run(definition, 2)
         miniecs.kill("server")
-        until("another server", lambda: _answers(miniecs))
+        miniecs.is_back()
     for arn in arns:
         miniecs.reaches(arn, "RUNNING")
         history.once(arn, "create", "start")
 
 
-def _answers(miniecs: Miniecs) -> bool:
-    try:
-        miniecs.ecs.list_clusters()
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
-        return False
-    return True
-
-
 def _connected(miniecs: Miniecs) -> bool:
-    return _answers(miniecs) and all(each["agentConnected"] for each in miniecs.instances())
+    return miniecs.answers() and all(each["agentConnected"] for each in miniecs.instances())
 
 
 # The disk of the data folder

@@ -191,7 +191,7 @@ def test_no_request_fails_whatever_becomes_of_the_tasks(web: Web, miniecs: Minie
         web.update(taskDefinition=web.revision("seven"))
         time.sleep(1.0)
         miniecs.kill("server")
-        until("the server to be back", lambda: miniecs.command("status").returncode == 0)
+        miniecs.is_back()
         web.stable()
     none_failed(seen)
     assert seen.bodies >= {"one\n", "two\n", "three\n", "four\n", "five\n", "six\n", "seven\n"}
@@ -240,7 +240,7 @@ def test_the_proxy_is_back_at_once_also_without_a_server(web: Web, miniecs: Mini
         assert miniecs.pid("proxy") != killed
         # A second is asked for; a machine that runs other tests at the same time is given some more.
         assert took < (1.0 if os.getloadavg()[0] < 1 else 10.0)
-    until("the server to be back", lambda: miniecs.command("status").returncode == 0)
+    miniecs.is_back()
     web.roll("after")
     until("the new version to be served", lambda: ask(address) == "after\n")
 

@@ -87,7 +87,7 @@ class Swap:
 
     def kill(self) -> None:
         self.miniecs.kill("server")
-        until("the server to be back", lambda: self.miniecs.command("status").returncode == 0)
+        self.miniecs.is_back()
 
     @property
     def address(self) -> str:

@@ -16,7 +16,7 @@ from .daemon import Engine
 from .engine import import_busybox
 from .miniecs import Miniecs
 from .registry import Registry
-from .test_deployments import SCALE, Deployed, answers
+from .test_deployments import SCALE, Deployed
 from .waiting import until
 
 WITHIN = 60.0
@@ -131,7 +131,7 @@ def test_a_tag_that_is_built_again_changes_nothing_until_the_next_deployment(
     assert f"as {first}, whatever the tag stands for" in told
 
     miniecs.kill("server")
-    until("the server", lambda: answers(miniecs), WITHIN)
+    miniecs.is_back()
     web.scale(5)
     assert web.running() == [first] * 5
 
@@ -218,7 +218,7 @@ def test_a_rollback_whose_image_is_gone_fails_and_the_next_deployment_resolves_t
     miniecs.kill("server")
 
     def ended() -> dict[str, Any] | None:
-        if not answers(miniecs):
+        if not miniecs.answers():
             return None
         asked = miniecs.ecs.describe_service_deployments(serviceDeploymentArns=[release])
         (found,) = asked["serviceDeployments"]
@@ -233,7 +233,8 @@ def test_a_rollback_whose_image_is_gone_fails_and_the_next_deployment_resolves_t
     stopped = web.stopped()
     assert stopped is not None
     assert stopped["containers"][0]["reason"].startswith("CannotPullContainerError: "), stopped
-    assert web.tasks() == []
+    # One that was begun before the deployment failed is still to hear that its image is gone.
+    until("no task to be left", lambda: not web.tasks(), WITHIN)
     again = lost.build()
     web.update(taskDefinition=web.good, forceNewDeployment=True)
     web.stable()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 
+from miniecs.cli import ports
 from miniecs.config import ServerSettings
 
 ACCOUNT = "000000000000"
@@ -55,7 +55,7 @@ class ServerProcess:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = ports.lasting("127.0.0.1")
         self.settings = ServerSettings(str(folder), port=self.port, **{"runtime": "simulated", **settings})
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: dict[tuple[str, str, str], Any] = {}
@@ -209,8 +209,3 @@ class ServerProcess:
         until("the simulated engines' containers", told.exists)
         found: list[dict[str, str]] = json.loads(told.read_text())
         return found
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
