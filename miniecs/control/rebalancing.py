@@ -78,9 +78,14 @@ def finish(draft: Draft) -> None:
         _stop(draft)
         return
     under_way = moving(service, cohort)
+    if not under_way:
+        draft.moves = ()
+        return
     healthy = {task.arn for task in cohort.healthy}
     left = {task.arn: None for task in under_way}
-    spare = 0 if draft.launches else draft.census.serving - service.desired_count
+    # What the plan stops for another reason, as on a DRAINING instance, is healthy in vain.
+    staying = (healthy | cohort.leaving_healthy).difference(stop.task.arn for stop in draft.stops)
+    spare = 0 if draft.launches else len(staying) - service.desired_count
     for task in under_way:
         if spare <= 0 or task.arn not in healthy:
             continue

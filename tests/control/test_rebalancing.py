@@ -250,6 +250,17 @@ def test_an_unhealthy_task_elsewhere_is_no_reason_to_stop_a_healthy_one() -> Non
     assert stops(plan(view, zones=lambda asked: {A: True, B: True})) == ["a1"], "only the unhealthy one"
 
 
+def test_what_leaves_a_draining_instance_in_the_same_plan_is_not_counted_twice() -> None:
+    new = [task("fit", availability_zone=B), task("young", availability_zone=C, started_at=NOW - 1)]
+    spec = steady(6, steady=False, unbalanced=True, moves=tuple(each.arn for each in new))
+    leaving, *others = in_zones(a=6)
+    leaving = replace(leaving, container_instance_arn=instance(2).arn)
+    hosts = [instance(1), instance(2, status="DRAINING")]
+    view = FakeView(spec, definition(1), *hosts, leaving, *others, *new)
+    done = plan(view, zones=lambda asked: {A: True, B: True, C: True})
+    assert stops(done) == ["a0"], "seven are healthy of six: one goes, for whichever reason"
+
+
 def test_a_new_task_that_fails_is_forgotten() -> None:
     spec, tasks = moving("gone")
     (after,) = [a.after for a in planned(spec, *tasks[:-1]).actions if isinstance(a, SetService)]
