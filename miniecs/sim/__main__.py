@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -59,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     runs = [Run(name, options.seed, one) for name in names] if one else list(batch(options.seeds, names))
     total: Counter[str] = Counter()
     failed: set[int] = set()
-    for run, outcome in _outcomes(runs, 1 if one else options.jobs):
+    for played, (run, outcome) in enumerate(_outcomes(runs, 1 if one else options.jobs), 1):
+        _show_progress(played, len(runs), len(failed))
         total += outcome.actions + outcome.faults + outcome.met
         total["commits"] += outcome.commits
         total["simulated hours"] += round(outcome.seconds)
@@ -130,12 +132,20 @@ def _spare_the_collector() -> None:
 def _play(runs: list[Run]) -> list[Outcome]:
     """One run, or several with a common beginning."""
     if len(runs) > 1:
-        outcomes = list(scenario.runs([run.seed for run in runs]))
+        outcomes = scenario.runs([run.seed for run in runs])
     else:
         outcomes = [SCENARIOS[run.scenario](run.seed, run.with_history) for run in runs]
     gc.collect()  # a world is a cycle; several at a time cost more, as they fit into no cache
     gc.freeze()  # what is left is in the product's caches, and is not to be looked at after each run
     return outcomes
+
+
+def _show_progress(played: int, runs: int, failed: int) -> None:
+    """To a person who waits; a file gets none."""
+    if sys.stderr.isatty():
+        end = "\n" if played == runs else "\r"
+        told = f"{played:,} of {runs:,} runs are played, {failed:,} failed"
+        print(told, end=end, file=sys.stderr, flush=True)
 
 
 def _tell(name: str, outcome: Outcome) -> None:

@@ -134,7 +134,7 @@ KINDS = (
     ),
     Kind(
         "daemon",
-        {},
+        {"cpu": 64, "memory": 32},  # it has to fit on each of its instances, however full of others' tasks
         {
             "schedulingStrategy": "DAEMON",
             "placementConstraints": [

@@ -17,7 +17,6 @@ from miniecs.sim.services import Services
 from miniecs.sim.users import Users
 from miniecs.sim.world import World
 
-_SMALL = {"cpu": 64, "memory": 64}
 REST_LIMIT = 2400.0  # seconds after the last fault until everything must be as wanted
 
 
@@ -66,9 +65,7 @@ class Rest:
         """What is to change about a service for the end."""
         changes: dict[str, Any] = {}
         if self._services.deployed < deployments or not self._services.runs_well(kind):
-            # A daemon has to fit on each of its instances, however full of others' tasks.
-            small = _SMALL if kind.service.get("schedulingStrategy") == "DAEMON" else {}
-            changes["taskDefinition"] = self._services.register(kind, GOOD_IMAGE, **small)
+            changes["taskDefinition"] = self._services.register(kind, GOOD_IMAGE)
         service = self._services.get(kind)
         if service is not None and service.scheduling_strategy == "REPLICA":
             # With one or two tasks some of the bounds allow no move: ECS deadlocks then, and so do we.

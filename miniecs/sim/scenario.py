@@ -2,13 +2,14 @@
 
 A run is decided by its seed alone. It ends when all invariants held all the time and what is
 wanted at the end runs; or with the first one that was broken, and the history that led there.
-Before anything goes wrong, hosts have joined and services run: a third of the work. Of more seeds than
-there are beginnings several share one, and each goes on from it in a copy of the process.
+What many runs have in common is played once, and each of them goes on from it in a copy of the process: the
+beginning, in which hosts join and services start, and the middle, which is half of what then happens. Of
+fewer seeds than there are beginnings, or middles, each has its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from miniecs.sim import grouped
@@ -34,18 +35,33 @@ LATENCIES = Latencies(pull=(0.5, 8.0), start=(0.1, 2.0), stop=(0.1, 3.0))  # slo
 SETTLE = 2.0  # that a service rests after a plan; after a server's 0.05 it is planned half as often again
 HEARTBEAT_EVERY = 50.0  # agents bear a silence of 60
 BEGINNINGS = 500
+MIDDLES = 4 * BEGINNINGS
+_EARLY = (DEPLOYMENTS + USER_STEPS + FAULTS) // 2  # steps of the middle
 
 
 def run(seed: int, with_history: bool = False) -> Outcome:
     """The run of this seed. A failed one always has its history."""
-    return Run(seed % BEGINNINGS).go_on(seed, with_history)
+    run = Run(seed % BEGINNINGS)
+    run.go_on(seed % MIDDLES)
+    return run.end(seed, with_history)
 
 
-def runs(seeds: Sequence[int]) -> Iterator[Outcome]:
-    """The runs of seeds that have their beginning in common, which is played once."""
+def runs(seeds: Sequence[int]) -> list[Outcome]:
+    """The runs of seeds that have their beginning in common: it is played once, and each middle once."""
     beginning = Run(seeds[0] % BEGINNINGS)
+    of_middles: dict[int, list[int]] = {}
     for seed in seeds:
-        yield in_a_copy(partial(beginning.go_on, seed))
+        of_middles.setdefault(seed % MIDDLES, []).append(seed)
+    outcomes = [in_a_copy(partial(_ends, beginning, *middle)) for middle in of_middles.items()]
+    found = {outcome.seed: outcome for part in outcomes for outcome in part}
+    return [found[seed] for seed in seeds]
+
+
+def _ends(run: Run, middle: int, seeds: Sequence[int]) -> list[Outcome]:
+    run.go_on(middle)
+    if len(seeds) == 1:
+        return [run.end(seeds[0])]
+    return [in_a_copy(partial(run.end, seed)) for seed in seeds]
 
 
 def _as_large_as_promised(outcome: Outcome) -> Outcome:
@@ -81,16 +97,29 @@ class Run:
         self._users = Users(world, choices, self._services)
         self._bad_luck = BadLuck(world, choices, faults)
         self._rest = Rest(world, choices, faults, self._services, self._users)
+        self._steps: list[Callable[[], None]] = [
+            *[self._users.act] * USER_STEPS,
+            *[self._users.deploy] * DEPLOYMENTS,
+            *[self._strike] * FAULTS,
+        ]
         self._watch = Watch(world)
         self._watch.play(self._begin)
 
-    def go_on(self, seed: int, with_history: bool = False) -> Outcome:
-        """Play to the end, once."""
-        after = 2 * (BEGINNINGS + seed)  # no beginning has drawn from these
-        self._world.ids.begin_anew(after)
-        self._choices.begin_anew(after + 1)
-        self._watch.play(self._play)
+    def go_on(self, middle: int) -> None:
+        """Play the first half of what happens, once."""
+        self._draw_from(BEGINNINGS + middle)
+        self._watch.play(partial(self._take_steps, _EARLY))
+
+    def end(self, seed: int, with_history: bool = False) -> Outcome:
+        """Play the rest, once."""
+        self._draw_from(BEGINNINGS + MIDDLES + seed)
+        self._watch.play(self._end)
         return _as_large_as_promised(self._watch.outcome(seed, with_history))
+
+    def _draw_from(self, number: int) -> None:
+        """What comes from now on is decided by this number, from which nothing was drawn before."""
+        self._world.ids.begin_anew(2 * number)
+        self._choices.begin_anew(2 * number + 1)
 
     def _begin(self) -> None:
         world = self._world
@@ -105,18 +134,16 @@ class Run:
             grouped.begin(world, self._choices)
         world.run(45.0 + self._choices.number(15))
 
-    def _play(self) -> None:
-        steps: list[Callable[[], None]] = [
-            *[self._users.act] * USER_STEPS,
-            *[self._users.deploy] * DEPLOYMENTS,
-            *[self._strike] * FAULTS,
-        ]
-        while steps:
-            step = steps.pop(self._choices.number(len(steps)))
+    def _take_steps(self, count: int) -> None:
+        for _ in range(count):
+            step = self._steps.pop(self._choices.number(len(self._steps)))
             step()
             # Half of what happens, happens in the middle of what the last step set going.
             self._world.run(self._choices.number((2_000, 30_000)[self._choices.number(2)]) / 1000)
             self._rest.check_explained()
+
+    def _end(self) -> None:
+        self._take_steps(len(self._steps))
         self._rest.come(DEPLOYMENTS)
 
     def _strike(self) -> None:

@@ -39,14 +39,13 @@ class Services:
         self._world.ecs("CreateService", **params)
         self.by_name[kind.name] = kind
 
-    def register(self, kind: Kind, image: str, **container: int) -> str:
+    def register(self, kind: Kind, image: str) -> str:
         main: dict[str, Any] = {
             "name": "main",
             "image": image,
             "cpu": 64 + 64 * self._choices.number(4),
             "memory": 128 + 64 * self._choices.number(6),
             **kind.container,
-            **container,
         }
         containers = [main]
         if kind.sidecar:

@@ -16,7 +16,7 @@ from miniecs.sim import InvariantBroken, World
 from miniecs.sim.__main__ import SCENARIOS, SPARSE, Run, batch, main, unexercised
 from miniecs.sim.copies import in_a_copy
 from miniecs.sim.faults import Faults
-from miniecs.sim.scenario import BEGINNINGS, FAULTS, MIN_HOSTS, run, runs
+from miniecs.sim.scenario import BEGINNINGS, FAULTS, MIDDLES, MIN_HOSTS, run, runs
 from miniecs.sim.world import ControlPlaneDown
 from miniecs_agent.sim.engine import ProbeAnswer
 
@@ -248,11 +248,11 @@ def test_a_random_run_repeats_exactly() -> None:
     assert run(17, with_history=True) == run(17, with_history=True)
 
 
-def test_runs_that_share_their_beginning_are_the_same_one_by_one() -> None:
-    seeds = [8, 8 + BEGINNINGS, 8 + 2 * BEGINNINGS]
-    together = list(runs(seeds))
+def test_runs_that_share_their_beginning_or_their_middle_are_the_same_one_by_one() -> None:
+    seeds = [8, 8 + BEGINNINGS, 8 + MIDDLES, 8 + 2 * MIDDLES]
+    together = runs(seeds)
     assert together == [run(seed) for seed in seeds]
-    assert len({outcome.commits for outcome in together}) == 3
+    assert len({outcome.commits for outcome in together}) == 4
 
 
 def test_a_copy_of_the_process_that_ends_too_soon_is_told() -> None:
