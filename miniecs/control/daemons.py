@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from miniecs.control import draining, interfaces, version_consistency
 from miniecs.control.census import Cohort
-from miniecs.control.deployments import bounds, next_launch_at
+from miniecs.control.deployments import FAILED, bounds, next_launch_at
 from miniecs.control.draft import Draft
 from miniecs.control.launch import HostOf
 from miniecs.model import arns
@@ -33,7 +33,8 @@ def decide(draft: Draft, hosts: HostOf) -> int:
     floor, ceiling = bounds(desired, draft.service.deployment_configuration)
     startable = [arn for arn in missing if eligible[arn].agent_connected and arn not in waiting]
     _roll(draft, startable, settled, desired, floor, ceiling)
-    if any(eligible[arn].agent_connected for arn in missing) and not draft.wakes:
+    could_start = any(eligible[arn].agent_connected for arn in missing)
+    if could_start and not draft.wakes and primary.deployment.rollout_state != FAILED:
         draft.say_stuck(floor, ceiling)
     return desired
 
@@ -148,6 +149,8 @@ def _roll(
     if chosen and not _rests(draft):
         because = f"{len(settled)} of {desired} eligible instances have a task: starts {len(chosen)}"
         draft.launch(primary, len(chosen), because, only_hosts=frozenset(chosen))
+    if primary.rollout_state == FAILED:
+        return  # it starts nothing in the place of what it would stop
     serving = draft.census.serving
     config = draft.service.deployment_configuration
     healthy_hosts = {task.container_instance_arn for task in draft.census.cohorts[0].healthy}

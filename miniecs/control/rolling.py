@@ -41,7 +41,7 @@ def decide(draft: Draft, *, ceiling_counts_stopping: bool = True) -> None:
     live = census.size - (0 if ceiling_counts_stopping else len(census.stopping))
     anchor = anchor_of(census.cohorts)
     kept = census.cohorts[0] if anchor is not census.cohorts[0] else None
-    target = max(0, desired - (kept.good if kept else 0))
+    target = target_of(census.cohorts, desired)
     need = max(0, target - anchor.good)
     headroom = max(0, ceiling - live)
     rest = _rest(draft, anchor) if need else ""
@@ -78,6 +78,12 @@ def anchor_of(cohorts: list[Cohort]) -> Cohort:
     if primary.deployment.rollout_state != FAILED:
         return primary
     return next((c for c in cohorts if c.deployment.rollout_state == COMPLETED), primary)
+
+
+def target_of(cohorts: list[Cohort], desired: int) -> int:
+    """How many tasks the anchor has to have: those that a failed primary does not keep running."""
+    primary = cohorts[0]
+    return desired if anchor_of(cohorts) is primary else max(0, desired - primary.good)
 
 
 def _rest(draft: Draft, anchor: Cohort) -> str:

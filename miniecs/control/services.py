@@ -201,7 +201,7 @@ def _progress(draft: Draft, desired: int, zones: ZonesWithRoom | None) -> tuple[
     first = counted.cohorts[0]
     # The last that completed stays after its tasks, where they are to be replaced as the newest has failed.
     kept = {*counted.live_deployments, rolling.anchor_of(counted.cohorts).deployment.id}
-    older = tuple(_older(draft, d) for d in service.deployments[1:] if d.id in kept)
+    older = tuple(_older(draft, d, desired) for d in service.deployments[1:] if d.id in kept)
     stopped = {stop.task.arn for stop in draft.stops}
     healthy = len(first.healthy)
     if stopped:
@@ -256,14 +256,15 @@ def _counted(draft: Draft, primary: Deployment, desired: int, has_healthy: bool)
     return primary
 
 
-def _older(draft: Draft, deployment: Deployment) -> Deployment:
-    """An older deployment, wanting only the tasks that are left to it."""
-    cohort = next(c for c in draft.census.cohorts if c.deployment.id == deployment.id)
-    launched = sum(each.count for each in draft.launches if each.deployment_id == deployment.id)
-    remaining = draft.remaining(cohort) + launched
-    if deployment.desired_count == remaining:
+def _older(draft: Draft, deployment: Deployment, desired: int) -> Deployment:
+    """An older deployment, wanting only the tasks that are left to it, unless the newest has failed."""
+    cohorts = draft.census.cohorts
+    cohort = next(c for c in cohorts if c.deployment.id == deployment.id)
+    is_anchor = cohort is rolling.anchor_of(cohorts)
+    wanted = rolling.target_of(cohorts, desired) if is_anchor else draft.remaining(cohort)
+    if deployment.desired_count == wanted:
         return deployment
-    return replace(deployment, desired_count=remaining, updated_at=draft.now)
+    return replace(deployment, desired_count=wanted, updated_at=draft.now)
 
 
 def _told(before: Service, after: Service) -> str:

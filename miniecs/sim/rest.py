@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from miniecs.model.load_balancing import Target
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs.sim import grouped
@@ -92,6 +93,8 @@ class Rest:
         store = self._world.store
         if any(service.status == "ACTIVE" and not service.steady for service in store.all(Service)):
             return False
+        if any(target.state == "draining" for target in store.all(Target)):
+            return False  # its task may have ended before it
         if self._world.group_invariants is not None and not self._world.group_invariants.are_settled():
             return False
         return not any(

@@ -120,6 +120,16 @@ def test_a_deployment_waits_for_a_protected_daemon() -> None:
     assert plan(view).wake_at == NOW + 60
 
 
+def test_a_failed_deployment_leaves_the_old_daemons_alone() -> None:
+    failed = replace(deployment(2), rollout_state="FAILED")
+    spec = daemon(failed, completed(1, 3))
+    things = (definition(1), definition(2), ONE, TWO, THREE, task("a"), task("b", on=2))
+    actions = plan(FakeView(spec, *things)).actions
+    assert not [a for a in actions if isinstance(a, (StopTask, LaunchTasks, Say))], actions
+    under_way = plan(FakeView(replace(spec, deployments=(deployment(2), completed(1, 3))), *things)).actions
+    assert sum(isinstance(a, StopTask) for a in under_way) == 2
+
+
 def test_an_unhealthy_daemon_is_replaced_where_it_is() -> None:
     spec = daemon(completed(1, 1))
     view = FakeView(spec, definition(1, check=True), ONE, task("a", health_status="UNHEALTHY"))

@@ -347,6 +347,18 @@ def test_the_circuit_breaker_without_rollback() -> None:
     assert not [a for a in plan(world(two, *OLD_FOUR)).actions if isinstance(a, SetService)]
 
 
+def test_what_completed_last_wants_its_count_though_it_finds_no_room() -> None:
+    failed = replace(deployment(2, desired_count=4), rollout_state="FAILED")
+    spec = service(4, failed, completed(1, 3), config=breaker(3, rollback=False).deployment_configuration)
+    (set_service, launch) = plan(world(spec, *OLD_FOUR[:3])).actions
+    assert isinstance(launch, LaunchTasks) and (launch.deployment_id, launch.count) == ("ecs-svc/1", 1)
+    assert isinstance(set_service, SetService)
+    primary, older = set_service.after.deployments
+    assert (primary, older.desired_count) == (failed, 4)
+    blocked = replace(set_service.after, deployments=(primary, replace(older, blocked_until=NOW + 20)))
+    assert not plan(world(blocked, *OLD_FOUR[:3])).actions
+
+
 def test_the_circuit_breaker_with_rollback() -> None:
     tripping = breaker(3, rollback=True)
     new = task("new", 2, status="PENDING")
