@@ -181,19 +181,30 @@ def _surplus(
     staying: list[GroupInstance],
     count: int,
 ) -> list[GroupInstance]:
-    """Whom to end: of the zone with the most instances the oldest, again and again.
+    """Whom to end: who was drained, then of the zone with the most instances the oldest, again and again.
 
-    With managed termination protection none that has a task, daemons' aside.
+    Were another one ended, its tasks would need a new instance beside the drained one, which is surplus then
+    as it was before: the group would go round in a circle. With managed termination protection none that has
+    a task, daemons' aside.
     """
     free = list(staying)
+    drained = {member.instance_id for member in staying if _is_drained(view, group, member)}
     settings = (provider.auto_scaling_group_provider or {}) if provider is not None else {}
     if settings.get("managedTerminationProtection") == "ENABLED":
         free = [m for m in free if capacity.is_idle(view, capacity.registration(view, group, m.instance_id))]
     used = Counter(member.zone for member in staying)
     chosen: list[GroupInstance] = []
     while free and len(chosen) < count:
-        first = min(free, key=lambda m: (-used[m.zone], m.launched_at, m.instance_id))
+        first = min(
+            free, key=lambda m: (m.instance_id not in drained, -used[m.zone], m.launched_at, m.instance_id)
+        )
         free.remove(first)
         used[first.zone] -= 1
         chosen.append(first)
     return chosen
+
+
+def _is_drained(view: View, group: AutoScalingGroup, member: GroupInstance) -> bool:
+    """Whether someone set it to DRAINING, and all tasks but daemons' have left it."""
+    instance = capacity.registration(view, group, member.instance_id)
+    return instance is not None and instance.status == "DRAINING" and capacity.is_idle(view, instance)

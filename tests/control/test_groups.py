@@ -129,6 +129,17 @@ def test_of_the_fullest_zone_the_oldest_is_ended() -> None:
     assert ended(plan(*everyone, *busy, group=one).actions) == ["i-0"]
 
 
+def test_what_was_drained_is_ended_before_what_has_tasks() -> None:
+    """Ending another one would make room for nothing: its tasks would need a new instance."""
+    everyone = [
+        each for n in range(4) for each in (member(n), host(n, status="ACTIVE" if n != 2 else "DRAINING"))
+    ]
+    busy = [task(f"t{n}", on=n) for n in (0, 1, 3)]  # the zone of 2 has the fewest, and 2 is not the oldest
+    group = replace(GROUP, desired_capacity=3)
+    assert ended(plan(*everyone, *busy, group=group).actions) == ["i-2"]
+    assert ended(plan(*everyone, *busy, task("t2", on=2), group=group).actions) == ["i-0"]
+
+
 def test_what_is_ended_drains_at_once_and_ends_without_tasks() -> None:
     group = replace(GROUP, desired_capacity=1)
     result = plan(member(0), host(0), member(1), host(1), task("t", on=0), group=group)
