@@ -233,8 +233,10 @@ def update_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
                 ctx.tx.put(task_sets.unsettled(updated, task_set, now=ctx.now))
         return {"service": render_service(ctx, updated, tags=True)}
     definition = _definition_for_update(ctx, params, service)
+    launch = _launch(ctx, params, cluster, service, definition)
     updated = _updated(ctx, params, service, definition)
-    revision = _revision(ctx, params, cluster, updated, definition)
+    _refuse_placement_on_fargate(updated, launch)
+    revision = _revision(ctx, params, launch, updated, definition)
     if revision != updated.revision or params.get("forceNewDeployment", False):
         releasing = service_deployments.ongoing(ctx.tx, service)
         ongoing = [service_deployments.counted(ctx.tx, service, each) for each in releasing]
@@ -320,10 +322,24 @@ def _definition_for_update(ctx: Context, params: dict[str, Any], service: Servic
     return own
 
 
+def _refuse_placement_on_fargate(service: Service, launch: Launch) -> None:
+    """What a service was given for container instances cannot go with it: nothing acts on it on Fargate."""
+    if launch.runs_on != fargate.LAUNCH_TYPE:
+        return
+    for member, kept, what in (
+        ("placementConstraints", service.placement_constraints, "constraints"),
+        ("placementStrategy", service.placement_strategy, "strategies"),
+    ):
+        if kept:
+            raise invalid(
+                f"Placement {what} are not supported with FARGATE launch type.",
+                f"The service has some: an empty {member} in the same call removes them.",
+            )
+
+
 def _revision(
-    ctx: Context, params: dict[str, Any], cluster: Cluster, service: Service, definition: TaskDefinition
+    ctx: Context, params: dict[str, Any], launch: Launch, service: Service, definition: TaskDefinition
 ) -> Revision:
-    launch = _launch(ctx, params, cluster, service, definition)
     current = replace(
         service.revision, launch_type=launch.launch_type, capacity_provider_strategy=launch.strategy
     )

@@ -288,6 +288,32 @@ def test_from_an_auto_scaling_group_to_fargate_and_back(cluster: Ecs) -> None:
     assert shown["service"]["launchType"] == "FARGATE"
 
 
+@pytest.mark.parametrize(
+    ("placement", "what"),
+    [
+        ({"placementConstraints": [{"type": "distinctInstance"}]}, "constraints"),
+        ({"placementStrategy": [{"type": "random"}]}, "strategies"),
+    ],
+)
+def test_rules_of_placement_do_not_go_to_fargate(cluster: Ecs, placement: dict[str, Any], what: str) -> None:
+    """Neither those that the service has, nor others; an empty list in the same call removes them."""
+    container = {"name": "app", "image": "busybox:latest", "memory": 64}
+    both = {"networkMode": "awsvpc", "requiresCompatibilities": ["EC2", "FARGATE"], "cpu": "256"}
+    cluster("RegisterTaskDefinition", family="both", memory="512", containerDefinitions=[container], **both)
+    service(cluster, taskDefinition="both", launchType="EC2", networkConfiguration=NETWORK, **placement)
+    fargate = {
+        "service": "web",
+        "capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}],
+        "forceNewDeployment": True,
+    }
+    refused = ("InvalidParameterException", f"Placement {what} are not supported with FARGATE launch type.")
+    assert cluster.refusal("UpdateService", **fargate) == refused
+    assert len(cluster("DescribeServices", services=["web"])["services"][0]["deployments"]) == 1
+    nothing: dict[str, Any] = dict.fromkeys(placement, [])
+    assert "launchType" not in cluster("UpdateService", **fargate, **nothing)["service"]
+    assert cluster.refusal("UpdateService", service="web", **placement) == refused
+
+
 # In use
 
 
