@@ -68,7 +68,7 @@ def complete(draft: Draft, desired: int, *, healthy: int, left: int, older: bool
         stage = stages.waiting(wanted, replace(facts, baked=_has_baked(draft)))
     if stage:
         return ""
-    _succeed(draft, rolls_back)
+    _succeed(draft, rolls_back, older=older)
     because = f"{healthy} of {desired} tasks are healthy"
     if not older:
         return f"{because} and no older deployment has any"
@@ -104,10 +104,12 @@ def _has_baked(draft: Draft) -> bool:
     return False
 
 
-def _succeed(draft: Draft, rolls_back: bool) -> None:
+def _succeed(draft: Draft, rolls_back: bool, *, older: bool) -> None:
+    """Without older deployments that have tasks, those that the service still names want none any more."""
     if draft.ongoing is None:
         return
     to = status.ROLLBACK_SUCCESSFUL if rolls_back else status.SUCCESSFUL
-    ended = life.closed(draft.view, draft.service, draft.ongoing, to, now=draft.now, reason=None)
+    service = draft.service if older else replace(draft.service, deployments=(draft.service.primary,))
+    ended = life.closed(draft.view, service, draft.ongoing, to, now=draft.now, reason=None)
     draft.record(ended, "its deployment is complete")
     draft.said += history.surplus(draft.view, draft.service)

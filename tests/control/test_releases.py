@@ -171,6 +171,8 @@ def test_the_breaker_with_rollback_brings_the_last_completed_back() -> None:
     assert (release.stopped_at, release.breaker_tripped, release.failure_count) == (None, True, 4)
     assert [(d.id, d.rollout_state) for d in lab.service.deployments] == [(good.id, "COMPLETED")]
     assert len(releases(lab)) == 2, "a rollback is part of the service deployment that failed"
+    assert release.target.requested == 0, "nothing is wanted of what failed, though it had nothing to stop"
+    assert [source.requested for source in release.sources] == [2]
     lab.check_idle()
 
 
