@@ -13,6 +13,7 @@ from miniecs.control import messages
 from miniecs.control.view import View
 from miniecs.model import arns
 from miniecs.model.event import Event, EventKind
+from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs_scheduler import shortened, told
 
@@ -73,7 +74,8 @@ def last_placement(view: View, about: str, *, now: float) -> list[str]:
 
 def _said_otherwise(view: View, about: str, closest: str, now: float) -> list[str]:
     """That the last service event names another host: it is not repeated where only that has changed."""
-    said: list[Event] = view.events(about, (EventKind.SERVICE_MESSAGE,))
+    service = view.get(Service, about)
+    said = messages.said(view, service) if service is not None else []
     named = [(event.at, id) for event in said if (id := messages.closest_in(event.message)) is not None]
     if not named or named[-1][1] == closest:
         return []

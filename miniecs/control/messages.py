@@ -175,6 +175,12 @@ def no_subnet(id: str) -> str:
     )
 
 
+def said(view: View, service: Service, *, limit: int = 100) -> list[Event]:
+    """The service's last events, oldest first: not those of a service of its name that was deleted before."""
+    events: list[Event] = view.events(service.arn, (EventKind.SERVICE_MESSAGE,), limit=limit)
+    return [event for event in events if event.at >= service.created_at]
+
+
 def is_unsaid(
     view: View, service: Service, text: str, *, now: float, timing: Timing, task_set: str = ""
 ) -> bool:
@@ -187,8 +193,7 @@ def is_unsaid(
     resolving = _STEADY if "under protection" in text else _RESOLVING
     if task_set and resolving is _RESOLVING:
         resolving = re.compile(rf"taskSet {re.escape(task_set)}\) has started|{_STEADY.pattern}")
-    recent: list[Event] = view.events(service.arn, (EventKind.SERVICE_MESSAGE,))
-    for event in reversed(recent):
+    for event in reversed(said(view, service)):
         if event.at <= now - timing.event_repeat:
             return True
         if _PASSING.sub("", event.message) == wanted:

@@ -123,4 +123,14 @@ def test_identical_events_rest_until_resolved_or_for_six_hours(
 ) -> None:
     events = [replace(message(text, NOW - ago), kind=EventKind.SERVICE_MESSAGE) for text, ago in before]
     view = FakeView(events=events)
-    assert messages.is_unsaid(view, service(1), CPU, now=NOW, timing=TIMING) is unsaid
+    old = replace(service(1), created_at=NOW - 7 * 3600)
+    assert messages.is_unsaid(view, old, CPU, now=NOW, timing=TIMING) is unsaid
+
+
+def test_what_a_deleted_service_of_its_name_said_is_not_the_services() -> None:
+    """Neither is it shown, nor does it keep the new service from saying the same."""
+    new = replace(service(1), created_at=NOW - 10)
+    events = [replace(message(CPU, NOW - ago), kind=EventKind.SERVICE_MESSAGE) for ago in (11, 10)]
+    assert messages.said(FakeView(events=events), new) == events[1:]
+    assert messages.is_unsaid(FakeView(events=events[:1]), new, CPU, now=NOW, timing=TIMING)
+    assert not messages.is_unsaid(FakeView(events=events), new, CPU, now=NOW, timing=TIMING)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from miniecs.control import service_deployments, task_sets
-from miniecs.model.event import EventKind
+from miniecs.control import messages, service_deployments, task_sets
 from miniecs.model.service import Deployment, Service
 from miniecs_api.context import Context
 from miniecs_api.ecs.capacity_strategy import render_strategy
@@ -107,5 +106,5 @@ def _current_revision(ctx: Context, deployment: Deployment) -> dict[str, Any]:
 
 def _events(ctx: Context, service: Service) -> list[dict[str, Any]]:
     """Newest first, at most a hundred."""
-    events = ctx.tx.events(service.arn, (EventKind.SERVICE_MESSAGE,), limit=_EVENTS_SHOWN)
+    events = messages.said(ctx.tx, service, limit=_EVENTS_SHOWN)
     return [{"id": event.id, "createdAt": event.at, "message": event.message} for event in reversed(events)]

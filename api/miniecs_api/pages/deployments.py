@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from miniecs.config import Timing
-from miniecs.control import census, explain_images, service_deployments, task_sets, waits
+from miniecs.control import census, explain_images, messages, service_deployments, task_sets, waits
 from miniecs.control.census import Census, Cohort
 from miniecs.control.deployments import FAILED
 from miniecs.control.explain import headline
 from miniecs.control.explain_balancing import balancing
 from miniecs.control.view import View
 from miniecs.model import arns
-from miniecs.model.event import EventKind
 from miniecs.model.service import Service
 from miniecs.model.task import Task
 from miniecs_api.pages import events, names
@@ -35,7 +34,6 @@ def page(
     counted = census.take(view, whole, now=now, timing=timing)
     known = {deployment.id for deployment in whole.deployments}
     others = [task for task in counted.stopping if task.deployment_id not in known]
-    said = view.events(service.arn, (EventKind.SERVICE_MESSAGE,), limit=_EVENTS)
     return {
         "service": service.name,
         "arn": service.arn,
@@ -52,7 +50,7 @@ def page(
         else [_deployment(view, service, cohort, counted, now, timing) for cohort in counted.cohorts],
         "taskSets": list(_task_sets(view, service, counted, now, timing)) if of_task_sets else [],
         "others": {"stopping": len(others), "waits": list(waits.of_stopping(view, others, now=now))},
-        "events": [events.render(event) for event in said],
+        "events": [events.render(event) for event in messages.said(view, service, limit=_EVENTS)],
         "timeScale": timing.time_scale,
     }
 

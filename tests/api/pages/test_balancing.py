@@ -247,7 +247,8 @@ def test_deployments_count_and_explain_each(balanced: Balanced) -> None:
     service = site.server.store.get(Service, arns.service(site.server.scope, "default", "web"))
     assert service is not None
     with site.server.store.transaction() as tx:
-        tx.emit(Event(EventKind.SERVICE_MESSAGE, service.arn, 1.0, message="(service web) is tired."))
+        for at, text in ((1.0, "was deleted"), (site.aws.clock.time, "is tired")):
+            tx.emit(Event(EventKind.SERVICE_MESSAGE, service.arn, at, message=f"(service web) {text}."))
     new, old = site.get("deployments", service="web")["deployments"]
     assert (new["status"], new["definition"], new["rolloutState"], new["ageSeconds"]) == (
         "PRIMARY",
@@ -291,7 +292,9 @@ def test_deployments_count_and_explain_each(balanced: Balanced) -> None:
     assert page["loadBalancing"] == [
         "Load balancer edge answers 503 to requests for target group pages, which has only draining targets."
     ]
-    assert [event["text"] for event in page["events"]] == ["(service web) is tired."]
+    assert [event["text"] for event in page["events"]] == ["(service web) is tired."], "not its forerunner's"
+    shown = site.aws.ecs("DescribeServices", services=["web"])["services"][0]["events"]
+    assert [event["message"] for event in shown] == ["(service web) is tired."]
 
 
 def test_the_outcome_is_that_of_the_newest_deployment(balanced: Balanced) -> None:
