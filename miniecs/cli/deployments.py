@@ -35,6 +35,7 @@ _ROLLOUT = {
     "STABILIZING": "yellow",
 }
 _WENT_WRONG = ("STOPPED", "ROLLBACK_FAILED", "ROLLBACK_SUCCESSFUL")
+_BACK = ("ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 _GROUP = re.compile(r"\(target-group [^)/]*/([^/)]+)/[^)]*\)")
 _TASK = re.compile(r"\(task ([0-9a-f]{8})[0-9a-f]{24}\)")
 
@@ -79,12 +80,18 @@ class Ending:
                 f" its controller is {page['controller']}."
             )
         newest = max(deployment["createdAt"] for deployment in page["deployments"])
-        if page["outcome"] == "FAILED" or newest < self._newest:  # it was rolled back and is gone
+        if page["outcome"] == "FAILED" or _went_back(page) or newest < self._newest:
             self.steady = False
         elif page["outcome"] == "STEADY":
             self.steady = True
         self._newest = max(newest, self._newest)
         return self.steady is not None
+
+
+def _went_back(page: Page) -> bool:
+    """Whether the newest deployment was rolled back, be it before anyone looked."""
+    release = page["release"]
+    return release is not None and release["status"] in _BACK
 
 
 def _until_stable(looks: Iterator[Look], *, as_json: bool) -> bool:

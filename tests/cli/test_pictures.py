@@ -421,6 +421,10 @@ def test_when_waiting_ends_and_how() -> None:
     assert endings(rollout(going, old), rollout(going, old, outcome="FAILED")) == [None, False]
     # The circuit breaker has brought the last one back, and the failed one is gone between two looks.
     assert endings(rollout(going, old), rollout(old, outcome="STEADY")) == [None, False]
+    # Or before the first look.
+    for status in ("ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"):
+        assert endings(rollout(old, outcome="STEADY", release=release(status, "It failed."))) == [False]
+    assert endings(rollout(old, outcome="STEADY", release=release("SUCCESSFUL", ""))) == [True]
     newer = deployment(3, "IN_PROGRESS")
     assert endings(rollout(going, old), rollout(newer, going), rollout(newer, outcome="STEADY")) == [
         None,
