@@ -15,14 +15,18 @@ Place = Sequence[str | int]
 
 @dataclass(frozen=True)
 class Document:
-    """``data``: what planning.text makes of the file, mappings and lists that know their lines."""
+    """``data``: what planning.text makes of the file, mappings and lists that know their lines.
+
+    variant: the one of which the values are. What it set does not stand where a mistake's line may point.
+    """
 
     path: Path
     data: Any
+    variant: str = ""
 
     @property
     def name(self) -> str:
-        return str(self.path)
+        return f"{self.path} (variant {self.variant})" if self.variant else str(self.path)
 
     def mistake(self, place: Place, what: str) -> Mistake:
         line = line_of(self.data, place)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from miniecs.model.frozen import replace
 from miniecs.model.instance_types import INSTANCE_TYPES, UnknownInstanceType
 from miniecs.planning.provider_items import alone, provider_item
 from miniecs.planning.sizes import HostCount, Text
@@ -148,7 +149,8 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> list[Variant]
         return [Variant("", whole, plain)]
     found = []
     for name, changes in whole.variants.items():
-        changed = _with_all(_with_all(document, changes, ("variants", name)), settings or {}, ())
+        of_variant = replace(document, variant=name)
+        changed = _with_all(_with_all(of_variant, changes, ("variants", name)), settings or {}, ())
         found.append(Variant(name, _scenario(changed), changed))
     return found
 

@@ -231,6 +231,14 @@ def test_wrong_options_are_told(options: list[str], said: str, tmp_path: Path) -
         ),
         (BASE.replace("desiredCount: 3", "desiredCount: -3"), "services[0]: ECS refuses it: Invalid"),
         (BASE.replace("cpu: 256", "cpu: 1"), "taskDefinitions[0]: ECS refuses it: ClientException:"),
+        (
+            BASE + "variants: {one: {services.web.desiredCount: 1}, many: {services.web.desiredCount: 9999}}",
+            "bad.yaml (variant many), line 16: services[0]: ECS refuses it: Invalid",
+        ),
+        (
+            BASE + "variants: {one: {services.web.desiredCount: 1}, x: {services.web.desiredCount: x}}",
+            "bad.yaml (variant x), line 16: services[0]: at desiredCount: STRING_VALUE cannot be",
+        ),
     ],
 )
 def test_what_only_ecs_refuses_is_told_with_its_place(text: str, said: str, tmp_path: Path) -> None:
