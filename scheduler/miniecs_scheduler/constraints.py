@@ -20,6 +20,9 @@ class Rules:
     __slots__ = ("attributes", "class_expressions", "distinct", "expressions", "host_expressions", "required")
 
     def __init__(self, required: RequiredAttributes, constraints: tuple[Constraint, ...]) -> None:
+        for constraint in constraints:
+            if constraint.type not in ("memberOf", "distinctInstance"):
+                raise ValueError(f"not a placement constraint: {constraint}")
         self.required = required
         self.expressions: tuple[Expression, ...] = tuple(
             parse_expression(each.expression) for each in constraints if each.type == "memberOf"
@@ -37,5 +40,5 @@ class Rules:
 
 @lru_cache(maxsize=1024)
 def compile_rules(required: RequiredAttributes, constraints: tuple[Constraint, ...]) -> Rules:
-    """Read constraints; an expression that is wrong raises ExpressionError."""
+    """Read constraints; a wrong expression raises ExpressionError, a type that does not exist ValueError."""
     return Rules(required, constraints)

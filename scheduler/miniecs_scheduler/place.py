@@ -32,11 +32,15 @@ def place(fleet: Fleet, request: Request) -> Decision:
     """Choose hosts for the tasks of a request; the fleet stays as it is.
 
     The answer depends on the fleet's content and the request alone. Raises ExpressionError for a
-    memberOf that cannot be read and ValueError for a strategy that does not exist.
+    memberOf that cannot be read, and ValueError for a strategy or a constraint that does not exist, and
+    for a count or an amount below 0.
     """
+    demand = request.demand
+    if min(demand.cpu, demand.memory, demand.gpu, demand.enis, request.count) < 0:
+        raise ValueError(f"neither a count nor an amount may be below 0: {request}")
     rules = compile_rules(request.required_attributes, request.constraints)
     chain = compile_chain(request.strategies)
-    eligible = fleet.eligible(rules, chain.values, request.demand.gpu > 0)
+    eligible = fleet.eligible(rules, chain.values, demand.gpu > 0)
     fit = Fit(request, rules, eligible)
     search = _Search(fleet, request, chain, fit)
     if request.count > 0:
@@ -51,7 +55,7 @@ def place(fleet: Fleet, request: Request) -> Decision:
         if request.only_hosts is None
         else sum(fleet.host(host_id) is not None for host_id in request.only_hosts)
     )
-    unplaced = max(request.count, 0) - len(placements)
+    unplaced = request.count - len(placements)
     if not unplaced:
         return Decision(placements, 0, considered, {}, (), None, "")
     return replace(explain(fleet, request, rules, fit), placements=placements, unplaced=unplaced)

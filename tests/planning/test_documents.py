@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -41,6 +43,12 @@ def test_commands_print_what_the_page_shows(
     assert shown in capsys.readouterr().out
     if "--plot" in command:
         assert texts(tmp_path / "shop.svg") == texts(ROOT / "docs/planning.svg")
+
+
+def test_the_script_prints_what_the_page_shows() -> None:
+    script, shown = re.findall(r"```python\n((?:.*\n)*?)```\n\n```\n((?:.*\n)*?)```", PAGE)[0]
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == shown
 
 
 def texts(picture: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -413,6 +414,27 @@ def test_a_strategy_that_does_not_exist_is_a_bug() -> None:
     for strategy in (Strategy("binpack", "disk"), Strategy("spread", "zone"), Strategy("binpack")):
         with pytest.raises(ValueError, match="^not a placement strategy: "):
             place(fleet(host("h1")), replace(ONE, strategies=(strategy,)))
+
+
+def test_a_constraint_that_does_not_exist_is_told_and_not_passed_over() -> None:
+    mistyped = Constraint("distinctinstance")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="^not a placement constraint: Constraint.type='distinctinstance'"):
+        place(fleet(host("h1")), replace(ONE, constraints=(Constraint("distinctInstance"), mistyped)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"count": -1},
+        {"demand": Resources(cpu=-1)},
+        {"demand": Resources(memory=-1)},
+        {"demand": Resources(gpu=-1)},
+        {"demand": Resources(enis=-1)},
+    ],
+)
+def test_nothing_below_zero_is_placed(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="below 0: Request"):
+        place(fleet(host("h1")), replace(ONE, **wrong))
 
 
 @pytest.mark.parametrize(
