@@ -206,8 +206,9 @@ def keep_failure(tx: Transaction, resource: str, decision: Decision, *, now: flo
 
 
 def keep_once(tx: Transaction, decision: Event) -> None:
-    told = tx.events(decision.resource, (EventKind.DECISION,), limit=1)
-    if not told or told[-1].message != decision.message:
+    """Keep it, unless it is what was decided last, be it one thing or one for each provider's share."""
+    told = tx.events(decision.resource, (EventKind.DECISION,))
+    if not any(each.at == told[-1].at and each.message == decision.message for each in told):
         tx.emit(decision)
 
 

@@ -7,6 +7,7 @@ found by its moment, which is the one at which they were made. The outbox keeps 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from miniecs.control import messages
@@ -61,23 +62,32 @@ def placement_of_task(view: View, task: Task) -> list[str]:
 
 
 def last_placement(view: View, about: str, *, now: float) -> list[str]:
-    """The last decision about a service or a cluster, in lines."""
+    """The last decision about a cluster or a service, in lines; all by which it was refused tasks at once."""
     kept = decisions(view, about)
     if not kept:
         return []
-    record = json.loads(kept[-1].record)
-    first, *others = told(record)
-    closest = (record.get("unplaced") or {}).get("closest")
-    otherwise = _said_otherwise(view, about, closest, now) if closest else []
-    return [f"{now - kept[-1].at:.0f} s ago: {first}", *others, *otherwise]
+    together = kept[-1:] if view.get(Service, about) is None else of_last_moment(kept)
+    last = [(each.at, json.loads(each.record)) for each in together]
+    refused = [each for each in last if each[1].get("unplaced")]
+    lines = []
+    for at, record in refused or last[-1:]:
+        first, *others = told(record)
+        lines += [f"{now - at:.0f} s ago: {first}", *others]
+    closest = {named for _, record in refused if (named := record["unplaced"]["closest"])}
+    return lines + _said_otherwise(view, about, closest, now) if closest else lines
 
 
-def _said_otherwise(view: View, about: str, closest: str, now: float) -> list[str]:
+def of_last_moment(kept: Sequence[Event]) -> list[Event]:
+    """The last decision and those that were made with it: one for each capacity provider's share."""
+    return [each for each in kept if each.at == kept[-1].at]
+
+
+def _said_otherwise(view: View, about: str, closest: Collection[str], now: float) -> list[str]:
     """That the last service event names another host: it is not repeated where only that has changed."""
     service = view.get(Service, about)
     said = messages.said(view, service) if service is not None else []
     named = [(event.at, id) for event in said if (id := messages.closest_in(event.message)) is not None]
-    if not named or named[-1][1] == closest:
+    if not named or named[-1][1] in closest:
         return []
     at, id = named[-1]
     return [

@@ -19,6 +19,7 @@ from miniecs.control import (
     version_consistency,
 )
 from miniecs.control.census import Census, Cohort
+from miniecs.control.explain_placement import of_last_moment
 from miniecs.control.rolling import anchor_of
 from miniecs.control.target_words import why
 from miniecs.control.view import View
@@ -180,7 +181,7 @@ def _retires(service: Service, cohort: Cohort, counted: Census, *, kept: bool) -
 
 def _rejection(view: View, service: Service) -> Iterator[str]:
     decisions: list[Event] = view.events(service.arn, (EventKind.DECISION,))
-    for decision in [each for each in decisions if each.name != PLACED][-1:]:
+    for decision in of_last_moment([each for each in decisions if each.name != PLACED]):
         yield f"{decision.message}."
         if decision.because:
             yield f"{decision.because}{'' if decision.because.endswith('.') else '.'}"

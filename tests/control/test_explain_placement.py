@@ -12,6 +12,7 @@ from miniecs.control.explain import explain_service, explain_task
 from miniecs.control.explain_placement import decision_of, decisions, document, last_placement
 from miniecs.fleets import Fleets
 from miniecs.model import arns
+from miniecs.model.cluster import CapacityProvider, CapacityProviderStrategyItem
 from miniecs.model.event import EventKind
 from miniecs.model.service import Revision
 from miniecs.store import MemoryStore
@@ -159,10 +160,11 @@ def test_a_task_that_waited_for_its_provider_is_explained_by_what_placed_it_in_t
     assert found is not None and (found.at, found.because) == (NOW + 30, "an instance has joined")
 
 
-def unplaceable(lab: Lab, memory: int) -> None:
-    """The service wants a task of a size that no instance has free."""
+def unplaceable(lab: Lab, memory: int, *, tasks: int = 1, **revision: Any) -> None:
+    """The service wants tasks of a size that no instance has free."""
     lab.put(definition(3, memory=memory), replace(lab.service, deployments=()))
-    lab.deploy(replace(lab.service, desired_count=1), Revision(arns.task_definition(SCOPE, "web", 3)))
+    wanted = Revision(arns.task_definition(SCOPE, "web", 3), **revision)
+    lab.deploy(replace(lab.service, desired_count=tasks), wanted)
     lab.settle()
 
 
@@ -210,3 +212,21 @@ def test_what_is_said_anew_is_kept_anew() -> None:
     assert before.message == after.message
     assert named_by_the_last_event(lab) not in (None, first)
     assert document(after)["unplaced"]["closest"] == named_by_the_last_event(lab)
+
+
+def test_what_each_providers_share_lacks_is_kept_told_and_no_other_closest_than_the_events() -> None:
+    on_both = tuple(CapacityProviderStrategyItem(name, weight=1) for name in ("small", "large"))
+    lab = a_lab(0, memory=2000)
+    providers = [CapacityProvider(arns.capacity_provider(SCOPE, n), n, SCOPE) for n in ("small", "large")]
+    lab.put(replace(CLUSTER, capacity_providers=("small", "large")), *providers)
+    lab.change(instance(1), capacity_provider_name="small")
+    lab.change(instance(2), capacity_provider_name="large", memory=2500)
+    unplaceable(lab, 3000, capacity_provider_strategy=on_both, tasks=2)
+    lab.run(200)
+    small, large = map(document, decisions(lab.store, WEB))
+    assert [small["unplaced"]["closest"], large["unplaced"]["closest"]] == ["ci1", "ci2"]
+    assert named_by_the_last_event(lab) == "ci1"
+    lines = explain_service(lab.store, lab.service, now=lab.now, timing=TIMING)
+    for short in ("1000 MiB short on the best host, ci1", "500 MiB short on the best host, ci2"):
+        assert sum(short in line for line in lines) == 2, "of the deployment, and of the placement"
+    assert not any("service event" in line for line in lines)
