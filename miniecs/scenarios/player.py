@@ -133,10 +133,9 @@ class Player:
         """Why services are not steady, in the words of `miniecs explain`."""
         world = self._world
         return {
-            service.name: [
-                self.stage.watcher.readable(line)
-                for line in explain_service(world.store, service, now=world.now, timing=world.timing)
-            ]
+            service.name: self.stage.watcher.readable_lines(
+                explain_service(world.store, service, now=world.now, timing=world.timing)
+            )
             for service in world.store.all(Service)
             if service.status == "ACTIVE" and not service.steady
         }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from miniecs.model import arns
 from miniecs.model.autoscaling import AutoScalingGroup, GroupInstance
@@ -19,6 +20,7 @@ from miniecs.sim import World
 from miniecs.store import Change, Commit
 
 _ID = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}\b")
+_CELL = re.compile(r"( +)(HOST|[0-9a-f]{8}) {2,}(?=\S)")  # the first one of a row in a placement's table
 _KINDS = {EventKind.SERVICE_MESSAGE: "service", EventKind.DECISION: "decision"}
 
 
@@ -45,6 +47,17 @@ class Watcher:
     def readable(self, text: str) -> str:
         """Hosts by their names, tasks by the first digits of their ids."""
         return _ID.sub(lambda found: self.names.get(found[0], found[0][:8]), text)
+
+    def readable_lines(self, lines: Sequence[str]) -> list[str]:
+        """The same for lines among which may be a table whose first column is of hosts."""
+        rows = list(map(_CELL.match, lines))
+        width = max((len(self.readable(row[2])) for row in rows if row), default=0)
+        told = []
+        for line, row in zip(lines, rows, strict=True):
+            if row:
+                line = f"{row[1]}{self.readable(row[2]):{width}}  {line[row.end() :]}"
+            told.append(self.readable(line))
+        return told
 
     def _on_commit(self, commit: Commit) -> None:
         for change in commit.changes:

@@ -75,6 +75,18 @@ def test_until_steady_waits_no_longer_than_the_duration(tmp_path: Path) -> None:
     assert any("MiB short" in line or "CPU units short" in line for line in recording.stuck["web"])
 
 
+@pytest.mark.parametrize("name", ["host", "host-of-a-long-name"])
+def test_hosts_names_stand_in_the_columns_of_the_table(name: str, tmp_path: Path) -> None:
+    base = BASE.replace("id: host", f"id: {name}").replace("desiredCount: 3", "desiredCount: 5")
+    base = base.replace("placementStrategy: spread:instanceId", "placementConstraints: distinctInstance")
+    recording = play(tmp_path, base=base)
+    lines = recording.stuck["web"]
+    (head,) = [line for line in lines if "HOST" in line]
+    rows = [line for line in lines if line.startswith(f"  {name}-")]
+    assert len(rows) == 2
+    assert {row.index("us-east-1") for row in rows} == {head.index("ZONE")} == {len(f"  {name}-1  ")}
+
+
 def test_hosts_have_their_names_in_what_is_said(tmp_path: Path) -> None:
     base = BASE.replace("desiredCount: 3", "desiredCount: 99")
     said = " ".join(texts(play(tmp_path, "", base), "service"))
