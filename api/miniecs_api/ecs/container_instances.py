@@ -168,7 +168,7 @@ def _resources(
     ports = []
     for name in ("PORTS", "PORTS_UDP"):
         values = by_name.get(name, {}).get("stringSetValue", [])
-        if not all(value.isdecimal() and int(value) < 65536 for value in values):
+        if not all(len(value) < 6 and value.isdecimal() and int(value) < 65536 for value in values):
             raise AwsError("ClientException", f"totalResources {name} must be port numbers.")
         ports.append(tuple(sorted(int(value) for value in values)))
     gpus = tuple(by_name.get("GPU", {}).get("stringSetValue", []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from miniecs.model import fargate
@@ -15,6 +16,7 @@ from miniecs_api.ecs.capacity_strategy import find_capacity_provider, to_strateg
 from miniecs_api.ecs.tagging import within_limit
 from miniecs_api.ecs.task_definitions import find_task_definition
 from miniecs_api.ecs.td_compatibilities import FARGATE_SIZES
+from miniecs_api.ecs.td_containers import GPUS, NOT_GPUS
 from miniecs_api.wire.errors import AwsError
 from miniecs_scheduler import ExpressionError, parse_expression
 
@@ -23,6 +25,7 @@ _MAX_STRATEGIES = 5
 _MAX_OVERRIDES = 8192  # characters of JSON
 _MAX_CPU = 196608  # units of a task
 _MAX_MEMORY = 2**31 - 1  # MiB: what the API's integers hold
+_SIZE = re.compile(r"[0-9]{1,10}")
 _NO_ACCELERATORS = "Inference accelerators are not supported by miniecs."
 _BINPACK_FIELDS = {"cpu": "cpu", "memory": "memory"}
 
@@ -211,7 +214,8 @@ def overrides(
 
 
 def _is_size(field: str, text: str) -> bool:
-    return text.isdecimal() and int(text) <= (_MAX_CPU if field == "cpu" else _MAX_MEMORY)
+    # Python reads no numbers of thousands of digits.
+    return bool(_SIZE.fullmatch(text)) and int(text) <= (_MAX_CPU if field == "cpu" else _MAX_MEMORY)
 
 
 def _check_override(override: dict[str, Any]) -> None:
@@ -229,7 +233,10 @@ def _check_override(override: dict[str, Any]) -> None:
     for requirement in override.get("resourceRequirements", []):
         if requirement["type"] == "InferenceAccelerator":
             raise _unsupported(_NO_ACCELERATORS)
-        _check_device(requirement["type"], requirement.get("value"))
+        value = requirement.get("value")
+        if requirement["type"] == "GPU" and value not in (None, "ALL") and not GPUS.fullmatch(value):
+            raise invalid(f"Invalid setting for container '{name}'. {NOT_GPUS}")
+        _check_device(requirement["type"], value)
 
 
 def propagated_tags(

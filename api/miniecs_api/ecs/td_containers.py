@@ -18,7 +18,8 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _IMAGE = re.compile(r"[A-Za-z0-9_\-:./#]{1,255}(@sha256:[A-Fa-f0-9]{64})?")
 _PORT_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
 _PORT_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
-_COUNT = re.compile(r"[1-9][0-9]{0,3}")
+GPUS = re.compile(r"[1-9][0-9]{0,3}")
+NOT_GPUS = "The value of resource requirement GPU must be a positive number or ALL."
 _ENV_FILE = re.compile(r"arn:aws[a-z-]*:s3:::[^/]+/.+\.env")
 
 _MAX_CPU = 262_144  # Docker's most CPU shares
@@ -284,8 +285,8 @@ def _check_resource(
 ) -> None:
     if not value:
         return
-    if type == "GPU" and value != "ALL" and not _COUNT.fullmatch(value):
-        because(container, "The value of resource requirement GPU must be a positive number or ALL.")
+    if type == "GPU" and value != "ALL" and not GPUS.fullmatch(value):
+        because(container, NOT_GPUS)
     if type == "NeuronDevice" and value != "ALL":
         because(container, "The value of resource requirement NeuronDevice must be ALL.")
     if type == "InferenceAccelerator":

@@ -157,7 +157,8 @@ def _definition_arn(scope: Scope, name: str) -> str:
     if name.startswith("arn:"):
         return name
     family, _, revision = name.partition(":")
-    return arns.task_definition(scope, family, int(revision)) if revision.isdecimal() else ""
+    is_number = revision.isdecimal() and len(revision) <= 10  # Python reads no number of thousands of digits
+    return arns.task_definition(scope, family, int(revision)) if is_number else ""
 
 
 def _definitions(view: View, scope: Scope, known: set[str]) -> list[dict[str, Any]]:

@@ -156,6 +156,12 @@ def test_registration_refuses(cluster: Aws) -> None:
     assert code == "ClientException"
     assert text.startswith("Container instance type changes are not supported.")
     assert refused(cluster, "RegisterContainerInstance", totalResources=[])[0] == "ClientException"
+    for port in ("65536", "-1", "9" * 5000):
+        wrong = {"name": "PORTS", "type": "STRINGSET", "stringSetValue": [port]}
+        assert refused(cluster, "RegisterContainerInstance", totalResources=[*RESOURCES[:2], wrong]) == (
+            "ClientException",
+            "totalResources PORTS must be port numbers.",
+        )
     assert refused(cluster, "RegisterContainerInstance", cluster="none", totalResources=RESOURCES) == (
         "ClusterNotFoundException",
         "Cluster not found.",

@@ -93,6 +93,9 @@ def test_failures_name_every_reason(cluster: Aws) -> None:
     assert {f["reason"] for f in unmet if f["arn"] == taken} == {"MemberOf placement constraint unsatisfied."}
 
 
+DIGITS = "9" * 5000  # more than Python reads as a number
+
+
 def override(**of_app: Any) -> dict[str, Any]:
     return {"overrides": {"containerOverrides": [{"name": "app", **of_app}]}}
 
@@ -129,6 +132,19 @@ def override(**of_app: Any) -> dict[str, Any]:
             "InvalidParameterException",
             "Invalid setting for container 'app'. The name of an environment variable must not be null or "
             "empty.",
+        ),
+        *(
+            ({"overrides": {size: n}}, "InvalidParameterException", f"Invalid '{size}' setting for task.")
+            for size, n in (("cpu", DIGITS), ("memory", DIGITS))
+        ),
+        *(
+            (
+                override(resourceRequirements=[{"type": "GPU", "value": value}]),
+                "InvalidParameterException",
+                "Invalid setting for container 'app'. The value of resource requirement GPU must be a "
+                "positive number or ALL.",
+            )
+            for value in ("-2", "0", "two", DIGITS)
         ),
         (
             override(resourceRequirements=[{"type": "GPU", "value": "ALL"}]),

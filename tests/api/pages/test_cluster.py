@@ -206,7 +206,8 @@ def test_definitions_are_those_in_use_the_newest_and_those_asked_for(site: Site)
     site.aws.register_task_definition("api")
     site.aws.ecs("RunTask", taskDefinition="web:2")
     assert list(shown(site.aws).definitions) == ["api:1", "web:2", "web:4"]
-    assert list(shown(site.aws, "default", "web:3", "nonesuch", "a:b:c").definitions) == [
+    unknown = "nonesuch", "a:b:c", f"web:{'9' * 5000}"
+    assert list(shown(site.aws, "default", "web:3", *unknown).definitions) == [
         "api:1",
         "web:2",
         "web:3",
