@@ -8,6 +8,7 @@ needs.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -113,6 +114,9 @@ class HostSpec(Document):
         return cpu, memory
 
 
+_GPUS = re.compile(r"[1-9][0-9]{0,3}")
+
+
 class PlannedContainer(ContainerDefinition):
     """A container definition that need not say its image: placing does not ask for it."""
 
@@ -120,6 +124,16 @@ class PlannedContainer(ContainerDefinition):
     cpu: Cpu = 0
     memory: Memory | None = None
     memory_reservation: Memory | None = None
+
+    @model_validator(mode="after")
+    def _can_be_placed(self) -> PlannedContainer:
+        for each in self.resource_requirements or ():
+            if each.type == "GPU" and not _GPUS.fullmatch(each.value or ""):
+                raise ValueError(f"a GPU's value must be a whole number of 1 to 9999, not {each.value!r}")
+        for port in self.port_mappings or ():
+            if not 0 <= (port.host_port or 0) <= 65_535:
+                raise ValueError(f"a hostPort must be one of 0 to 65535, not {port.host_port}")
+        return self
 
 
 class TaskDefinitionSpec(TaskDefinition):

@@ -12,6 +12,7 @@ from miniecs_scheduler import parse_date
 MOST_HOSTS: Final = 100_000
 MOST_TASKS: Final = 1_000_000
 
+_TOO_MUCH: Final = 1e12  # vCPUs, GB: beyond the bounds of both
 _CPU: Final = re.compile(r"([0-9]*\.?[0-9]+)\s*vcpu", re.IGNORECASE)
 _MEMORY: Final = re.compile(r"([0-9]*\.?[0-9]+)\s*gb", re.IGNORECASE)
 _PORT: Final = re.compile(r"([0-9]{1,5})(?:/(tcp|udp))?")
@@ -25,13 +26,17 @@ def _number(value: Any) -> Any:
 
 
 def _cpu_units(value: Any) -> Any:
-    found = _CPU.fullmatch(value.strip()) if isinstance(value, str) else None
-    return round(float(found[1]) * 1024) if found else _number(value)
+    return _in_units(_CPU, value)
 
 
 def _mib(value: Any) -> Any:
-    found = _MEMORY.fullmatch(value.strip()) if isinstance(value, str) else None
-    return round(float(found[1]) * 1024) if found else _number(value)
+    return _in_units(_MEMORY, value)
+
+
+def _in_units(form: re.Pattern[str], value: Any) -> Any:
+    """1024 of the small unit are one of the large. What no float holds is too much all the same."""
+    found = form.fullmatch(value.strip()) if isinstance(value, str) else None
+    return round(min(float(found[1]), _TOO_MUCH) * 1024) if found else _number(value)
 
 
 def _as_text(given: Any, sizes: TypeAdapter[int]) -> str | None:

@@ -130,6 +130,6 @@ def _number(text: str) -> float | str:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 10:
+    if text not in map(str, range(1, 11)):
         raise ValueError(f"must be a whole number of 1 to 10, as RunTask has it, not {text!r}")
     return int(text)

@@ -53,7 +53,7 @@ def _key(
         names = [_name(item) for item in holder]
         if part in names:
             return names.index(part)
-        if part.isdecimal() and int(part) < len(holder):
+        if part in map(str, range(len(holder))):
             return int(part)
         raise document.mistake(said_at, f"{where} has no {part}; {nearest(part, filter(None, names))}")
     raise document.mistake(said_at, f"{where} holds no fields")

@@ -172,6 +172,24 @@ def test_more_on_a_host_than_it_has_is_told() -> None:
         ("hosts: [{count: 1.5, type: m5.large}]", "hosts[0].count: must be a valid integer"),
         ("hosts: [{cpu: -1, memory: 5}]", "hosts[0].cpu: must be greater than or equal to 0, not -1"),
         ("hosts: [{cpu: 1, memory: 999999999999}]", "memory: must be less than or equal to 67108864"),
+        (f"hosts: [{{cpu: {'9' * 400} vCPU, memory: 5}}]", "cpu: must be less than or equal to 1048576"),
+        (f"hosts: [{{cpu: 1, memory: {'9' * 400} GB}}]", "memory: must be less than or equal to 67108864"),
+        *(
+            (
+                "taskDefinitions: [{family: web, containerDefinitions: [{name: a, memory: 6, "
+                f"resourceRequirements: [{{type: GPU, value: '{value}'}}]}}]}}]",
+                f"containerDefinitions[0]: a GPU's value must be a whole number of 1 to 9999, not '{value}'",
+            )
+            for value in ("x", "-1", "0", "ALL", "", "9" * 5000)
+        ),
+        *(
+            (
+                "taskDefinitions: [{family: web, containerDefinitions: [{name: a, memory: 6, "
+                f"portMappings: [{{containerPort: 80, hostPort: {port}}}]}}]}}]",
+                f"containerDefinitions[0]: a hostPort must be one of 0 to 65535, not {port}",
+            )
+            for port in (-4, 65536)
+        ),
         ("hosts: [{memory: 5}]", "hosts[0]: give a type (like m5.large), or cpu and memory"),
         (
             "hosts: [{type: m5.larg}]",

@@ -151,6 +151,7 @@ TRACES = [
     ("at\n1m\nsoon\n", "line 3: at: 'soon' is no length of time"),
     ("at,count\n1m,1\n2m,1,1\n", "line 3: 3 values, but the first line names 2 columns"),
     ("at,count\n1m,none\n", "line 2: count: must be a whole number of 1 to 10, as RunTask has it"),
+    ("at,count\n1m," + "9" * 5000, "line 2: count: must be a whole number of 1 to 10"),
     ("at,count\n1m,11\n", "line 2: count: must be a whole number of 1 to 10"),
     ("at,lifetime\n1m,0\n", "line 2: lifetime: must be longer than nothing"),
     ("at,taskDefinition\n1m,btach\n", "there is no task definition btach; did you mean batch?"),
@@ -206,6 +207,7 @@ def test_the_command_says_it_and_plays_and_writes_nothing(
     ("options", "said"),
     [
         (["--set", "services.web.desiredCount"], "must be PATH=VALUE"),
+        (["--set", f"services.{'9' * 5000}.desiredCount=3"], "services has no 999"),
         (["--set", "services.wbe.desiredCount=3"], "services has no wbe; did you mean web?"),
         (["--set", "services.web.desiredCount=[3"], "--set services.web.desiredCount, line"),
         (["--set", "services.web.desiredCount=three"], "services[0]"),
