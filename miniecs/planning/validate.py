@@ -76,7 +76,10 @@ def _existing(path: Sequence[str | int], document: Any, kind: str) -> list[str |
     """The path without the names of alternatives that pydantic puts in; what is missing stays at its end."""
     found: list[str | int] = []
     for n, step in enumerate(path):
-        there = step in document if isinstance(document, dict) else isinstance(document, list)
+        if isinstance(document, dict):
+            there = step in document
+        else:  # a field where the list is that stands in its place, or a number of one of its items
+            there = isinstance(document, list) and isinstance(step, int)
         if there:
             found.append(step)
             document = document[step]

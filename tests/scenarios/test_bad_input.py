@@ -29,6 +29,7 @@ EVENTS = [  # an event, and what is said of it; {line} is its line
     ("{at: 1m, loseZone: q}", "there is no host in us-east-1q then; hosts are in us-east-1a, us-east-1b"),
     ("{at: 1m, restore: host-1}", "events[0].restore: host host-1 is not lost then"),
     ("{at: 1m, loseZone: {zone: b, noticedAfte: 3}}", "noticedAfte: unknown; did you mean noticedAfter?"),
+    ("{at: 1m, drain: [host-1]}", "events[0].drain: must be a valid string"),
     ("{at: 1m, drain: {host: host-1, zone: a}}", "events[0].drain: give one of host, hosts and zone"),
     ("{at: 1m, scale: {service: wbe, desiredCount: 1}}", "there is no service wbe then; did you mean web?"),
     ("{at: 1m, scale: {service: web}}", "events[0].scale: give one of desiredCount and steps"),
