@@ -32,7 +32,7 @@ from miniecs_agent.sim.instances import NewInstance, SimulatedInstances
 from miniecs_api.agent_session import AgentSession, TelemetrySession
 from miniecs_api.simulated import StoreJournal
 
-WINDOW = 0.05  # simulated seconds, and what a message takes: the hosts are on another continent
+WINDOW = 0.1  # simulated seconds, and what a message takes: the hosts are on another continent
 
 Message = tuple[Any, ...]
 """When it arrives, what it is, and the rest of it; nothing but what marshal knows."""
