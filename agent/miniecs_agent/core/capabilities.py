@@ -60,6 +60,7 @@ CAPABILITIES: tuple[str, ...] = (
     "ecs.capability.secrets.asm.environment-variables",
     "ecs.capability.secrets.ssm.bootstrap.log-driver",
     "ecs.capability.secrets.ssm.environment-variables",
+    "ecs.capability.storage.ebs-task-volume-attach",
     "ecs.capability.storage.s3-files",
     "ecs.capability.task-cpu-mem-limit",
     "ecs.capability.task-eni",
@@ -81,6 +82,7 @@ _DOCKER_CAPABILITIES: tuple[str, ...] = (
     "ecs.capability.full-sync",
     "ecs.capability.network.container-port-range",
     "ecs.capability.pid-ipc-namespace-sharing",
+    "ecs.capability.storage.ebs-task-volume-attach",  # as a volume of the engine, which ends with the task
     "ecs.capability.task-cpu-mem-limit",
     "ecs.capability.task-eni",
 )

@@ -92,6 +92,8 @@ def check_configuration(params: dict[str, Any], controller: str) -> None:
     for member, what in _OF_ECS.items():
         if given.get(member, {}).get("enable", False):
             raise invalid(f"{what} can only be used with the ECS deployment controller.")
+    if params.get("volumeConfigurations"):
+        raise invalid("Volume configurations can only be used with the ECS deployment controller.")
     strategy = given.get("strategy", "ROLLING")
     if strategy != "ROLLING":
         raise invalid(

@@ -97,6 +97,7 @@ def render_service_revision(ctx: Context, revision: ServiceRevision) -> dict[str
         **render_platform(spec),
         "loadBalancers": render_load_balancers(spec),
         "networkConfiguration": spec.network_configuration,
+        "volumeConfigurations": list(spec.volume_configurations) or None,
         "containerImages": [
             {"containerName": each.name, "image": each.image, "imageDigest": digests.get(each.name)}
             for each in containers

@@ -82,6 +82,7 @@ def _deployment(ctx: Context, deployment: Deployment) -> dict[str, Any]:
         "launchType": deployment.revision.launch_type,
         "capacityProviderStrategy": render_strategy(deployment.revision.capacity_provider_strategy) or None,
         "networkConfiguration": deployment.revision.network_configuration,
+        "volumeConfigurations": list(deployment.revision.volume_configurations) or None,
         **render_platform(deployment.revision),
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,

@@ -18,7 +18,6 @@ _MAX_GRACE = 2_147_483_647
 _NOT_YET = {
     "serviceRegistries": "Service discovery (serviceRegistries)",
     "serviceConnectConfiguration": "Service Connect",
-    "volumeConfigurations": "Volumes configured at launch (volumeConfigurations)",
     "vpcLatticeConfigurations": "VPC Lattice",
     "gatewayConnectors": "Gateway connectors",
     "monitoring": "Monitoring resolution (monitoring)",

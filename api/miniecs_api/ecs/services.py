@@ -23,6 +23,7 @@ from miniecs_api.ecs import (
     resolve,
     service_load_balancers,
     service_params,
+    volume_params,
 )
 from miniecs_api.ecs.deployment_params import deployment_configuration
 from miniecs_api.ecs.launch_params import Launch, invalid
@@ -185,6 +186,7 @@ def _new_revision(
         platform_version=launch_params.platform_version(params, launch.runs_on),
         network_configuration=networks.network_configuration(ctx, params, definition, launch.runs_on),
         load_balancers=balancers,
+        volume_configurations=volume_params.volume_configurations(ctx, params, definition, launch.runs_on),
     )
 
 
@@ -366,6 +368,9 @@ def _revision(
     if changed or "networkConfiguration" in params:
         asked = {"networkConfiguration": params.get("networkConfiguration", network)}
         network = networks.network_configuration(ctx, asked, definition, runs_on)
+    volumes = current.volume_configurations
+    if changed or params.get("volumeConfigurations") is not None:
+        volumes = volume_params.volume_configurations(ctx, params, definition, runs_on, volumes)
     return replace(
         current,
         task_definition_arn=definition.arn,
@@ -374,6 +379,7 @@ def _revision(
         else current.platform_version,
         load_balancers=balancers,
         network_configuration=network,
+        volume_configurations=volumes,
     )
 
 

@@ -13,7 +13,14 @@ from miniecs.model.frozen import replace
 from miniecs.model.service import Revision, Service
 from miniecs.model.task_set import ACTIVE, DRAINING, PRIMARY, STABILIZING, TaskSet
 from miniecs_api.context import Context
-from miniecs_api.ecs import launch_params, networks, resolve, service_load_balancers, service_params
+from miniecs_api.ecs import (
+    launch_params,
+    networks,
+    resolve,
+    service_load_balancers,
+    service_params,
+    volume_params,
+)
 from miniecs_api.ecs.launch_params import invalid
 from miniecs_api.ecs.render_task_set import render_task_set
 from miniecs_api.ecs.tagging import to_tags
@@ -68,6 +75,7 @@ def _revision(ctx: Context, params: dict[str, Any]) -> Revision:
         platform_version=launch_params.platform_version(params, launch.runs_on),
         network_configuration=networks.network_configuration(ctx, params, definition, launch.runs_on),
         load_balancers=balancers,
+        volume_configurations=volume_params.volume_configurations(ctx, params, definition, launch.runs_on),
     )
 
 

@@ -22,7 +22,7 @@ from miniecs.model.service import PlacementConstraint, PlacementStrategy, Servic
 from miniecs.model.task import PlacementRules, Task
 from miniecs.model.task_definition import TaskDefinition
 from miniecs_api.context import Context
-from miniecs_api.ecs import client_tokens, launch_params, networks, resolve
+from miniecs_api.ecs import client_tokens, launch_params, networks, resolve, volume_params
 from miniecs_api.ecs.launch_params import Launch, invalid
 from miniecs_api.ecs.listing import ecs_page
 from miniecs_api.ecs.render_task import render_task
@@ -276,12 +276,6 @@ def _launch_spec(
     propagate = params.get("propagateTags")
     if propagate == "SERVICE":
         raise invalid("propagateTags SERVICE is only valid for services.")
-    if params.get("volumeConfigurations"):
-        raise AwsError(
-            "UnsupportedFeatureException",
-            "Volumes configured at launch (volumeConfigurations) are not supported by miniecs yet.",
-            hint="See docs/differences.md.",
-        )
     managed = (Tag("aws:ecs:clusterName", cluster.name),) if params.get("enableECSManagedTags", False) else ()
     return LaunchSpec(
         cluster=cluster,
@@ -298,6 +292,7 @@ def _launch_spec(
             managed,
         ),
         enable_execute_command=params.get("enableExecuteCommand", False),
+        volume_configurations=volume_params.volume_configurations(ctx, params, definition, launch_type),
     )
 
 
