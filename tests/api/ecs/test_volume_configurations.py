@@ -13,10 +13,10 @@ from tests.api.ecs.conftest import Ecs
 ROLE = "arn:aws:iam::000000000000:role/ecsInfrastructureRole"
 NET = {"awsvpcConfiguration": {"subnets": ["subnet-0000000a"]}}
 NO_EBS = "No EBS volume is made: each task gets an empty volume on its engine's disk"
-UNMATCHED = (
-    "Volume configuration provided but no matching configuredAtLaunch volume found in task definition"
+UNMATCHED = "Volume configuration provided but no matching configuredAtLaunch volume found in task definition"
+MISSING = (
+    "Volume configuration must be provided for the configuredAtLaunch volume 'data' of the task definition."
 )
-MISSING = "Volume configuration must be provided for the configuredAtLaunch volume 'data' of the task definition."
 
 
 def volume(name: str = "data", **settings: Any) -> dict[str, Any]:
@@ -86,16 +86,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"volumeType": "st1", "sizeInGiB": 124}, too_small("st1", 124, 125)),
     ({"volumeType": "sc1", "sizeInGiB": 124}, too_small("sc1", 124, 125)),
     ({"volumeType": "standard", "sizeInGiB": 1025}, too_large("standard", 1025, 1024)),
-    ({"volumeType": "io1", "sizeInGiB": 9}, combination("The parameter iops must be specified for io1 volumes.")),
+    ({"volumeType": "io1", "sizeInGiB": 9},
+     combination("The parameter iops must be specified for io1 volumes.")),
     ({"volumeType": "io2", "snapshotId": "snap-1"},
      combination("The parameter iops must be specified for io2 volumes.")),
     *(({"volumeType": type, "sizeInGiB": 500, "iops": 3000},
        combination(f"The parameter iops is not supported for {type} volumes."))
       for type in ("gp2", "st1", "sc1", "standard")),
-    ({"volumeType": "gp3", "sizeInGiB": 9, "iops": 2999}, value("Volume iops of 2999 is too low; minimum is 3000.")),
+    ({"volumeType": "gp3", "sizeInGiB": 9, "iops": 2999},
+     value("Volume iops of 2999 is too low; minimum is 3000.")),
     ({"volumeType": "gp3", "sizeInGiB": 99, "iops": 16001},
      value("Volume iops of 16001 is too high; maximum is 16000.")),
-    ({"volumeType": "io1", "sizeInGiB": 9, "iops": 99}, value("Volume iops of 99 is too low; minimum is 100.")),
+    ({"volumeType": "io1", "sizeInGiB": 9, "iops": 99},
+     value("Volume iops of 99 is too low; minimum is 100.")),
     ({"volumeType": "io1", "sizeInGiB": 9999, "iops": 64001},
      value("Volume iops of 64001 is too high; maximum is 64000.")),
     ({"volumeType": "io2", "sizeInGiB": 9999, "iops": 256001},
@@ -182,9 +185,7 @@ def test_it_goes_with_the_task_definitions_volume(
     assert ecs.refusal("RunTask", **params) == refused
     assert ecs.refusal("StartTask", containerInstances=[instance], **params) == refused
     assert ecs.refusal("CreateService", serviceName="web", desiredCount=1, **params) == refused
-    create(ecs, *(["plain"] if definition == "plain" else []), **({} if definition == "plain" else {
-        "volumeConfigurations": [GP3]
-    }))  # fmt: skip
+    create(ecs, definition, **({"volumeConfigurations": [GP3]} if definition == "data" else {}))
     assert ecs.refusal("UpdateService", service="web", **params) == refused
 
 
