@@ -82,7 +82,7 @@ _DOCKER_CAPABILITIES: tuple[str, ...] = (
     "ecs.capability.full-sync",
     "ecs.capability.network.container-port-range",
     "ecs.capability.pid-ipc-namespace-sharing",
-    "ecs.capability.storage.ebs-task-volume-attach",  # as a volume of the engine, which ends with the task
+    "ecs.capability.storage.ebs-task-volume-attach",  # as a volume of the engine
     "ecs.capability.task-cpu-mem-limit",
     "ecs.capability.task-eni",
 )

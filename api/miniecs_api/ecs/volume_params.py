@@ -17,7 +17,7 @@ Volumes = tuple[Mapping[str, Any], ...]
 
 _HINT = (
     "No EBS volume is made: each task gets an empty volume on its engine's disk, without size limit, "
-    "snapshot or encryption, which goes with the task."
+    "snapshot or encryption, which is removed with the task's containers."
 )
 _DEFAULT_TYPE = "gp2"  # CreateVolume's
 _MAX_THROUGHPUT = 1000  # MiB/s
