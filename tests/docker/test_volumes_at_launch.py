@@ -1,4 +1,4 @@
-"""Volumes that are configured at launch: each task has one of the engine's, which is empty when the task begins."""
+"""Volumes configured at launch: each task has one of the engine's, empty when the task begins."""
 
 from __future__ import annotations
 
