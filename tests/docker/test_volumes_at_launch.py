@@ -1,4 +1,4 @@
-"""Volumes configured at launch: each task has one of the engine's, empty when the task begins."""
+"""Volumes configured at launch: each task has one of the engine's, empty at first, and gone with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRITES = ["sh", "-c", f"echo found $(ls -A /data); echo state > /data/mark; {OBE
 
 @pytest.fixture(scope="module")
 def shared_miniecs(module_clusters: Clusters) -> Miniecs:
-    return module_clusters.start("--time-scale", "20")
+    return module_clusters.start("--time-scale", "100")  # stopped containers stay for an hour of it
 
 
 def configured(size: int) -> list[dict[str, Any]]:
@@ -33,11 +33,15 @@ def volume_of(miniecs: Miniecs, engine: Engine, arn: str) -> str:
     return str(name)
 
 
-def test_each_task_begins_with_an_empty_volume(miniecs: Miniecs, engine: Engine) -> None:
+def test_each_task_has_a_volume_of_its_own_that_goes_with_it(miniecs: Miniecs, engine: Engine) -> None:
     mounts = [{"sourceVolume": "data", "containerPath": "/data"}]
     writer = {"name": "app", "command": WRITES, "mountPoints": mounts}
     definition = miniecs.register("stateful", writer, volumes=[{"name": "data", "configuredAtLaunch": True}])
     ecs = miniecs.ecs
+
+    def volumes() -> set[str]:
+        owned = {"label": f"miniecs.owner={miniecs.settings['owner']}"}
+        return {str(each.name) for each in engine.client.volumes.list(filters=owned)}
 
     def running(other_than: str = "") -> str | None:
         """The service's one task that runs, where it has no other."""
@@ -60,5 +64,8 @@ def test_each_task_begins_with_an_empty_volume(miniecs: Miniecs, engine: Engine)
     assert second is not None
     assert miniecs.ok("logs", second) == "found\n"
     assert miniecs.ok("exec", second, "--", "cat", "/data/mark") == "state\n"
-    assert volume_of(miniecs, engine, second) != name
+    kept = volume_of(miniecs, engine, second)
+    assert kept != name
+    until("the first task's volume to be gone", lambda: name not in volumes())
+    assert kept in volumes()
     ecs.delete_service(service="stateful", force=True)

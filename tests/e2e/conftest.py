@@ -33,3 +33,9 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def ecs(server: ServerProcess) -> Any:
+    """A boto3 client of the module's ``server``, which each module starts as its stories need it."""
+    return server.client("ecs")

@@ -19,11 +19,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return start_server(time_scale=20.0, instances=2)
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def create(server: ServerProcess, name: str, token: str, count: int = 1) -> tuple[str, ...]:
     return (
         *("ecs", "create-service", "--service-name", name, "--task-definition", name),

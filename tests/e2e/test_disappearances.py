@@ -17,11 +17,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return start_server(time_scale=20.0, instances=3)
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def balanced(server: ServerProcess, name: str, port: int) -> tuple[str, str]:
     """A target group behind a listener; (target group's ARN, listener's ARN)."""
     elb = server.client("elbv2")

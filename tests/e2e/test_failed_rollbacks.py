@@ -24,11 +24,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return server
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def make_service(server: ServerProcess, name: str, port: int, **configuration: Any) -> str:
     """Two tasks behind a target group, which asks for 200 and gets it; the group."""
     ecs, group = server.client("ecs"), make_group(server.client("elbv2"), name, port, draining=0)

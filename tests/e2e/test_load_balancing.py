@@ -26,11 +26,6 @@ def server(start_server: StartServer) -> ServerProcess:
 
 
 @pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
-@pytest.fixture
 def elb(server: ServerProcess) -> Any:
     return server.client("elbv2")
 

@@ -22,11 +22,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return start_server(time_scale=20.0, instances=0)
 
 
-@pytest.fixture(scope="module")
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def add(server: ServerProcess, cluster: str, zone: str = "us-east-1a", **attributes: str) -> str:
     """A t3.medium."""
     wanted = {"cluster": cluster, "zone": zone, "attributes": attributes}

@@ -18,11 +18,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return start_server(time_scale=20.0, instances=2)
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def make_service(ecs: Any, name: str, **settings: Any) -> list[str]:
     """A service that has come up; its tasks."""
     register(ecs, name)

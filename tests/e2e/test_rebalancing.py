@@ -21,11 +21,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return start_server(time_scale=20.0, instances=0)
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def add_instance(server: ServerProcess, cluster: str, zone: str) -> str:
     return str(server.request("POST", "/_miniecs/instances", {"cluster": cluster, "zone": zone})["arn"])
 

@@ -30,11 +30,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return server
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def create(ecs: Any, name: str, definition: str, **configuration: Any) -> None:
     ecs.create_service(
         serviceName=name,

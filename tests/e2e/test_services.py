@@ -23,11 +23,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return start_server(time_scale=20.0, instances=0)
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def make_cluster(server: ServerProcess, name: str, instances: int) -> list[str]:
     """A cluster with t3.medium instances; their ARNs."""
     server.client("ecs").create_cluster(clusterName=name)

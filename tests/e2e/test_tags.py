@@ -18,11 +18,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return start_server(time_scale=20.0, instances=3)
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def pairs(**tags: str) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in tags.items()]
 

@@ -24,11 +24,6 @@ def server(start_server: StartServer) -> ServerProcess:
     return start_server(time_scale=20.0, instances=2)
 
 
-@pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
 def register(ecs: Any, image: str, **more: Any) -> str:
     mounts = [{"sourceVolume": "data", "containerPath": "/data"}]
     answer = ecs.register_task_definition(

@@ -31,11 +31,6 @@ def server(start_server: StartServer) -> ServerProcess:
 
 
 @pytest.fixture
-def ecs(server: ServerProcess) -> Any:
-    return server.client("ecs")
-
-
-@pytest.fixture
 def cluster(server: ServerProcess, request: pytest.FixtureRequest) -> Iterator[str]:
     """A cluster of the test's own with one t3.medium; its services are deleted afterwards."""
     ecs = server.client("ecs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sized
 from typing import Any, NamedTuple
 
 from miniecs.model import fargate
@@ -161,12 +162,23 @@ def launch_type(params: dict[str, Any], chosen: str, definition: TaskDefinition)
     if chosen == "MANAGED_INSTANCES":
         raise _unsupported(f"Launch type {chosen} is not supported by miniecs yet; use EC2 or FARGATE.")
     if chosen == fargate.LAUNCH_TYPE:
-        for member, what in (("placementConstraints", "constraints"), ("placementStrategy", "strategies")):
-            if params.get(member):
-                raise invalid(f"Placement {what} are not supported with FARGATE launch type.")
+        refuse_placement(params.get("placementConstraints"), params.get("placementStrategy"))
     elif params.get("platformVersion"):
         raise invalid("The platform version must be null when specifying an EC2 launch type.")
     return chosen
+
+
+def refuse_placement(constraints: Sized | None, strategies: Sized | None, *, kept: bool = False) -> None:
+    """Fargate has no hosts to choose from. kept: the service has them from before this call."""
+    for member, what, given in (
+        ("placementConstraints", "constraints", constraints),
+        ("placementStrategy", "strategies", strategies),
+    ):
+        if given:
+            raise invalid(
+                f"Placement {what} are not supported with FARGATE launch type.",
+                f"The service has some: an empty {member} in the same call removes them." if kept else None,
+            )
 
 
 def platform_version(params: dict[str, Any], launch_type: str) -> str | None:

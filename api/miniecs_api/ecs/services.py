@@ -237,7 +237,8 @@ def update_service(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     definition = _definition_for_update(ctx, params, service)
     launch = _launch(ctx, params, cluster, service, definition)
     updated = _updated(ctx, params, service, definition)
-    _refuse_placement_on_fargate(updated, launch)
+    if launch.runs_on == fargate.LAUNCH_TYPE:
+        launch_params.refuse_placement(updated.placement_constraints, updated.placement_strategy, kept=True)
     revision = _revision(ctx, params, launch, updated, definition)
     if revision != updated.revision or params.get("forceNewDeployment", False):
         releasing = service_deployments.ongoing(ctx.tx, service)
@@ -322,21 +323,6 @@ def _definition_for_update(ctx: Context, params: dict[str, Any], service: Servic
     if own is None:
         raise RuntimeError(f"{service.arn} outlived its task definition")
     return own
-
-
-def _refuse_placement_on_fargate(service: Service, launch: Launch) -> None:
-    """What a service was given for container instances cannot go with it: nothing acts on it on Fargate."""
-    if launch.runs_on != fargate.LAUNCH_TYPE:
-        return
-    for member, kept, what in (
-        ("placementConstraints", service.placement_constraints, "constraints"),
-        ("placementStrategy", service.placement_strategy, "strategies"),
-    ):
-        if kept:
-            raise invalid(
-                f"Placement {what} are not supported with FARGATE launch type.",
-                f"The service has some: an empty {member} in the same call removes them.",
-            )
 
 
 def _revision(
