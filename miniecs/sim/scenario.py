@@ -3,14 +3,15 @@
 A run is decided by its seed alone. It ends when all invariants held all the time and what is
 wanted at the end runs; or with the first one that was broken, and the history that led there.
 What many runs have in common is played once, and each of them goes on from it in a copy of the process: the
-beginning, in which hosts join and services start, and the middle, which is half of what then happens. Of
-fewer seeds than there are beginnings, or middles, each has its own.
+beginning, in which hosts join and services start, and the middle, which is ten of the sixteen steps that
+follow. Of fewer seeds than there are beginnings, or middles, each has its own. The last one needs no copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from miniecs.sim import grouped
 from miniecs.sim.bad_luck import BadLuck
@@ -25,6 +26,8 @@ from miniecs.sim.users import Users
 from miniecs.sim.world import World
 from miniecs_agent.sim.engine import Latencies
 
+T = TypeVar("T")
+
 MIN_HOSTS = 20
 FAULTS = 10  # in each run
 SERVICES = 5
@@ -36,7 +39,7 @@ SETTLE = 2.0  # that a service rests after a plan; after a server's 0.05 it is p
 HEARTBEAT_EVERY = 50.0  # agents bear a silence of 60
 BEGINNINGS = 500
 MIDDLES = 4 * BEGINNINGS
-_EARLY = (DEPLOYMENTS + USER_STEPS + FAULTS) // 2  # steps of the middle
+_EARLY = 10  # steps of the middle, of DEPLOYMENTS + USER_STEPS + FAULTS
 
 
 def run(seed: int, with_history: bool = False) -> Outcome:
@@ -52,16 +55,20 @@ def runs(seeds: Sequence[int]) -> list[Outcome]:
     of_middles: dict[int, list[int]] = {}
     for seed in seeds:
         of_middles.setdefault(seed % MIDDLES, []).append(seed)
-    outcomes = [in_a_copy(partial(_ends, beginning, *middle)) for middle in of_middles.items()]
-    found = {outcome.seed: outcome for part in outcomes for outcome in part}
+    parts = _each([partial(_ends, beginning, *middle) for middle in of_middles.items()])
+    found = {outcome.seed: outcome for part in parts for outcome in part}
     return [found[seed] for seed in seeds]
 
 
 def _ends(run: Run, middle: int, seeds: Sequence[int]) -> list[Outcome]:
     run.go_on(middle)
-    if len(seeds) == 1:
-        return [run.end(seeds[0])]
-    return [in_a_copy(partial(run.end, seed)) for seed in seeds]
+    return _each([partial(run.end, seed) for seed in seeds])
+
+
+def _each(ways: Sequence[Callable[[], T]]) -> list[T]:
+    """Go on in each of these ways from what there is now, which the last one may use up."""
+    *others, last = ways
+    return [*map(in_a_copy, others), last()]
 
 
 def _as_large_as_promised(outcome: Outcome) -> Outcome:
@@ -106,7 +113,7 @@ class Run:
         self._watch.play(self._begin)
 
     def go_on(self, middle: int) -> None:
-        """Play the first half of what happens, once."""
+        """Play the first steps of what happens, once."""
         self._draw_from(BEGINNINGS + middle)
         self._watch.play(partial(self._take_steps, _EARLY))
 
