@@ -82,7 +82,8 @@ class Rest:
         while world.now < end and not rested:
             while world.now < end and not self._is_at_rest():
                 world.run(10.0)
-            world.run(50.0)  # what is only slow has ended by now
+            # What is only slow has ended by now, and zones that had no room were looked at once more.
+            world.run(world.timing.placement_retry + 10.0)
             rested = self._is_at_rest()  # zones that were balanced meanwhile may have emptied an instance
         assert world.invariants is not None
         world.invariants.check_at_rest()
