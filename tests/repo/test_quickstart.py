@@ -2,12 +2,14 @@
 
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from miniecs.cli import ports
+from tests.docker.engine import shared_engine
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -15,15 +17,15 @@ README = (ROOT / "README.md").read_text()
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A data folder and a port of its own, taken down whatever happens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """The tests' engine, a data folder and a port of its own; taken down whatever happens."""
     # What `make test` hands down would otherwise reach the make of the quickstart.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    environment = inherited | {"MINIECS_DATA_DIR": str(tmp_path / "data"), "ARGS": f"--port {port}"}
-    yield environment
-    subprocess.run([ROOT / ".venv/bin/miniecs", "down", "--purge"], env=environment, timeout=60, check=True)
+    own = {"MINIECS_DATA_DIR": str(tmp_path / "data"), "ARGS": f"--port {ports.lasting('127.0.0.1')}"}
+    with shared_engine() as engine:
+        environment = inherited | engine.environment | own
+        yield environment
+        down = [str(ROOT / ".venv/bin/miniecs"), "down", "--purge"]
+        subprocess.run(down, env=environment, timeout=60, check=True)
 
 
 @pytest.mark.slow
