@@ -23,6 +23,7 @@ import uvloop
 from miniecs.model.routing import ListenerPlace, Probe, RoutingTable, Traffic
 from miniecs.proxy.link import ServerLink
 from miniecs.proxy.proxy import Hooks, Proxy
+from miniecs.proxy.reservations import Reservations, shared
 from miniecs.proxy.sockets import Numbers
 from miniecs.proxy.table_file import Kept, load, save
 
@@ -60,7 +61,7 @@ class Service:
         self.proxy = Proxy(
             self._loop,
             Hooks(self._link.probes, self._link.traffic, self._placed),
-            numbers=Numbers(self._kept.numbers),
+            Numbers(self._kept.numbers, Reservations(self._table_file, shared())),
         )
         self._saving: asyncio.TimerHandle | None = None
         self._said: list[ListenerPlace] | None = None
@@ -75,7 +76,6 @@ class Service:
         finally:
             await self.proxy.close()
             if self._saving is not None:
-                self._saving.cancel()
                 self._save()
             with suppress(OSError):
                 self._told_file.unlink()
@@ -94,8 +94,8 @@ class Service:
 
     def _placed(self, places: list[ListenerPlace]) -> None:
         if places != self._said:
+            self._save()  # first, so that what others are told of addresses outlives us
             self._tell(places)
-            self._save_soon()
         self._link.places(places)
 
     def _save_soon(self) -> None:
@@ -103,7 +103,9 @@ class Service:
             self._saving = self._loop.call_later(_SAVE_WITHIN, self._save)
 
     def _save(self) -> None:
-        self._saving = None
+        if self._saving is not None:
+            self._saving.cancel()
+            self._saving = None
         try:
             save(self._table_file, Kept(self.proxy.table, self.proxy.numbers.remembered))
         except OSError as problem:

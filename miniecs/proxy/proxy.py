@@ -74,14 +74,14 @@ class Proxy:
         self,
         loop: asyncio.AbstractEventLoop,
         hooks: Hooks,
+        numbers: Numbers,
         *,
         ids: Ids | None = None,
         limits: Limits | None = None,
-        numbers: Numbers | None = None,
         aliases: bool = True,
     ) -> None:
         self.core = Core(loop, ids or Ids(), limits or Limits())
-        self.numbers = numbers or Numbers({})
+        self.numbers = numbers
         self.table = RoutingTable()
         self.places: list[ListenerPlace] = []
         self._hooks = hooks

@@ -1,9 +1,9 @@
 """Where listeners listen: a loopback address for each load balancer, its own port or the next one free.
 
 Each load balancer has 127.0.2.N for itself, claimed by an abstract socket so that two clusters on one
-machine never share one; a claim ends with its process, however it ends. Ports below 1024 need root or a
-setting of the kernel: without either, and where something else listens, the next free port above 8000
-is taken, and said.
+machine never share one; a claim ends with its process, however it ends, a reservation does not. Ports below
+1024 need root or a setting of the kernel: without either, and where something else listens, the next free
+port above 8000 is taken, and said.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import errno
 import socket
 import sys
 from collections.abc import Iterable
+
+from miniecs.proxy.reservations import Reservations
 
 BACKLOG = 4096
 _FIRST, _LAST = 1, 254
@@ -29,8 +31,11 @@ _WHY = {
 class Numbers:
     """Which N of 127.0.2.N each load balancer has. Kept while the process lives, remembered by its file."""
 
-    def __init__(self, remembered: dict[str, int], prefix: str = "127.0.2.") -> None:
+    def __init__(
+        self, remembered: dict[str, int], reservations: Reservations, prefix: str = "127.0.2."
+    ) -> None:
         self._prefix = prefix
+        self._reservations = reservations
         self._remembered = dict(remembered)
         self._claims: dict[str, tuple[int, socket.socket | None]] = {}
 
@@ -42,14 +47,16 @@ class Numbers:
                 return None
             self._claims[load_balancer] = claimed
             self._remembered[load_balancer] = claimed[0]
-        return f"{self._prefix}{self._claims[load_balancer][0]}"
+            self._reservations.take(self._address(claimed[0]))
+        return self._address(self._claims[load_balancer][0])
 
     def keep_only(self, load_balancers: Iterable[str]) -> None:
         """Free what others had."""
         kept = frozenset(load_balancers)
         for arn in [arn for arn in self._claims if arn not in kept]:
             self._release(arn)
-        self._remembered = {arn: number for arn, number in self._remembered.items() if arn in kept}
+        for arn in [arn for arn in self._remembered if arn not in kept]:
+            self._reservations.free(self._address(self._remembered.pop(arn)))
 
     def close(self) -> None:
         for arn in list(self._claims):
@@ -64,6 +71,9 @@ class Numbers:
     def remembered(self) -> dict[str, int]:
         return dict(self._remembered)
 
+    def _address(self, number: int) -> str:
+        return f"{self._prefix}{number}"
+
     def _release(self, arn: str) -> None:
         _, claim = self._claims.pop(arn)
         if claim is not None:
@@ -71,11 +81,12 @@ class Numbers:
 
     def _claim(self, load_balancer: str) -> tuple[int, socket.socket | None] | None:
         used = {number for number, _ in self._claims.values()}
-        others = {n for arn, n in self._remembered.items() if arn != load_balancer}
         last = self._remembered.get(load_balancer)
-        # First its own of last time, then those that nobody had, then any.
+        others = {n for arn, n in self._remembered.items() if arn != load_balancer}
         every = range(_FIRST, _LAST + 1)
-        order = [last] if last is not None else []
+        others |= {n for n in every if self._reservations.foreign(self._address(n))}
+        # First its own of last time, then those that nobody had, then any.
+        order = [last] if last is not None and last not in others else []
         order += [n for n in every if n not in others] + [n for n in every if n in others]
         for number in order:
             if number in used:
@@ -87,7 +98,7 @@ class Numbers:
             except OSError:
                 return None  # out of file descriptors, for this number as for the next
             try:
-                claim.bind(f"\0miniecs.proxy.{self._prefix}{number}")
+                claim.bind(f"\0miniecs.proxy.{self._address(number)}")
             except OSError:
                 claim.close()
                 continue

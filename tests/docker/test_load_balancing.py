@@ -235,7 +235,11 @@ def test_the_proxy_is_back_at_once_also_without_a_server(web: Web, miniecs: Mini
             miniecs.kill(role)
         killed = miniecs.kill("proxy")
         began = time.monotonic()
-        until("the load balancer to answer", lambda: answers(address), within=20.0, every=0.01)
+        try:
+            until("the load balancer to answer", lambda: answers(address), within=20.0, every=0.01)
+        except AssertionError as failed:
+            failed.add_note(f"{web.places()}\n{web.health()}\n{miniecs.processes()}\n{miniecs.logs()}")
+            raise
         took = time.monotonic() - began
         assert miniecs.pid("proxy") != killed
         # A second is asked for; a machine that runs other tests at the same time is given some more.

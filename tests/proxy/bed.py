@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -29,6 +30,8 @@ from miniecs.model.routing import (
 )
 from miniecs.proxy.core import Limits
 from miniecs.proxy.proxy import Hooks, Proxy
+from miniecs.proxy.reservations import Reservations
+from miniecs.proxy.sockets import Numbers
 
 WITHIN = 10.0
 QUICK = Limits(connect=0.3, head=0.3, linger=0.2, tick=0.02)
@@ -241,6 +244,10 @@ def table(
     )
 
 
+NOBODYS = Reservations(Path("/nobody's"), Path("/nowhere"))
+"""Of a proxy that lives for one test, and without another of its name."""
+
+
 @contextlib.asynccontextmanager
 async def bed(
     *backends: Backend,
@@ -259,6 +266,7 @@ async def bed(
     proxy = Proxy(
         asyncio.get_running_loop(),
         Hooks(probes.extend, traffic.append, places.extend),
+        Numbers({}, NOBODYS, "127.0.5."),
         limits=limits,
         aliases=aliases,
     )

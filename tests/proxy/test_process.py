@@ -45,9 +45,11 @@ def target() -> Iterator[int]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def answers(port: int) -> bool:
@@ -66,31 +68,40 @@ def until_answers(port: int) -> float:
     return time.monotonic() - began
 
 
+@contextmanager
+def process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A proxy on a folder; killed in the end if it still lives."""
+    made = subprocess.Popen([sys.executable, "-c", CODE, str(folder)])
+    try:
+        yield made
+    finally:
+        made.kill()
+        made.wait()
+
+
 def test_it_serves_its_last_table_after_a_kill(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     with target() as backend:
-        port = free_port()
-        told = table(Backend("one", port=backend), port=port)
-        save(tmp_path / "proxy-table.json", Kept(told))
-        command = [sys.executable, "-c", CODE, str(tmp_path)]
-        first = subprocess.Popen(command)
-        try:
-            until_answers(port)
-            said = json.loads((tmp_path / "proxy.json").read_text())
+        ports = {folder: free_port() for folder in (ours, theirs)}
+        told = {folder: table(Backend("one", port=backend), port=port) for folder, port in ports.items()}
+        for folder in (ours, theirs):
+            folder.mkdir()
+            save(folder / "proxy-table.json", Kept(told[folder]))
+        with process(ours) as first:
+            until_answers(ports[ours])
+            said = json.loads((ours / "proxy.json").read_text())
             (place,) = said["listeners"]
             assert said["pid"] == first.pid
-            assert (place["alias"], place["problem"]) == (f"127.0.0.1:{port}", "")
-        finally:
-            first.kill()
-            first.wait()
-        second = subprocess.Popen(command)
-        try:
-            took = until_answers(port)
-            assert json.loads((tmp_path / "proxy.json").read_text())["listeners"] == [place]
-        finally:
-            second.send_signal(signal.SIGTERM)
-            assert second.wait(WITHIN) == 0
-        assert not (tmp_path / "proxy.json").exists()
-        assert load(tmp_path / "proxy-table.json").table == told
+            assert (place["alias"], place["problem"]) == (f"127.0.0.1:{ports[ours]}", "")
+        with process(theirs):
+            until_answers(ports[theirs])  # and has an address of its own, the first that it finds free
+            with process(ours) as second:
+                took = until_answers(ports[ours])
+                assert json.loads((ours / "proxy.json").read_text())["listeners"] == [place]
+                second.send_signal(signal.SIGTERM)
+                assert second.wait(WITHIN) == 0
+        assert not (ours / "proxy.json").exists()
+        assert load(ours / "proxy-table.json").table == told[ours]
         # A second is asked for; a machine that runs other tests at the same time is given some more.
         assert took < (1.0 if os.getloadavg()[0] < 1 else 10.0)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import socket
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from miniecs.model.load_balancing import HealthCheck
 from miniecs.model.routing import Probe, RoutedLoadBalancer, RoutingTable, bucket_limit, bucket_of
+from miniecs.proxy.reservations import Reservations
 from miniecs.proxy.sockets import Numbers, bound
 
 from .bed import Backend, Bed, bed, eventually, ok, read_head, run, says
@@ -160,7 +164,7 @@ def test_each_load_balancer_has_an_address_and_its_own_port_there() -> None:
             addresses = [place.addresses for place in it.places]
             assert len(set(addresses)) == 2
             port = it.places[0].port
-            assert all(each[0].startswith("127.0.2.") and each[0].endswith(f":{port}") for each in addresses)
+            assert all(each[0].startswith("127.0.5.") and each[0].endswith(f":{port}") for each in addresses)
             assert [place.problem for place in it.places] == ["", ""]
 
     run(test())
@@ -214,27 +218,69 @@ def test_a_privileged_port_without_the_right_goes_above_8000(monkeypatch: pytest
         assert made.getsockname()[1] == 8081
 
 
-def test_numbers_are_kept_and_never_shared() -> None:
-    ours, theirs = Numbers({}, "127.0.4."), Numbers({"c": 1}, "127.0.4.")
-    try:
-        assert [ours.address("a"), ours.address("b"), ours.address("a")] == [
-            "127.0.4.1",
-            "127.0.4.2",
-            "127.0.4.1",
-        ]
-        assert theirs.address("c") == "127.0.4.3"  # its own of last time was taken meanwhile
-        ours.keep_only(["b"])
-        assert ours.remembered == {"b": 2}
-        assert theirs.address("d") == "127.0.4.1"
-    finally:
-        ours.close()
-        theirs.close()
-    again = Numbers({"b": 2}, "127.0.4.")
-    try:
-        assert again.address("new") == "127.0.4.1"
-        assert again.address("b") == "127.0.4.2"
-    finally:
-        again.close()
+class Cluster:
+    """What of a cluster decides about its addresses. It has said where it listens, so its file is there."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.file = folder / "proxy-table.json"
+        self.links = folder.parent / "links"
+        self.remembered: dict[str, int] = {}
+
+    @contextlib.contextmanager
+    def proxy(self) -> Iterator[Numbers]:
+        """Until the end of the block, at which the process ends however it likes."""
+        numbers = Numbers(self.remembered, Reservations(self.file, self.links), "127.0.4.")
+        try:
+            yield numbers
+        finally:
+            self.remembered = numbers.remembered
+            self.file.touch()
+            numbers.close()
+
+
+def test_addresses_are_kept_and_never_shared(tmp_path: Path) -> None:
+    ours, theirs = Cluster(tmp_path / "ours"), Cluster(tmp_path / "theirs")
+    theirs.remembered = {"c": 1}
+    with ours.proxy() as first, theirs.proxy() as second:
+        assert [first.address(each) for each in "aba"] == ["127.0.4.1", "127.0.4.2", "127.0.4.1"]
+        assert second.address("c") == "127.0.4.3"  # its own of last time was taken meanwhile
+        first.keep_only(["b"])
+        assert first.remembered == {"b": 2}
+        assert second.address("d") == "127.0.4.1"
+    with ours.proxy() as first:
+        assert first.address("new") == "127.0.4.4"
+        assert first.address("b") == "127.0.4.2"
+
+
+def test_an_address_is_not_taken_while_its_proxy_is_dead(tmp_path: Path) -> None:
+    ours, theirs = Cluster(tmp_path / "ours"), Cluster(tmp_path / "theirs")
+    with ours.proxy() as first:
+        assert first.address("a") == "127.0.4.1"
+    with theirs.proxy() as second:
+        assert second.address("b") == "127.0.4.2"
+        with ours.proxy() as first:
+            assert first.address("a") == "127.0.4.1"
+            first.keep_only([])
+        assert second.address("c") == "127.0.4.1"
+
+
+def test_an_address_of_what_there_is_no_more_is_free(tmp_path: Path) -> None:
+    ours, theirs = Cluster(tmp_path / "ours"), Cluster(tmp_path / "theirs")
+    with ours.proxy() as first:
+        assert first.address("a") == "127.0.4.1"
+    ours.file.unlink()  # `miniecs down --purge`
+    with theirs.proxy() as second:
+        assert second.address("b") == "127.0.4.1"
+    with ours.proxy() as first:
+        assert first.address("a") == "127.0.4.2"
+
+
+def test_where_no_reservation_can_be_left_addresses_are_claimed_all_the_same(tmp_path: Path) -> None:
+    ours = Cluster(tmp_path / "ours")
+    ours.links.write_text("a file where the folder should be")
+    with ours.proxy() as first:
+        assert first.address("a") == "127.0.4.1"
 
 
 def resident() -> int:
