@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from random import Random
 
 import pytest
@@ -107,3 +108,11 @@ def test_a_search_begins_at_the_first_host_that_can_have_enough(fields: tuple[st
     slot.cpu, slot.memory = 1024, 2048
     assert Order(fields).lowest(1024, 2048) == Order(fields).code(slot)
     assert Order(()).lowest(1024, 2048) == 0
+
+
+@pytest.mark.parametrize("start", [0, RING_MASK - 1, RING_MASK])
+def test_where_the_ring_ends_each_host_comes_once(start: int) -> None:
+    order, slots = Order(("cpu",)), [Slot(f"h{place}", place) for place in (0, RING_MASK - 1, RING_MASK)]
+    for slot in slots:
+        order.add(slot)
+    assert list(islice(order.walk(start, 0, 0), 4)) == walked(order, slots, start, 0, 0)
