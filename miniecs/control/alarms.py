@@ -23,16 +23,26 @@ def to_watch(view: View, service: Service) -> tuple[str, ...]:
     return tuple(name for name in of_service(service) if not _is_in_alarm(view, service, name))
 
 
-def triggered(view: View, service: Service, deployment: ServiceDeployment) -> tuple[str, ...]:
-    """The watched alarms that are in ALARM; one that was deleted or is no longer configured is not."""
+def missing(view: View, service: Service) -> tuple[str, ...]:
+    """Those that were deleted meanwhile, so that nothing hears them."""
+    return tuple(name for name in of_service(service) if _alarm(view, service, name) is None)
+
+
+def heard(view: View, service: Service, deployment: ServiceDeployment) -> tuple[str, ...]:
+    """The watched alarms that are still there and still configured."""
     if not deployment.watched_alarms:
         return ()
     configured = of_service(service)
     return tuple(
         name
         for name in deployment.watched_alarms
-        if name in configured and _is_in_alarm(view, service, name)
+        if name in configured and _alarm(view, service, name) is not None
     )
+
+
+def triggered(view: View, service: Service, deployment: ServiceDeployment) -> tuple[str, ...]:
+    """The heard alarms that are in ALARM."""
+    return tuple(name for name in heard(view, service, deployment) if _is_in_alarm(view, service, name))
 
 
 def bake_time(view: View, service: Service, deployment: ServiceDeployment) -> float:
@@ -40,8 +50,7 @@ def bake_time(view: View, service: Service, deployment: ServiceDeployment) -> fl
 
     As long as the slowest of them takes to notice: all of its evaluation periods.
     """
-    configured = of_service(service)
-    found = [_alarm(view, service, name) for name in deployment.watched_alarms if name in configured]
+    found = [_alarm(view, service, name) for name in heard(view, service, deployment)]
     return max((alarm.seconds_to_notice for alarm in found if alarm is not None), default=0.0)
 
 

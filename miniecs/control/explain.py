@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from miniecs.config import Timing
-from miniecs.control import census, deployments, explain_images, service_deployments, task_sets, waits
+from miniecs.control import alarms, census, deployments, explain_images, service_deployments, task_sets, waits
 from miniecs.control.census import Census, Cohort
 from miniecs.control.explain_balancing import balancing
 from miniecs.control.explain_placement import last_placement, placement_of_task
@@ -35,6 +35,7 @@ def explain_service(view: View, service: Service, *, now: float, timing: Timing)
         return lines
     lines += balancing(view, service)
     lines += _released(view, service)
+    lines += _unheard(view, service)
     counted = census.take(view, service, now=now, timing=timing)
     for cohort in counted.cohorts:
         lines.append(_counts(cohort))
@@ -82,6 +83,11 @@ def _released(view: View, service: Service) -> Iterator[str]:
     newest = service_deployments.newest(view, service)
     if newest is not None and newest.status_reason:
         yield f"Its newest service deployment is {newest.status}: {newest.status_reason}"
+
+
+def _unheard(view: View, service: Service) -> Iterator[str]:
+    for name in alarms.missing(view, service):
+        yield f"Alarm {name}, which is to end its deployments, was deleted: they go on without it."
 
 
 def explain_task(view: View, task: Task, *, now: float, timing: Timing) -> list[str]:

@@ -143,9 +143,10 @@ def _completes(view: View, service: Service, now: float, timing: Timing) -> Iter
         yield "Its tasks are healthy: it completes when those of older deployments have stopped."
         return
     for release in service_deployments.ongoing(view, service):
-        if release.baking_since is not None:
+        heard = alarms.heard(view, service, release)
+        if heard and release.baking_since is not None:
             ends = release.baking_since + timing.wait(alarms.bake_time(view, service, release))
-            names = ", ".join(release.watched_alarms)
+            names = ", ".join(heard)
             left = max(0.0, ends - now)
             yield f"Its tasks are healthy: it completes when alarm {names} stays quiet for {left:.0f} s more."
 

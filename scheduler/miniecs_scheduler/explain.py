@@ -16,14 +16,15 @@ from miniecs_scheduler.constraints import Rules
 from miniecs_scheduler.fits import Fit
 from miniecs_scheduler.index import Fleet
 from miniecs_scheduler.types import Decision, Host, Reason, Rejection, Request
+from miniecs_scheduler.words import count
 
 MAX_REJECTIONS: Final = 100
 STAGES: Final[dict[Reason, int]] = {reason: stage for stage, reason in enumerate(get_args(Reason))}
 _AMOUNTS: Final[dict[Reason, str]] = {
-    "RESOURCE:CPU": "CPU units",
+    "RESOURCE:CPU": "CPU unit",
     "RESOURCE:MEMORY": "MiB",
-    "RESOURCE:GPU": "GPUs",
-    "RESOURCE:ENI": "network interfaces",
+    "RESOURCE:GPU": "GPU",
+    "RESOURCE:ENI": "network interface",
 }
 
 
@@ -161,7 +162,7 @@ class HostChecks:
         unit = _AMOUNTS.get(failure.reason)
         if unit is not None:
             total = _total(host, failure.reason)
-            return f"needs {failure.needed} {unit}, {failure.available} {unit} free of {total}"
+            return f"needs {count(failure.needed, unit)}, {count(failure.available, unit)} free of {total}"
         match failure.reason:
             case "INACTIVE":
                 return "the container instance is not ACTIVE"
@@ -218,12 +219,12 @@ def _together(asker: HostChecks, closest: Refusal) -> str:
 
 
 def _short(best: Refusal) -> str:
-    amounts = [f"{f.needed - f.available} {_AMOUNTS[f.reason]}" for f in best.failures]
+    amounts = [count(f.needed - f.available, _AMOUNTS[f.reason]) for f in best.failures]
     return f"{' and '.join(amounts)} short on the best host, {short_id(best.host.id)}"
 
 
 def _change(asker: HostChecks, reason: Reason, refusals: list[Refusal]) -> list[str]:
-    hosts = _hosts(len(refusals))
+    hosts = count(len(refusals), "host")
     if reason in _AMOUNTS:
         return [_short(min(refusals))]
     match reason:
@@ -246,7 +247,7 @@ def _alone(refusals: list[Refusal], word: str, unmet: Callable[[Refusal], list[s
     counts = Counter(tuple(unmet(refusal)) for refusal in refusals)
     fewest = min(map(len, counts))
     best = sorted((rules, hosts) for rules, hosts in counts.items() if len(rules) == fewest)
-    return [f"{_hosts(hosts)} would fit {word} {', '.join(rules)}" for rules, hosts in best]
+    return [f"{count(hosts, 'host')} would fit {word} {', '.join(rules)}" for rules, hosts in best]
 
 
 def _too_large(refusals: list[Refusal]) -> list[str]:
@@ -257,13 +258,9 @@ def _too_large(refusals: list[Refusal]) -> list[str]:
         unit, most = _AMOUNTS[reason], max(_total(refusal.host, reason) for refusal in refusals)
         if needed[reason] > most:
             changes.append(
-                f"no host is large enough: a task needs {needed[reason]} {unit}, the largest has {most}"
+                f"no host is large enough: a task needs {count(needed[reason], unit)}, the largest has {most}"
             )
     return changes
-
-
-def _hosts(count: int) -> str:
-    return "1 host" if count == 1 else f"{count} hosts"
 
 
 def short_id(host_id: str) -> str:

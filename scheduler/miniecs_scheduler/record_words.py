@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from miniecs_scheduler.words import count
+
 _DIGITS: Final = 8  # of a host's id
 _ZONES: Final = "spread attribute:ecs.availability-zone"
 
@@ -24,7 +26,7 @@ def told(record: Document) -> list[str]:
 
 def _headline(record: Document) -> str:
     tasks, placed = record["tasks"], record["placed"]
-    what = f"{_count(tasks, 'task')} of {record['group']}{', each with' if tasks > 1 else ' with'}"
+    what = f"{count(tasks, 'task')} of {record['group']}{', each with' if tasks > 1 else ' with'}"
     needs = f"{what} {_demand(record['demand'])}"
     if placed == tasks:
         return f"Placement of {needs}."
@@ -40,7 +42,7 @@ def _body(record: Document) -> Iterator[str]:
     unplaced = record.get("unplaced")
     if unplaced:
         if record["placed"]:
-            left = _count(unplaced["tasks"], "more task")
+            left = count(unplaced["tasks"], "more task")
             yield f"No host was left for {left}: {_removed(unplaced['removed'])}."
         if len(unplaced["removed"]) > 1 and unplaced.get("closest"):
             yield f"The closest of all is {_short(unplaced['closest'])}."
@@ -49,7 +51,7 @@ def _body(record: Document) -> Iterator[str]:
 
 
 def _considered(record: Document) -> Iterator[str]:
-    considered = f"{_count(record['considered'], 'container instance')} considered"
+    considered = f"{count(record['considered'], 'container instance')} considered"
     removed = record["removed"]
     if not record["looked"]:
         without = f"; rules leave out {_removed(removed)}" if removed else ""
@@ -76,7 +78,7 @@ def _removal(removed: Document) -> str:
 
 def _steps(record: Document) -> Iterator[str]:
     for n, step in enumerate(record["steps"], 1):
-        tied = f", {_count(step['tied'], 'host')} left" if "tied" in step else ""
+        tied = f", {count(step['tied'], 'host')} left" if "tied" in step else ""
         yield f"{n}. {step['by']}: least is {_value(step['by'], step['best'])}{tied}"
     tied = record["steps"][-1].get("tied", 0) if record["steps"] else record.get("fitting", 2)
     if tied > 1 or not record["steps"]:
@@ -94,7 +96,7 @@ def _table(record: Document) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     more = record.get("fitting", 0) - len(record["ranked"])
     if more > 0:
-        yield f"… and {_count(more, 'host')} more"
+        yield f"… and {count(more, 'host')} more"
 
 
 def _picked(record: Document) -> str:
@@ -103,12 +105,12 @@ def _picked(record: Document) -> str:
     some = ", ".join(f"{_short(each['host'])} {each['tasks']}" for each in record["picked"])
     more = record["hosts"] - len(record["picked"])
     rest = f" and {more} more" if more else ""
-    return f"{record['placed']} tasks went to {_count(record['hosts'], 'host')}: {some}{rest}."
+    return f"{record['placed']} tasks went to {count(record['hosts'], 'host')}: {some}{rest}."
 
 
 def _demand(demand: Document) -> str:
-    units = {"cpu": "CPU units", "memory": "MiB", "gpu": "GPUs", "enis": "network interfaces"}
-    parts = [f"{demand[name]} {unit}" for name, unit in units.items() if name in demand]
+    units = {"cpu": "CPU unit", "memory": "MiB", "gpu": "GPU", "enis": "network interface"}
+    parts = [count(demand[name], unit) for name, unit in units.items() if name in demand]
     for protocol in ("tcp", "udp"):
         ports = demand.get(f"{protocol}Ports")
         if ports:
@@ -128,13 +130,9 @@ def _heading(by: str) -> str:
 
 def _value(by: str, value: int) -> str:
     if by.startswith("binpack "):
-        unit = {"cpu": "CPU units", "memory": "MiB"}[by.removeprefix("binpack ")]
-        return f"{value} {unit} free"
-    return _count(value, "task")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+        unit = {"cpu": "CPU unit", "memory": "MiB"}[by.removeprefix("binpack ")]
+        return f"{count(value, unit)} free"
+    return count(value, "task")
 
 
 def shortened(text: str) -> str:

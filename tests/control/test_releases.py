@@ -367,6 +367,18 @@ def test_a_rollback_that_fails_itself_keeps_what_began_it() -> None:
     lab.check_idle()
 
 
+def test_an_alarm_that_was_deleted_ends_nothing_and_explain_says_so() -> None:
+    lab = alarmed(OK, OK)
+    gone = "Alarm a0, which is to end its deployments, was deleted: they go on without it."
+    assert gone not in explain_service(lab.store, lab.service, now=lab.now, timing=lab.timing)
+    with lab.store.transaction() as tx:
+        tx.delete(MetricAlarm, arns.alarm(SCOPE, "a0"))
+    assert gone in explain_service(lab.store, lab.service, now=lab.now, timing=lab.timing)
+    lab.put(alarm(ALARM, "a1"))
+    lab.settle()
+    assert releases(lab)[-1].triggered_alarms == ("a1",)
+
+
 def test_an_alarm_that_is_on_already_is_not_watched() -> None:
     lab = alarmed(ALARM, OK)
     assert releases(lab)[-1].watched_alarms == ("a1",)

@@ -163,20 +163,20 @@ def test_ties_go_different_ways_for_different_seeds() -> None:
         (
             {"demand": Resources(1, 1, gpu=1)},
             "RESOURCE:GPU",
-            "needs 1 GPUs, 0 GPUs free of 0",
+            "needs 1 GPU, 0 GPUs free of 0",
             1,
             0,
-            "1 GPUs short on the best host, h1; "
-            "no host is large enough: a task needs 1 GPUs, the largest has 0",
+            "1 GPU short on the best host, h1; "
+            "no host is large enough: a task needs 1 GPU, the largest has 0",
         ),
         (
             {"demand": Resources(1, 1, enis=1)},
             "RESOURCE:ENI",
-            "needs 1 network interfaces, 0 network interfaces free of 0",
+            "needs 1 network interface, 0 network interfaces free of 0",
             1,
             0,
-            "1 network interfaces short on the best host, h1; "
-            "no host is large enough: a task needs 1 network interfaces, the largest has 0",
+            "1 network interface short on the best host, h1; "
+            "no host is large enough: a task needs 1 network interface, the largest has 0",
         ),
         (
             {"required_attributes": (("ecs.capability.efs", None), ("stack", "test"))},
@@ -285,7 +285,7 @@ def test_what_is_free_is_told_of_what_there_is() -> None:
     placed.assign("h1", "t", Resources(1, 1, gpu=1, enis=2), "family:job")
     (rejection,) = place(placed, replace(ONE, demand=Resources(1, 1, gpu=3, enis=1))).rejections
     assert rejection.detail == (
-        "needs 3 GPUs, 2 GPUs free of 3; needs 1 network interfaces, 0 network interfaces free of 2"
+        "needs 3 GPUs, 2 GPUs free of 3; needs 1 network interface, 0 network interfaces free of 2"
     )
 
 

@@ -402,7 +402,7 @@ def test_demands_in_words() -> None:
     demand = Resources(0, 64, 1, 1, frozenset({80, 443}), frozenset({53}))
     first, *_ = lines(fleet(), demand=demand, group="family:job")
     assert first == (
-        "Placement of 1 task of family:job with 64 MiB, 1 GPUs, 1 network interfaces, tcp ports 80, 443,"
+        "Placement of 1 task of family:job with 64 MiB, 1 GPU, 1 network interface, tcp ports 80, 443,"
         " udp port 53: none placed."
     )
     assert "with no demands" in lines(fleet(), demand=Resources())[0]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from miniecs.control import alarms as deployment_alarms
 from miniecs.model import arns
 from miniecs.model.alarm import ALARM, OK, MetricAlarm
+from miniecs.model.cluster import Cluster
 from miniecs.model.frozen import replace
+from miniecs.model.service import Service
 from miniecs_api.cloudwatch import alarm_params
 from miniecs_api.cloudwatch.alarm_params import invalid
 from miniecs_api.cloudwatch.tagging import to_tags
@@ -81,7 +84,19 @@ def delete_alarms(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         raise _not_found(params["AlarmNames"][0])
     for alarm in found:
         ctx.tx.delete(MetricAlarm, alarm.arn)
+    for name, services in _listeners(ctx, {alarm.name for alarm in found}).items():
+        ctx.hint(f"Deployments of {', '.join(services)} go on without the alarm {name!r}.")
     return {}
+
+
+def _listeners(ctx: Context, names: set[str]) -> dict[str, list[str]]:
+    """By name of an alarm, the services whose deployments it is to end."""
+    found: dict[str, list[str]] = {}
+    for cluster in ctx.tx.find(Cluster, "scope", ctx.scope):
+        for service in ctx.tx.find(Service, "cluster", cluster.arn):
+            for name in names.intersection(deployment_alarms.of_service(service)):
+                found.setdefault(name, []).append(f"{cluster.name}/{service.name}")
+    return {name: sorted(services) for name, services in sorted(found.items())}
 
 
 @read_operation

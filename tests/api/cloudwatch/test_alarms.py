@@ -132,8 +132,30 @@ def test_alarms_are_deleted(aws: Aws) -> None:
     assert aws.call("cloudwatch", "DeleteAlarms", AlarmNames=["slow", "nope"]) == {}
     assert described(aws) == []
     assert refused(aws, "DeleteAlarms", AlarmNames=["slow"])[0] == "ResourceNotFound"
+    assert not aws.hints
     unknown = {"AlarmName": "slow", "StateValue": "OK", "StateReason": "r"}
     assert refused(aws, "SetAlarmState", **unknown) == ("ResourceNotFound", "Unknown alarm.")
+
+
+def test_whoever_deletes_an_alarm_hears_which_deployments_go_on_without_it(aws: Aws) -> None:
+    put(aws)
+    put(aws, "other")
+    aws.call("ecs", "CreateCluster", clusterName="c")
+    definition = {"name": "a", "image": "busybox", "memory": 16}
+    aws.call("ecs", "RegisterTaskDefinition", family="web", containerDefinitions=[definition])
+    for name, enable in (("web", True), ("api", True), ("deaf", False)):
+        alarms = {"alarmNames": ["slow", "other"], "enable": enable, "rollback": False}
+        aws.call(
+            "ecs",
+            "CreateService",
+            cluster="c",
+            serviceName=name,
+            taskDefinition="web",
+            desiredCount=1,
+            deploymentConfiguration={"alarms": alarms},
+        )
+    aws.call("cloudwatch", "DeleteAlarms", AlarmNames=["slow"])
+    assert aws.hints == ["Deployments of c/api, c/web go on without the alarm 'slow'."]
 
 
 def test_alarms_of_another_account_are_not_seen(aws: Aws) -> None:
