@@ -12,7 +12,6 @@ import fcntl
 import json
 import os
 import pty
-import signal
 import socket
 import struct
 import subprocess
@@ -129,7 +128,6 @@ class LocalCommand:
     async def resize(self, rows: int, columns: int) -> None:
         assert self._terminal is not None
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        os.killpg(self._process.pid, signal.SIGWINCH)
 
     async def exit_code(self) -> int:
         return await self._process.wait()
