@@ -37,7 +37,8 @@ DEFAULT_URL = "unix:///var/run/docker.sock"
 OLDEST_API = (1, 32)
 _PING_TIMEOUT = 10.0
 _ONE_SHOT_API = (1, 41)  # from here on a reading of usage need not wait a second for another one
-_PAUSES_OF_ENDPOINTS = (0.0, 0.1, 0.3, 1.0)  # seconds between attempts at a network that is in use
+# Seconds between attempts at a network that is in use: a busy engine takes several to let go of an endpoint.
+_PAUSES_OF_ENDPOINTS = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 _ARCHITECTURES = {"aarch64": "arm64", "amd64": "x86_64"}
 
 
