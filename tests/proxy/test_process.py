@@ -70,8 +70,9 @@ def until_answers(port: int) -> float:
 
 @contextmanager
 def process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A proxy on a folder; killed in the end if it still lives."""
-    made = subprocess.Popen([sys.executable, "-c", CODE, str(folder)])
+    """A proxy on a folder; killed in the end if it still lives. Addresses are reserved beside the folder."""
+    environment = {**os.environ, "TMPDIR": str(folder.parent)}
+    made = subprocess.Popen([sys.executable, "-c", CODE, str(folder)], env=environment)
     try:
         yield made
     finally:
