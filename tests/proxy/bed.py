@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -244,10 +245,6 @@ def table(
     )
 
 
-NOBODYS = Reservations(Path("/nobody's"), Path("/nowhere"))
-"""Of a proxy that lives for one test, and without another of its name."""
-
-
 @contextlib.asynccontextmanager
 async def bed(
     *backends: Backend,
@@ -263,10 +260,12 @@ async def bed(
     probes: list[Probe] = []
     traffic: list[Traffic] = []
     places: list[ListenerPlace] = []
+    links = tempfile.TemporaryDirectory()  # no other cluster's: a proxy for one test comes back nowhere
+    reservations = Reservations(Path(links.name) / "table", Path(links.name) / "links")
     proxy = Proxy(
         asyncio.get_running_loop(),
         Hooks(probes.extend, traffic.append, places.extend),
-        Numbers({}, NOBODYS, "127.0.5."),
+        Numbers({}, reservations, "127.0.5."),
         limits=limits,
         aliases=aliases,
     )
@@ -276,6 +275,7 @@ async def bed(
         yield made
     finally:
         await proxy.close()
+        links.cleanup()
         for backend in backends:
             await backend.stop()
 

@@ -94,6 +94,8 @@ def _listeners(ctx: Context, names: set[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for cluster in ctx.tx.find(Cluster, "scope", ctx.scope):
         for service in ctx.tx.find(Service, "cluster", cluster.arn):
+            if service.status == "INACTIVE":
+                continue
             for name in names.intersection(deployment_alarms.of_service(service)):
                 found.setdefault(name, []).append(f"{cluster.name}/{service.name}")
     return {name: sorted(services) for name, services in sorted(found.items())}

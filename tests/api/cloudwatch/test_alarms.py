@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from miniecs.model.frozen import replace
 from miniecs.model.scope import Scope
+from miniecs.model.service import Service
 from miniecs_api.wire.errors import AwsError
 from miniecs_api.wire.outputs import problems
 from tests.api.conftest import Aws
@@ -143,7 +145,7 @@ def test_whoever_deletes_an_alarm_hears_which_deployments_go_on_without_it(aws: 
     aws.call("ecs", "CreateCluster", clusterName="c")
     definition = {"name": "a", "image": "busybox", "memory": 16}
     aws.call("ecs", "RegisterTaskDefinition", family="web", containerDefinitions=[definition])
-    for name, enable in (("web", True), ("api", True), ("deaf", False)):
+    for name, enable in (("web", True), ("api", True), ("deaf", False), ("ended", True)):
         alarms = {"alarmNames": ["slow", "other"], "enable": enable, "rollback": False}
         aws.call(
             "ecs",
@@ -151,9 +153,15 @@ def test_whoever_deletes_an_alarm_hears_which_deployments_go_on_without_it(aws: 
             cluster="c",
             serviceName=name,
             taskDefinition="web",
-            desiredCount=1,
+            desiredCount=0,
             deploymentConfiguration={"alarms": alarms},
         )
+    aws.call("ecs", "DeleteService", cluster="c", service="ended")
+    (ended,) = aws.call("ecs", "DescribeServices", cluster="c", services=["ended"])["services"]
+    with aws.store.transaction() as tx:
+        service = tx.get(Service, ended["serviceArn"])
+        assert service is not None
+        tx.put(replace(service, status="INACTIVE"))
     aws.call("cloudwatch", "DeleteAlarms", AlarmNames=["slow"])
     assert aws.hints == ["Deployments of c/api, c/web go on without the alarm 'slow'."]
 
