@@ -50,9 +50,9 @@ MakeLink = Callable[[Callable[[], int], Callable[[RoutingTable], None]], Link]
 
 
 class Service:
-    """One proxy on a data folder."""
+    """One proxy on a data folder. reservations: the folder in which clusters reserve addresses."""
 
-    def __init__(self, data_dir: Path, make_link: MakeLink) -> None:
+    def __init__(self, data_dir: Path, make_link: MakeLink, reservations: Path) -> None:
         self._table_file = data_dir / "proxy-table.json"
         self._told_file = data_dir / "proxy.json"
         self._kept = load(self._table_file)
@@ -61,7 +61,7 @@ class Service:
         self.proxy = Proxy(
             self._loop,
             Hooks(self._link.probes, self._link.traffic, self._placed),
-            Numbers(self._kept.numbers, Reservations(self._table_file, shared())),
+            Numbers(self._kept.numbers, Reservations(self._table_file, reservations)),
         )
         self._saving: asyncio.TimerHandle | None = None
         self._said: list[ListenerPlace] | None = None
@@ -136,7 +136,7 @@ class Service:
 
 async def serve(data_dir: Path, make_link: MakeLink) -> None:
     """Serve until SIGTERM or SIGINT."""
-    service = Service(data_dir, make_link)
+    service = Service(data_dir, make_link, shared())
     task = asyncio.get_running_loop().create_task(service.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

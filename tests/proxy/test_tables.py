@@ -136,7 +136,7 @@ def test_a_process_does_not_die_of_a_table_that_it_cannot_serve(tmp_path: Path) 
             taken.append((serves, take))
             return NoLink()
 
-        service = Service(tmp_path, make)
+        service = Service(tmp_path, make, tmp_path / "reservations")
         running = asyncio.create_task(service.run())
         await asyncio.sleep(0)
         ((serves, take),) = taken
