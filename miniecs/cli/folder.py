@@ -138,6 +138,10 @@ class DataFolder:
                 return Running(pid, told if told.get("pid") == pid else {})
         return None
 
+    def became_ready(self, role: str, pid: int) -> bool:
+        """Whether this process was the last to tell of itself; it may have been killed since."""
+        return _read(self.role_file(role)).get("pid") == pid
+
     def server(self) -> Running | None:
         """The living server of this folder."""
         return self.running("server")

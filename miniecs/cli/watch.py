@@ -92,8 +92,8 @@ class Watch:
         """Look after it. Raises Problem when it ended for a reason that a restart cannot mend."""
         now = self._clock.now()
         if self._pid is not None:
-            self._look()
             if self._lives():
+                self._look()
                 return
             self._died(now)
         if now >= self._start_at:
@@ -137,9 +137,9 @@ class Watch:
         self._changed()
 
     def _look(self) -> None:
+        """Also after its death: one that is killed as soon as it works has worked all the same."""
         if self._pid is not None and not self._ready:
-            running = self._folder.running(self.role)
-            self._ready = running is not None and running.ready
+            self._ready = self._folder.became_ready(self.role, self._pid)
             self._worked |= self._ready
 
     def _lives(self) -> bool:
@@ -148,6 +148,7 @@ class Watch:
         return self._pid is not None and processes.is_ours(self._pid, self.role, self._folder.path)
 
     def _died(self, now: float) -> None:
+        self._look()
         pid, self._pid = self._pid, None
         code = self._child.returncode if self._child is not None and self._child.pid == pid else None
         at_once = not self._ready or now - self._since < _AT_ONCE

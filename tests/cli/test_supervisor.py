@@ -17,6 +17,8 @@ from miniecs.cli.folder import DataFolder
 from miniecs.cli.problem import Problem
 from miniecs.cli.supervisor import Supervisor
 
+from .conftest import until
+
 
 class Clock:
     time = 1000.0
@@ -145,6 +147,26 @@ def test_a_server_that_listened_is_started_again_whatever_ended_it(bench: Bench)
     bench.step_until(lambda: bench.pid is not None)
     noted = json.loads(bench.folder.supervisor_file.read_text())
     assert noted == {"pid": os.getpid(), "server": bench.pid}
+
+
+def kill_unseen(bench: Bench) -> None:
+    """Once it listens, and before the supervisor looks."""
+    pid = bench.pid
+    assert pid is not None
+    until(bench.listens, "the server to listen")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not processes.is_ours(pid, "server", bench.folder.path), "its end")
+
+
+def test_a_server_that_is_killed_as_soon_as_it_listens_is_not_given_up(bench: Bench) -> None:
+    """However often: the supervisor looks every half second, and at each death."""
+    bench.server_is(LISTENING)
+    bench.supervisor.start()
+    for _ in range(5):
+        kill_unseen(bench)
+        bench.step_until(lambda: bench.pid is None)
+        bench.clock.time += 30
+        bench.step_until(lambda: bench.pid is not None)
 
 
 def test_a_living_server_is_taken_over_and_not_started_twice(tmp_path: Path, bench: Bench) -> None:
